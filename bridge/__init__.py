@@ -1,0 +1,1 @@
+"""A self-hosted bridge between phone calls and AI agents."""

@@ -1,0 +1,1 @@
+"""Agents: the contract and the kinds that are built in."""

@@ -1,0 +1,139 @@
+"""The vocabulary of `bridge.conversation.actions` as JSON: what an agent outside the process writes.
+
+Pure. An *item* is one JSON object: `{"say": "…"}`, one action such as `{"type": "hang_up"}`, or `{"actions": […]}`
+with actions and `{"say": "…"}` in the order in which they are to be carried out. The actions:
+
+    {"type": "say", "text": "…", "interruptible": true, "voice": "…", "language": "…"}
+    {"type": "hang_up", "reason": "…"}
+    {"type": "transfer", "to": "+15551234567"}
+    {"type": "note", "data": {…}}
+
+`{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `to` and `data` may be left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+
+from bridge.conversation.actions import Action, HangUp, Note, Say, Transfer
+
+MALFORMED = "malformed"
+"""Kind of a piece of an answer that is no JSON object, or has none of the three forms."""
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the wanted shape (RecursionError: nested too deeply)."""
+
+_DIALLED = re.compile(r"\+[1-9]\d{6,14}|sips?:[^\s\x00-\x1f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A part of an answer that cannot be carried out; the rest is."""
+
+    kind: str
+    """The `type` it had, as the agent wrote it, or `malformed`."""
+    reason: str
+
+
+Piece: TypeAlias = Action | Refused
+
+
+class _Say(msgspec.Struct):
+    text: str
+    interruptible: bool = True
+    voice: str | None = None
+    language: str | None = None
+
+
+class _HangUp(msgspec.Struct):
+    reason: str = ""
+
+
+class _Transfer(msgspec.Struct):
+    to: str
+
+
+class _Note(msgspec.Struct):
+    data: dict[str, Any]
+
+
+class _Item(msgspec.Struct):
+    """The outside of an item, read first: it tells which of the three forms it has."""
+
+    type: str | None = None
+    say: str | None = None
+    actions: list[msgspec.Raw] | None = None
+
+
+class _ShortSay(msgspec.Struct, rename={"text": "say"}):
+    text: str
+    interruptible: bool = True
+    voice: str | None = None
+    language: str | None = None
+
+
+def parse_item(raw: bytes | msgspec.Raw) -> list[Piece]:
+    """Read one item. Unknown fields are ignored. Never raises: what cannot be carried out comes as `Refused`."""
+    try:
+        item = msgspec.json.decode(raw, type=_Item)
+    except _UNREADABLE as error:
+        return [Refused(MALFORMED, str(error))]
+    pieces: list[Piece] = []
+    if item.type is not None:
+        pieces.append(_parse_action(item.type, raw))
+    if item.say is not None:
+        pieces.append(_decode("say", raw, _ShortSay, _to_say))
+    for action in item.actions or ():
+        pieces.extend(_parse_listed(action))
+    if item.type is None and item.say is None and item.actions is None and bytes(raw).strip(b" \t\r\n{}"):
+        pieces.append(Refused(MALFORMED, "the object has none of `say`, `actions` and `type`"))
+    return [piece for piece in pieces if not (isinstance(piece, Say) and not piece.text)]
+
+
+def _parse_listed(raw: msgspec.Raw) -> list[Piece]:
+    """Read one entry of `actions`: an action or `{"say": "…"}`, but no further list, so that nothing nests."""
+    try:
+        item = msgspec.json.decode(raw, type=_Item)
+    except _UNREADABLE as error:
+        return [Refused(MALFORMED, str(error))]
+    if item.actions is not None:
+        return [Refused(MALFORMED, "`actions` inside `actions`")]
+    return parse_item(raw)
+
+
+def _parse_action(kind: str, raw: bytes | msgspec.Raw) -> Piece:
+    match kind:
+        case "say":
+            return _decode(kind, raw, _Say, _to_say)
+        case "hang_up":
+            return _decode(kind, raw, _HangUp, lambda wire: HangUp(wire.reason))
+        case "transfer":
+            return _decode(kind, raw, _Transfer, _to_transfer)
+        case "note":
+            return _decode(kind, raw, _Note, lambda wire: Note(wire.data))
+        case _:
+            return Refused(kind, "no such action; there are say, hang_up, transfer and note")
+
+
+def _decode(kind: str, raw: bytes | msgspec.Raw, wire: type[Any], build: Callable[[Any], Piece]) -> Piece:
+    try:
+        return build(msgspec.json.decode(raw, type=wire))
+    except _UNREADABLE as error:
+        return Refused(kind, str(error))
+
+
+def _to_say(wire: _Say | _ShortSay) -> Say:
+    return Say(wire.text, interruptible=wire.interruptible, voice=wire.voice, language=wire.language)
+
+
+def _to_transfer(wire: _Transfer) -> Piece:
+    if not _DIALLED.fullmatch(wire.to):
+        return Refused(
+            "transfer", "`to` is neither a number like +15551234567 nor a SIP address like sip:desk@host"
+        )
+    return Transfer(wire.to)

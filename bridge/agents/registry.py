@@ -1,0 +1,93 @@
+"""Which agent answers: the built-in kinds, and further ones that other distributions bring along.
+
+A distribution adds a kind by an entry point of the group `phone_bridge.agents`. It is named like the kind and
+leads to a function that takes the settings and returns an `Agent`:
+
+    [project.entry-points."phone_bridge.agents"]
+    parrot = "parrot_agent:open_agent"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Protocol, TypeAlias
+
+from bridge.agents.base import Agent
+from bridge.agents.echo import EchoAgent, SilentAgent
+from bridge.agents.python import PythonAgent
+from bridge.agents.webhook import OnRefused, WebhookAgent
+from bridge.errors import SettingsError
+
+GROUP = "phone_bridge.agents"
+BUILT_IN = ("webhook", "python", "echo", "none")
+
+
+class Hidden(Protocol):
+    """A secret that does not show when it is printed."""
+
+    def get_secret_value(self) -> str:
+        """Return the secret itself."""
+
+
+class AgentSettings(Protocol):
+    """What an agent needs of the section `[agent]`."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind."""
+
+    @property
+    def url(self) -> str:
+        """Where the agent is; `package.module:function` for `python`."""
+
+    @property
+    def secret(self) -> Hidden:
+        """Signs webhook requests; empty: unsigned."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """Longest wait for the first piece of an answer and from piece to piece, in seconds."""
+
+
+OpenAgent: TypeAlias = Callable[[AgentSettings], Agent]
+
+
+def open_agent(settings: AgentSettings, *, on_refused: OnRefused | None = None) -> Agent:
+    """Make the agent that the settings name. Opens no connection; a Python agent is imported here.
+
+    `on_refused` is told the kind of every action that an agent asked for and that does not exist.
+    Raises SettingsError for an unknown kind, and for a URL, secret or function that cannot work.
+    """
+    match settings.kind:
+        case "webhook":
+            return WebhookAgent(
+                settings.url,
+                secret=settings.secret.get_secret_value(),
+                timeout_seconds=settings.timeout_seconds,
+                on_refused=on_refused,
+            )
+        case "python":
+            return PythonAgent(settings.url, timeout_seconds=settings.timeout_seconds)
+        case "echo":
+            return EchoAgent()
+        case "none":
+            return SilentAgent()
+        case kind:
+            return _third_party(kind)(settings)
+
+
+def _third_party(kind: str) -> OpenAgent:
+    found = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in found:
+        known = ", ".join((*BUILT_IN, *sorted(found)))
+        raise SettingsError(f"agent.kind (BRIDGE_AGENT__KIND) is {kind!r}: wanted one of {known}")
+    point = found[kind]
+    try:
+        opener: OpenAgent = point.load()
+    except Exception as error:
+        raise SettingsError(
+            f"agent.kind (BRIDGE_AGENT__KIND) is {kind!r}: loading {point.value} failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return opener

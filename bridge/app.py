@@ -1,0 +1,171 @@
+"""The composition root: what the bridge is made of, started in this order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import web
+
+from bridge.call.meter import Meter
+from bridge.call.registry import Registry
+from bridge.health import HealthRoutes
+from bridge.local_token import local_token
+from bridge.metrics import Metrics
+from bridge.profiles import Profiles
+from bridge.settings import Settings
+from bridge.store.files import FileStore
+from bridge.stt.cartesia_turns import CartesiaTurns, TurnsSettings
+from bridge.tts.cartesia import CartesiaSpeech, SpeechSettings
+from bridge.twilio.routes import Gate, TwilioRoutes
+from bridge.twilio.tokens import StreamTokens
+
+_RECORDED_WITHIN_S = 15.0
+"""How long the calls that are ended at a stop may take to be recorded."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A bridge that listens."""
+
+    url: str
+    """Where it listens on this machine."""
+    auth_token: str
+    """What signs the carrier's requests."""
+    registry: Registry
+    metrics: Metrics
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Bridge]:
+    """Run a bridge for the length of the block; at its end every call is stopped and recorded.
+
+    Raises SettingsError and the like for what cannot work, and OSError when the listener cannot be opened.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        metrics = Metrics()
+        store = FileStore(settings.store.recordings, record_audio=settings.store.record_audio)
+        stack.push_async_callback(store.close)
+
+        speech_url = await _speech_url(settings, stack)
+        recognizers = CartesiaTurns(_stt_settings(settings, speech_url))
+        stack.push_async_callback(recognizers.close)
+        synthesizer = CartesiaSpeech(_tts_settings(settings, speech_url))
+        stack.push_async_callback(synthesizer.close)
+        profiles = Profiles(settings, recognizers, synthesizer, metrics)
+        stack.push_async_callback(profiles.close)
+
+        registry = _registry(profiles, store, metrics)
+        auth_token = _auth_token(settings)
+        listening: list[int] = []
+        gate = Gate(
+            auth_tokens=[auth_token],
+            validate=settings.twilio.validate_requests,
+            public_url=lambda: settings.public_url(listening[0]),
+            tokens=StreamTokens(auth_token),
+        )
+        app = web.Application(client_max_size=64 * 1024)
+        TwilioRoutes(gate, registry, metrics).add_to(app)
+        HealthRoutes(registry, metrics, settings.api.token.get_secret_value()).add_to(app)
+        listening.append(await _listen(app, settings, stack))
+
+        stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
+        host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
+        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics)
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+    """Run the bridge until cancelled; `ready` is told its address once it takes calls.
+
+    When cancelled it takes no new calls, and gives those that are going on `server.drain_seconds` to end; being
+    cancelled again cuts that short.
+    """
+    async with running(settings) as bridge:
+        ready(bridge.url)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await _drain(bridge.registry, settings.server.drain_seconds)
+
+
+async def _drain(registry: Registry, seconds: float) -> None:
+    registry.draining = True
+    if registry.live:
+        log.info("calls_draining", live=len(registry.live), within_s=seconds)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            for session in [*registry.live.values()]:
+                await session.ended.wait()
+
+
+async def _speech_url(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+    """Return the speech service's address, after starting one if it is to be local."""
+    if settings.speech.base_url != "local":
+        return settings.speech.base_url
+    from bridge.speech_server.launch import launch_local  # noqa: PLC0415  Its models are an extra.
+
+    server = await launch_local()
+    stack.push_async_callback(server.close)
+    return server.url
+
+
+def _stt_settings(settings: Settings, url: str) -> TurnsSettings:
+    stt, speech = settings.stt, settings.speech
+    return TurnsSettings(
+        base_url=url,
+        api_key=speech.api_key.get_secret_value(),
+        version=speech.version,
+        model=stt.model,
+        chunk_ms=stt.chunk_ms,
+        headers=stt.headers,
+        keyterms=stt.keyterms,
+        turn_start_threshold=stt.turn_start_threshold,
+        turn_eager_end_threshold=stt.turn_eager_end_threshold,
+        turn_end_threshold=stt.turn_end_threshold,
+        turn_end_timeout_ms=stt.turn_end_timeout_ms,
+    )
+
+
+def _tts_settings(settings: Settings, url: str) -> SpeechSettings:
+    tts, speech = settings.tts, settings.speech
+    return SpeechSettings(
+        base_url=url,
+        api_key=speech.api_key.get_secret_value(),
+        version=speech.version,
+        model=tts.model,
+        voice=tts.voice,
+        language=tts.language,
+    )
+
+
+def _registry(profiles: Profiles, store: FileStore, metrics: Metrics) -> Registry:
+    registry = Registry(profiles.of, store)
+    registry.observers.append(lambda info: Meter(metrics, info))
+    metrics.live_calls.set_function(lambda: len(registry.live))
+    return registry
+
+
+def _auth_token(settings: Settings) -> str:
+    given = settings.twilio.auth_token.get_secret_value()
+    if given or not settings.twilio.validate_requests:
+        return given or local_token().value
+    token = local_token()
+    log.info("twilio_token_is_local", remedy="set BRIDGE_TWILIO__AUTH_TOKEN for calls from Twilio")
+    if token.problem:
+        log.warning("local_token_not_kept", problem=token.problem)
+    return token.value
+
+
+async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:
+    """Open the listener and return its port."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, settings.server.host, settings.server.port).start()
+    port: int = runner.addresses[0][1]
+    return port

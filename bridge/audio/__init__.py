@@ -1,0 +1,1 @@
+"""Sound as bytes: mu-law, resampling, WAV files. Pure."""

@@ -1,0 +1,63 @@
+"""What operators see of the calls: counters, latencies and one log line for each problem."""
+
+from __future__ import annotations
+
+import structlog
+
+from bridge.agents.base import CallInfo
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from bridge.conversation import journal
+from bridge.metrics import Metrics
+
+
+class Meter:
+    """Observes one call and counts what its journal tells. Nothing is done per audio frame."""
+
+    def __init__(self, metrics: Metrics, info: CallInfo) -> None:
+        self._metrics = metrics
+        self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
+        self._turn_ended: dict[int, int] = {}
+
+    def __call__(self, _now: float, _event: on.Event, commands: list[do.Command]) -> None:
+        """Look at one step of the call."""
+        for command in commands:
+            if isinstance(command, do.Record):
+                self._count(command.entry)
+
+    def _count(self, entry: journal.Entry) -> None:
+        metrics = self._metrics
+        match entry:
+            case journal.CallerSpoke(turn=turn, meaning=meaning, transcript=transcript):
+                metrics.turns.inc()
+                self._turn_ended = {turn: entry.ended_ms}
+                self._log.debug("caller_spoke", turn=turn, meaning=meaning, transcript=transcript)
+            case journal.AgentSpoke():
+                self._count_reply(entry)
+            case journal.AgentResumed():
+                metrics.false_alarms.inc()
+            case journal.ProblemMet(source=source, code=code, message=message):
+                counter = metrics.agent_errors if source == "agent" else metrics.speech_errors
+                counter.labels(code=code).inc()
+                self._log.warning("call_problem", source=source, code=code, error=message)
+            case journal.CallClosed(under_runs=under_runs, lost_marks=lost_marks):
+                metrics.under_runs.inc(under_runs)
+                metrics.lost_marks.inc(lost_marks)
+            case _:
+                pass
+
+    def _count_reply(self, entry: journal.AgentSpoke) -> None:
+        if entry.interrupted:
+            self._metrics.barge_ins.inc()
+        self._log.debug("agent_spoke", reply=entry.reply, interrupted=entry.interrupted, text=entry.heard)
+        ended = self._turn_ended.pop(entry.turn, None)
+        if ended is None:
+            return
+        for moment, latency in (
+            (entry.text_ms, self._metrics.first_text),
+            (entry.sent_ms, self._metrics.first_audio),
+            (entry.mark_ms, self._metrics.first_mark),
+        ):
+            if moment is not None:
+                # A speculative answer may be there before the turn has ended: then the caller waits for nothing.
+                latency.observe(max(moment - ended, 0) / 1000)

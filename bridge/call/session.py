@@ -1,0 +1,301 @@
+"""One live call: the shell that carries a conversation's commands to their peers, and the peers' events back.
+
+It decides nothing about the talk. Every event goes through `take`, in the order in which they came; the commands
+that result are carried out before the next event is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import structlog
+
+from bridge.agents.base import Agent, CallInfo, Question
+from bridge.call.carrier import Carrier
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from bridge.conversation.machine import Conversation
+from bridge.conversation.policy import Policy
+from bridge.errors import AgentError
+from bridge.store.base import CallFiles, CallRecord
+from bridge.stt.base import Recognizer, RecognizerFactory
+from bridge.tasks import spawn
+from bridge.tts.base import Synthesizer, Voice
+
+Observer: TypeAlias = Callable[[float, on.Event, list[do.Command]], None]
+"""Sees every step of a call: the time, what happened, what was done. Must not wait and not raise."""
+
+_FAREWELL_TO_AGENT_S = 20.0
+"""How long the agent may take to be told that the call is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Whom a call talks to."""
+
+    recognizers: RecognizerFactory
+    synthesizer: Synthesizer
+    agent: Agent | None
+    """None: nobody answers, the call is only transcribed."""
+    voice: str | None = None
+    """The called number's own voice; None is the voice of the settings."""
+    language: str | None = None
+
+
+class Session:
+    """One call, from its media stream's start until everything of it is recorded."""
+
+    def __init__(
+        self,
+        info: CallInfo,
+        policy: Policy,
+        peers: Peers,
+        record: CallRecord,
+        observers: tuple[Observer, ...] = (),
+    ) -> None:
+        self.info = info
+        self.files: CallFiles | None = None
+        """Where the call was kept; known once it is over."""
+        self.ended = asyncio.Event()
+        """Set when everything of the call is recorded and let go."""
+        self.departure: do.LeaveCall | None = None
+        """How we ended the call, if it was we who did."""
+        self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
+        self._loop = asyncio.get_running_loop()
+        self._conversation = Conversation(policy)
+        self._peers = peers
+        self._record = record
+        self._observers = observers
+        self._inbox: deque[on.Event] = deque()
+        self._busy = False
+        self._hung_up = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._carrier: Carrier | None = None
+        self._answers: dict[int, asyncio.Task[None]] = {}
+        self._told: asyncio.Task[None] | None = None
+        self._began: float | None = None
+        self._offset_ms = 0
+        self._recognizer: Recognizer = peers.recognizers.open(self.take, name=info.id)
+        self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
+
+    # --- the carrier's side --------------------------------------------------------------------------------
+
+    @property
+    def attached(self) -> bool:
+        """Tell whether a media stream carries the call now."""
+        return self._carrier is not None
+
+    @property
+    def over_for_carrier(self) -> bool:
+        """Tell whether no media stream may carry the call any more."""
+        return self._hung_up or self.departure is not None or self.ended.is_set()
+
+    def attach(self, carrier: Carrier) -> None:
+        """Go on over this media stream: the first one, or one that replaces a lost one."""
+        self._carrier = carrier
+        if self._began is None:
+            self._began = self._loop.time()
+        self._offset_ms = round((self._loop.time() - self._began) * 1000)
+        self.take(on.StreamStarted())
+
+    def hear(self, timestamp_ms: int | None, audio: bytes) -> None:
+        """Take mu-law audio of the caller; `timestamp_ms` counts from the start of the media stream."""
+        self._recognizer.send(audio)
+        self._record.caller_audio(self._at_ms() if timestamp_ms is None else self._offset_ms + timestamp_ms, audio)
+
+    def detach(self, carrier: Carrier, event: on.StreamLost | on.StreamStopped) -> None:
+        """The media stream is gone."""
+        carrier.abandon()
+        self._hung_up = self._hung_up or isinstance(event, on.StreamStopped)
+        if self._carrier is carrier:
+            self._carrier = None
+            self.take(event)
+
+    def stop(self, reason: str) -> None:
+        """End the call from outside (`shutdown`, or `caller` when the carrier says that it is over)."""
+        self._hung_up = True
+        if self._carrier is not None:
+            self._carrier.close()
+            self._carrier = None
+        self.take(on.StreamStopped(reason))
+
+    # --- the loop ------------------------------------------------------------------------------------------
+
+    def take(self, event: on.Event) -> None:
+        """Take an event of any peer. Never waits, never raises."""
+        self._inbox.append(event)
+        if self._busy:
+            return  # A peer answered within its command: its turn comes when the commands are carried out.
+        self._busy = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        except Exception:  # noqa: BLE001  Peers shared by many calls call this: one call's bug must stay its own.
+            self._log.exception("call_failed")
+            self._inbox.clear()
+            self._close()
+        finally:
+            self._busy = False
+        self._set_timer()
+
+    def _step(self, event: on.Event) -> None:
+        now = self._loop.time()
+        commands = self._conversation.handle(event, now)
+        for command in commands:
+            self._carry_out(command, now)
+        for observe in self._observers:
+            observe(now, event, commands)
+
+    def _set_timer(self) -> None:
+        deadline = None if self.ended.is_set() else self._conversation.deadline
+        if self._timer is not None:
+            if self._timer.when() == deadline and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.take(on.DeadlineReached())
+
+    # --- commands ------------------------------------------------------------------------------------------
+
+    def _carry_out(self, command: do.Command, now: float) -> None:
+        match command:
+            case do.SendAudio() | do.SendMark() | do.ClearPlayout() | do.LeaveCall():
+                self._to_carrier(command, now)
+            case do.Synthesize(utterance, text, more, voice, language):
+                self._voice.speak(
+                    utterance,
+                    text,
+                    more=more,
+                    voice=voice or self._peers.voice,
+                    language=language or self._peers.language,
+                )
+            case do.CancelSpeech(utterance):
+                self._voice.cancel(utterance)
+            case do.AskAgent() | do.CancelReply() | do.TellAgentEnded():
+                self._to_agent(command)
+            case do.FinishRecognizer():
+                spawn(self._recognizer.finish(), name=f"drain-{self.info.id}")
+            case do.Record(entry):
+                self._record.append(entry)
+            case do.Close():
+                self._close()
+
+    def _to_carrier(self, command: do.SendAudio | do.SendMark | do.ClearPlayout | do.LeaveCall, now: float) -> None:
+        carrier = self._carrier
+        match command:
+            case do.SendAudio(_, audio) if carrier is not None:
+                carrier.send_audio(audio)
+                self._record.agent_audio(self._at_ms(now), audio)
+            case do.SendMark(name) if carrier is not None:
+                carrier.send_mark(name)
+            case do.ClearPlayout() if carrier is not None:
+                carrier.clear()
+                self._record.agent_cleared(self._at_ms(now))
+            case do.LeaveCall():
+                self.departure = command
+                self._log.info("call_leaving", reason=command.reason, transfer=bool(command.transfer_to))
+                if carrier is not None:
+                    carrier.close()
+            case _:
+                pass  # The stream is lost; the conversation hears of it on its own.
+
+    def _to_agent(self, command: do.AskAgent | do.CancelReply | do.TellAgentEnded) -> None:
+        match command:
+            case do.AskAgent():
+                question = Question(
+                    occasion=command.occasion,
+                    call=self.info,
+                    reply=command.reply,
+                    turn=command.turn,
+                    transcript=command.transcript,
+                    speculative=command.speculative,
+                    interrupted=command.interrupted,
+                    messages=command.messages,
+                )
+                task = spawn(self._answer(question), name=f"reply-{self.info.id}-{command.reply}")
+                self._answers[command.reply] = task
+                task.add_done_callback(lambda _: self._answers.pop(question.reply, None))
+            case do.CancelReply(reply):
+                if (answer := self._answers.pop(reply, None)) is not None:
+                    answer.cancel()
+            case do.TellAgentEnded(reply, reason, duration_ms, messages):
+                question = Question(
+                    occasion="call.ended",
+                    call=self.info,
+                    reply=reply,
+                    messages=messages,
+                    outcome={"reason": reason, "duration_ms": duration_ms},
+                )
+                self._told = spawn(self._tell(question), name=f"farewell-{self.info.id}")
+
+    async def _answer(self, question: Question) -> None:
+        """Ask, and hand each piece on as it comes. Cancelling closes the agent's request."""
+        agent = self._peers.agent
+        assert agent is not None  # noqa: S101  The policy says `agent=False` when there is none.
+        try:
+            async with contextlib.aclosing(_generator(agent, question)) as pieces:
+                async for action in pieces:
+                    self.take(on.AgentActed(question.reply, action))
+        except AgentError as error:
+            self._log.warning("agent_failed", code=error.code, reply=question.reply, error=error.message)
+            self.take(on.AgentFailed(question.reply, error.code, error.message))
+        else:
+            self.take(on.AgentFinished(question.reply))
+
+    async def _tell(self, question: Question) -> None:
+        """Tell the agent something to which there is no answer."""
+        agent = self._peers.agent
+        assert agent is not None  # noqa: S101  As above.
+        try:
+            async with asyncio.timeout(_FAREWELL_TO_AGENT_S):
+                async for _ in agent.ask(question):
+                    pass
+        except (AgentError, TimeoutError) as error:
+            self._log.warning("agent_not_told", occasion=question.occasion, error=str(error))
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        if not self.ended.is_set():
+            spawn(self._let_go(), name=f"close-{self.info.id}")
+
+    async def _let_go(self) -> None:
+        """Release every peer; the record last, so that it holds everything."""
+        for answer in [*self._answers.values()]:
+            answer.cancel()
+        if self._carrier is not None:
+            self._carrier.close()
+        await self._recognizer.abort()
+        await self._voice.close()
+        if self._told is not None:
+            await asyncio.wait([self._told])
+        self.files = await self._record.close()
+        self.ended.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._log.info("call_ended", folder=str(self.files.folder))
+
+    def _at_ms(self, now: float | None = None) -> int:
+        """Return the time of the call in milliseconds."""
+        moment = self._loop.time() if now is None else now
+        return 0 if self._began is None else round((moment - self._began) * 1000)
+
+
+async def _generator(agent: Agent, question: Question) -> Any:
+    """Iterate over the agent's answer as a generator that can be closed, whatever kind of iterator it is."""
+    pieces = agent.ask(question)
+    try:
+        async for action in pieces:
+            yield action
+    finally:
+        close: Callable[[], Any] | None = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()

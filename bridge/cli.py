@@ -1,0 +1,211 @@
+"""The command `phone-bridge`. Each command imports its room when it runs, so that help texts come at once."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bridge.cli_help import SettingsHelp
+from bridge.process import FAILED, INTERRUPTED, OK, Interrupted, guard, listen_error, run
+
+if TYPE_CHECKING:
+    from bridge.settings import Settings
+    from bridge.speech_server.server import ServerSettings as SpeechServerSettings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given or os.environ.get("BRIDGE_LOG__LEVEL", "").lower() == "debug"
+    sys.exit(guard(functools.partial(_dispatch, given), debug=debug))
+
+
+def _dispatch(arguments: list[str]) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="phone-bridge", standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    return code if isinstance(code, int) else OK
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="phone-bridge", prog_name="phone-bridge")
+@click.option("--debug", is_flag=True, help="Log everything, and show tracebacks.")
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Phone calls to AI agents: Twilio on one side, your agent on the other, speech in between.
+
+    Begin with `phone-bridge demo`: it needs no account, no key and no phone.
+    """
+    context.obj = debug
+
+
+def _config_option(command: F) -> F:
+    return click.option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="TOML file of settings. [default: config/bridge.toml if it is there, else bridge.toml]",
+    )(command)
+
+
+def _listener_options(host: str, port: int) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        command = click.option(
+            "--port", type=click.IntRange(0, 65535), help=f"TCP port, 0 for any. [default: {port}]"
+        )(command)
+        return click.option("--host", help=f"Address to listen on. [default: {host}]")(command)
+
+    return decorate
+
+
+@cli.command(cls=SettingsHelp, short_help="Run the bridge.")
+@_config_option
+@_listener_options("127.0.0.1", 8080)
+@click.pass_obj
+def serve(debug: bool, config: Path | None, host: str | None, port: int | None) -> int:
+    """Run the bridge until SIGINT or SIGTERM.
+
+    Prints one line with the address when it is ready. Without settings it answers simulated calls on this machine
+    with a built-in agent and local speech.
+    """
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = _settings(debug, config, {"server": given})
+    import structlog  # noqa: PLC0415  (not needed for help texts)
+
+    from bridge.app import serve as run_bridge  # noqa: PLC0415  (see the module)
+
+    for line in settings.not_yet():
+        structlog.get_logger().warning("setting_without_effect", what=line)
+    work = run_bridge(settings, ready=lambda url: _announce("phone-bridge", url))
+    return _listen(work, settings.server.host, settings.server.port)
+
+
+@cli.command(short_help="Place a simulated call and show the conversation. Needs nothing.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("calls"),
+    show_default=True,
+    help="Where the transcript, the recording and the picture of the call go.",
+)
+@click.pass_obj
+def demo(debug: bool, folder: Path) -> int:
+    """Place a simulated phone call with real recorded speech and show the conversation. Needs nothing."""
+    settings = _log_settings(debug)
+    from bridge.demo import run_demo  # noqa: PLC0415  (see the module)
+
+    return run(run_demo(settings, folder))
+
+
+@cli.command(short_help="Run the local speech server on its own.")
+@_listener_options("127.0.0.1", 8090)
+@click.option(
+    "--api-key", envvar="SPEECH_SERVER_API_KEY", help="Key that clients must show. [default: any will do]"
+)
+@click.option("--recognizer", type=click.Choice(["moonshine", "whisper"]), help="Recogniser. [default: moonshine]")
+@click.option("--recognizer-model", metavar="NAME|PATH", help="Model of the recogniser.")
+@click.option(
+    "--voice-engine", type=click.Choice(["nanotts", "piper"]), help="Engine of the voice. [default: nanotts]"
+)
+@click.option("--voice-model", metavar="PATH", help="Voice file, where the engine needs one.")
+@click.option("--voice", metavar="ID", help="The voice that speaks requests for unknown ids.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes for recognition. [default: 1]")
+@click.pass_obj
+def speech(debug: bool, /, **options: Any) -> int:
+    """Run the local speech server until SIGINT or SIGTERM.
+
+    It speaks Cartesia's protocols, so a bridge elsewhere and Cartesia's own SDK can use it: give them its address
+    as the base URL. Prints one line with the address when it is ready.
+    """
+    _log_settings(debug)
+    from bridge.speech_server.server import ServerSettings  # noqa: PLC0415  (see the module)
+
+    settings = ServerSettings(**{name: value for name, value in options.items() if value is not None})
+    return _listen(_serve_speech(settings), settings.host, settings.port)
+
+
+async def _serve_speech(settings: SpeechServerSettings) -> None:
+    from bridge.speech_server.server import start  # noqa: PLC0415  (see the module)
+
+    server = await start(settings)
+    try:
+        _announce("speech server", server.url)
+        await asyncio.Event().wait()
+    finally:
+        await server.close()
+
+
+@cli.command(short_help="Check everything around a call, and say what to mend.")
+@_config_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.pass_obj
+def doctor(debug: bool, config: Path | None, as_json: bool) -> int:
+    """Check settings, keys, speech, agent, public URL and the Twilio number, and say what to mend.
+
+    Exit code 1 if anything failed; warnings do not count.
+    """
+    _log_settings(debug, level="error")
+    from bridge.doctor import examine, print_findings  # noqa: PLC0415  (see the module)
+
+    findings = run(examine(config))
+    print_findings(findings, as_json=as_json)
+    return FAILED if any(finding.status == "failed" for finding in findings) else OK
+
+
+def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:
+    from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
+    from bridge.settings_source import load_settings, overlooked_file  # noqa: PLC0415  (see the module)
+
+    level = {"log": {"level": "debug"}} if debug else {}
+    settings = load_settings(config, overrides={**overrides, **level})
+    configure_logging(settings)
+    if config is None and (overlooked := overlooked_file()):
+        click.echo(f"warning: {overlooked}", err=True)
+    return settings
+
+
+def _log_settings(debug: bool, level: str | None = None) -> Settings:
+    """Settings of a command that needs none but [log]: what else is wrong or missing must not stop it."""
+    from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
+    from bridge.settings_source import load_settings  # noqa: PLC0415  (see the module)
+
+    environment = {name: value for name, value in os.environ.items() if name.upper().startswith("BRIDGE_LOG__")}
+    level = "debug" if debug else level
+    settings = load_settings(
+        environment=environment, files=(), overrides={"log": {"level": level}} if level else None
+    )
+    configure_logging(settings)
+    return settings
+
+
+def _listen(work: Coroutine[Any, Any, None], host: str, port: int) -> int:
+    """Run a server to its end. Being told to stop is how a server ends well."""
+    try:
+        run(work)
+    except Interrupted:
+        return OK
+    except OSError as error:
+        if known := listen_error(error, host, port):
+            raise known from None
+        raise
+    return OK
+
+
+def _announce(what: str, url: str) -> None:
+    """Tell people and scripts that the server is ready: one line on standard output, at once."""
+    click.echo(f"{what} is ready at {url}")
+    sys.stdout.flush()

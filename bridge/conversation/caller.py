@@ -1,0 +1,66 @@
+"""The caller's turn, and how its words are judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class CallerTurn:
+    """The caller's turn: idle, speaking, or perhaps done (an eager end came)."""
+
+    number: int = 0
+    speaking: bool = False
+    eager: bool = False
+    transcript: str = ""
+    started_at: float = 0.0
+    touched_at: float = 0.0
+    """When the service last told anything of it."""
+    eager_at: float | None = None
+    dismissed: bool = False
+    """No word came within the limit: it no longer keeps the agent silent."""
+    given_up: str | None = None
+    """The text with which we ended a turn ourselves, in case its end comes after all."""
+
+    def begin(self, now: float) -> None:
+        """Start the next turn."""
+        self.number += 1
+        self.speaking, self.eager, self.dismissed = True, False, False
+        self.transcript, self.eager_at, self.given_up = "", None, None
+        self.started_at = self.touched_at = now
+
+    def hear(self, transcript: str, now: float) -> None:
+        """Take the text of the turn so far. It only grows: an empty one does not unsay words."""
+        self.touched_at = now
+        if transcript.strip() or not self.worded:
+            self.transcript = transcript
+
+    @property
+    def worded(self) -> bool:
+        """Tell whether the turn has words."""
+        return bool(self.transcript.strip())
+
+    def claims_floor(self, backchannels: tuple[str, ...]) -> bool:
+        """Tell whether what was said so far is meant to interrupt, and not noise or a sign of listening."""
+        return self.speaking and self.worded and not is_backchannel(self.transcript, backchannels)
+
+    def repeats(self, transcript: str) -> bool:
+        """Tell whether this is the late end of a turn that we have ended already, and adds nothing to it."""
+        if self.speaking or self.given_up is None:
+            return False
+        return not transcript.strip() or same_words(self.given_up, transcript)
+
+
+def same_words(one: str, other: str) -> bool:
+    """Tell whether two transcripts say the same, ignoring case, punctuation and spacing."""
+    return _bare(one) == _bare(other)
+
+
+def is_backchannel(transcript: str, listed: tuple[str, ...]) -> bool:
+    """Tell whether the transcript is nothing but one of the listed backchannels."""
+    bare = _bare(transcript)
+    return bool(bare) and any(bare == _bare(one) for one in listed)
+
+
+def _bare(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())

@@ -1,0 +1,160 @@
+"""What is to be done: everything a conversation asks of the shell. Names are in the imperative.
+
+The shell carries the commands of one event out in their order, and before it looks at the next event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bridge.conversation.journal import Entry
+
+Role: TypeAlias = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of the conversation so far, as OpenAI's chat messages have it. Holds only what was heard."""
+
+    role: Role
+    content: str
+    """Trimmed: a copy for language models. The verbatim text is in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """The caller cut the agent off: what of its last answer was heard, and what was not."""
+
+    heard: str
+    unheard: str
+
+
+# --- towards the carrier -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SendAudio:
+    """Hand audio to the phone, which plays it after all it still holds."""
+
+    utterance: int
+    audio: bytes
+    """mu-law, 8000 Hz, mono."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendMark:
+    """Ask the phone to tell when it has played all audio sent before this."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearPlayout:
+    """Make the phone drop what it has not played yet: the agent falls silent at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveCall:
+    """Give up the media stream: hang up, or pass the caller on."""
+
+    reason: str
+    """`agent`, `transfer`, `silence`, `limit`, `agent_failed` or `speech_failed`."""
+    transfer_to: str = ""
+    """A number or SIP address to connect the caller with; empty: hang up."""
+    farewell: str = ""
+    """A sentence for the carrier to speak with its own voice, because ours has failed."""
+
+
+# --- towards the agent -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgent:
+    """Ask the agent for reply number `reply`."""
+
+    reply: int
+    occasion: Literal["call.started", "turn.ended"]
+    turn: int
+    """Number of the caller's turn that is to be answered; 0 before the first."""
+    transcript: str
+    """What the caller said, verbatim. Turns that were not answered yet stand joined."""
+    speculative: bool
+    """The caller may still go on; the answer is held until it is certain."""
+    interrupted: Interruption | None
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Stop asking: nothing more of this reply is wanted."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellAgentEnded:
+    """Tell the agent that the call is over; no answer is expected."""
+
+    reply: int
+    reason: str
+    duration_ms: int
+    messages: tuple[Message, ...]
+
+
+# --- towards speech ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesize:
+    """Speak a piece of an utterance. Pieces of one utterance are joined verbatim."""
+
+    utterance: int
+    text: str
+    more: bool
+    """False: this piece is the last of its utterance (its text may be empty)."""
+    voice: str | None
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSpeech:
+    """Stop synthesising an utterance."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRecognizer:
+    """No more of the caller's audio comes: drain the speech-to-text session for the last words."""
+
+
+# --- towards the record ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Keep an entry of the call's journal."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The conversation is over and everything is recorded: let everything go."""
+
+
+Command: TypeAlias = (
+    SendAudio
+    | SendMark
+    | ClearPlayout
+    | LeaveCall
+    | AskAgent
+    | CancelReply
+    | TellAgentEnded
+    | Synthesize
+    | CancelSpeech
+    | FinishRecognizer
+    | Record
+    | Close
+)

@@ -1,0 +1,203 @@
+"""What happened: everything that can drive a conversation. Names are in the past tense.
+
+Events come from four sides: the carrier (Twilio's stream), the speech-to-text service, the agent and the
+text-to-speech service; the clock is the fifth. They carry no time of their own: the shell hands `now` to
+`Conversation.handle` beside the event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bridge.conversation.actions import Action
+
+# --- the carrier -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted:
+    """The media stream is up: audio flows both ways. A second one resumes a call whose stream was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The carrier's socket broke without a `stop`: the call may come back on a new stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopped:
+    """The call is over for the carrier: the caller hung up, or we did, or the server is going down."""
+
+    reason: str
+    """`caller` (the far end hung up), `agent` (we did), `shutdown`, `limit` or `error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkReturned:
+    """The carrier echoed one of our marks: its audio was played, or dropped by a `clear`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DigitPressed:
+    """The caller pressed a key: one of `0-9`, `*`, `#` (`A-D` are possible)."""
+
+    digit: str
+
+
+# --- speech to text ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerConnected:
+    """The speech-to-text session is ready. Comes again after each reconnection."""
+
+    request_id: str = ""
+    """The service's id of the connection, for asking its support."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The caller began to speak (`turn.start`). There are no words yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnUpdated:
+    """More words of the caller's turn (`turn.update`)."""
+
+    transcript: str
+    """All of the turn so far, verbatim: it replaces the earlier text and only ever grows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEagerlyEnded:
+    """The caller may be done (`turn.eager_end`): worth preparing an answer, not yet saying it."""
+
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResumed:
+    """The eager end was wrong (`turn.resume`): the caller goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The caller is done (`turn.end`)."""
+
+    transcript: str
+    """The final text, verbatim; empty when the sound was no speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerFailed:
+    """The speech-to-text service reported an error or could not be reached."""
+
+    code: str
+    """A stable code of `bridge.errors`, such as `speech_auth`."""
+    message: str
+    final: bool
+    """True: it will not come back (wrong key, plan, setting). False: it is being tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerClosed:
+    """The speech-to-text session is drained and closed: no more words will come."""
+
+
+# --- the agent ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AgentActed:
+    """A piece of the agent's answer arrived."""
+
+    reply: int
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFinished:
+    """The agent's answer is complete."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFailed:
+    """The agent could not answer."""
+
+    reply: int
+    code: str
+    message: str
+
+
+# --- text to speech ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word and when it sounds, in seconds from the start of its utterance's audio."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechArrived:
+    """Audio of an utterance came from the text-to-speech service, in order."""
+
+    utterance: int
+    audio: bytes
+    """mu-law, 8000 Hz, mono: 8 bytes are 1 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordsTimed:
+    """The service told when words of an utterance sound. May come before or after their audio."""
+
+    utterance: int
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechFinished:
+    """All audio of the utterance has arrived."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechFailed:
+    """The utterance, or the rest of it, will not come."""
+
+    utterance: int
+    code: str
+    message: str
+
+
+# --- the clock ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The moment named by `Conversation.deadline` has come."""
+
+
+RecognizerEvent: TypeAlias = (
+    RecognizerConnected
+    | TurnStarted
+    | TurnUpdated
+    | TurnEagerlyEnded
+    | TurnResumed
+    | TurnEnded
+    | RecognizerFailed
+    | RecognizerClosed
+)
+SpeechEvent: TypeAlias = SpeechArrived | WordsTimed | SpeechFinished | SpeechFailed
+CarrierEvent: TypeAlias = StreamStarted | StreamLost | StreamStopped | MarkReturned | DigitPressed
+AgentEvent: TypeAlias = AgentActed | AgentFinished | AgentFailed
+Event: TypeAlias = CarrierEvent | RecognizerEvent | AgentEvent | SpeechEvent | DeadlineReached

@@ -1,0 +1,226 @@
+"""The journal of a call: what is kept, entry by entry, and what can be read off it.
+
+An entry is written once and never changed. Times are whole milliseconds since the media stream started.
+Folding the entries in order gives the transcript; nothing else is needed for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Meaning: TypeAlias = Literal["words", "empty", "backchannel"]
+
+
+@dataclass(frozen=True, slots=True)
+class CallOpened:
+    """The media stream is up."""
+
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSpoke:
+    """One turn of the caller, complete."""
+
+    turn: int
+    transcript: str
+    """Verbatim; empty when it was no speech."""
+    started_ms: int
+    """When the service told that the turn began."""
+    ended_ms: int
+    eager_ms: int | None = None
+    """When the last eager end came, if one did."""
+    meaning: Meaning = "words"
+    """Whether the turn was answered, was noise, or only showed that the caller listens."""
+    incomplete: bool = False
+    """True: the end was never told (the call or the service broke off); there may have been more."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpoke:
+    """One reply of the agent, as the caller got it."""
+
+    reply: int
+    turn: int
+    """The caller's turn it answers; 0 for what is said unasked."""
+    occasion: str
+    """`call.started`, `turn.ended` or `prompt` (said by the bridge itself)."""
+    heard: str
+    """What the caller heard: always a prefix of what was to be said."""
+    unheard: str
+    """The rest."""
+    interrupted: bool
+    """True: the caller cut it off."""
+    asked_ms: int
+    ended_ms: int
+    text_ms: int | None = None
+    """When the first piece of the answer came."""
+    audio_ms: int | None = None
+    """When the first audio came from the speech service."""
+    sent_ms: int | None = None
+    """When the first audio went to the phone."""
+    mark_ms: int | None = None
+    """When the phone first told that it had played some of it."""
+    speculative: bool = False
+    """True: it was asked for at the eager end, before the turn was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSilenced:
+    """The agent fell silent because the caller made a sound."""
+
+    at_ms: int
+    turn: int
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResumed:
+    """It was a false alarm: the agent speaks on from where it was silenced."""
+
+    at_ms: int
+    turn: int
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculationDropped:
+    """An answer that was prepared at an eager end was not used."""
+
+    at_ms: int
+    turn: int
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """The caller pressed a key."""
+
+    at_ms: int
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteTaken:
+    """The agent left data with the call."""
+
+    at_ms: int
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemMet:
+    """Something failed; the call went on if it could."""
+
+    at_ms: int
+    source: Literal["agent", "stt", "tts", "carrier"]
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBroke:
+    """The carrier's socket broke; the call may come back."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResumed:
+    """The call came back on a new stream."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallClosed:
+    """The call is over."""
+
+    at_ms: int
+    reason: str
+    under_runs: int = 0
+    """How often the phone ran dry inside an utterance."""
+    lost_marks: int = 0
+    """How many of our marks never came back."""
+    transfer_to: str = ""
+
+
+Entry: TypeAlias = (
+    CallOpened
+    | CallerSpoke
+    | AgentSpoke
+    | AgentSilenced
+    | AgentResumed
+    | SpeculationDropped
+    | KeyPressed
+    | NoteTaken
+    | ProblemMet
+    | StreamBroke
+    | StreamResumed
+    | CallClosed
+)
+
+_KINDS: dict[str, type[Any]] = {
+    "call_opened": CallOpened,
+    "caller_spoke": CallerSpoke,
+    "agent_spoke": AgentSpoke,
+    "agent_silenced": AgentSilenced,
+    "agent_resumed": AgentResumed,
+    "speculation_dropped": SpeculationDropped,
+    "key_pressed": KeyPressed,
+    "note_taken": NoteTaken,
+    "problem_met": ProblemMet,
+    "stream_broke": StreamBroke,
+    "stream_resumed": StreamResumed,
+    "call_closed": CallClosed,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def to_dict(entry: Entry) -> dict[str, Any]:
+    """Return the entry as JSON can hold it, its kind under `entry`."""
+    return {"entry": _NAMES[type(entry)], **dataclasses.asdict(entry)}
+
+
+def from_dict(data: Mapping[str, Any]) -> Entry | None:
+    """Return the entry that `to_dict` wrote, or None for a kind that a newer version may have written.
+
+    Unknown fields are dropped for the same reason. Raises TypeError when a field that is needed is missing.
+    """
+    kind = _KINDS.get(str(data.get("entry")))
+    if kind is None:
+        return None
+    known = {f.name for f in dataclasses.fields(kind)}
+    entry: Entry = kind(**{name: value for name, value in data.items() if name in known})
+    return entry
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a transcript: who said what, and when."""
+
+    speaker: Literal["caller", "agent"]
+    text: str
+    """Verbatim. For the agent: only what was heard."""
+    started_ms: int
+    ended_ms: int
+    interrupted: bool = False
+    unheard: str = ""
+
+
+def transcript(entries: Iterable[Entry]) -> list[Line]:
+    """Fold a journal into the transcript, in the order in which the speakers began.
+
+    Noise is left out; what the agent wanted to say and nobody heard is there only as `unheard`.
+    """
+    lines: list[Line] = []
+    for entry in entries:
+        if isinstance(entry, CallerSpoke) and entry.transcript.strip():
+            lines.append(Line("caller", entry.transcript, entry.started_ms, entry.ended_ms))
+        elif isinstance(entry, AgentSpoke) and (entry.heard or entry.unheard):
+            began = entry.sent_ms if entry.sent_ms is not None else entry.asked_ms
+            lines.append(Line("agent", entry.heard, began, entry.ended_ms, entry.interrupted, entry.unheard))
+    return sorted(lines, key=lambda line: line.started_ms)

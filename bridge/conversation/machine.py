@@ -1,0 +1,180 @@
+"""The conversation: who has the floor, what the caller heard, and what happens next.
+
+Small machines (the caller's turn, the agent's reply with its playout, patience) are changed by events; then the
+joint rules run until none of them finds anything to do.
+"""
+
+from __future__ import annotations
+
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from bridge.conversation import journal, rules
+from bridge.conversation.policy import Policy
+from bridge.conversation.state import Talk
+
+
+class Conversation:
+    """One call's talk, driven by the caller's side, our side, and the clock.
+
+    `handle` takes one event and returns what is to be done, in order. `deadline` is when the shell must hand in
+    `DeadlineReached` if nothing happens before; while the call lasts there always is one. Time is monotonic,
+    in seconds; a clock that runs backwards is taken to stand still. The same events at the same times give the
+    same commands.
+    """
+
+    def __init__(self, policy: Policy, *, epoch: int = 1) -> None:
+        self._talk = Talk(policy, epoch=epoch)
+
+    def handle(self, event: on.Event, now: float) -> list[do.Command]:
+        """Take what happened and return what is to be done, in order."""
+        talk = self._talk
+        talk.now = max(now, talk.now)
+        if talk.state != "over":
+            self._take(event)
+            while self._settle():
+                pass
+        commands = talk.out[:]
+        talk.out.clear()
+        return commands
+
+    @property
+    def deadline(self) -> float | None:
+        """When `DeadlineReached` is due; None before the stream started and after the end."""
+        talk = self._talk
+        if talk.state in {"waiting", "over"}:
+            return None
+        due = min(rules.moments(talk)) if talk.state == "live" else talk.until
+        return max(due, talk.now)
+
+    @property
+    def over(self) -> bool:
+        """Tell whether everything is done and recorded."""
+        return self._talk.state == "over"
+
+    def _settle(self) -> bool:
+        """Run the first rule that finds something to do. False: all is as it should be."""
+        talk = self._talk
+        match talk.state:
+            case "live":
+                return any(rule(talk) for rule in rules.RULES)
+            case "leaving" | "broken" if talk.now >= talk.until:
+                talk.drain(talk.reason or "lost")
+                return True
+            case "draining" if talk.now >= talk.until:
+                talk.end()
+                return True
+            case _:
+                return False
+
+    def _take(self, event: on.Event) -> None:
+        match event:
+            case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
+                self._take_stream(event)
+            case on.MarkReturned() | on.DigitPressed():
+                self._take_from_phone(event)
+            case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
+                self._take_speech(event)
+            case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
+                self._take_answer(event)
+            case on.RecognizerConnected() | on.RecognizerFailed() | on.RecognizerClosed():
+                self._take_recognizer(event)
+            case on.DeadlineReached():
+                pass  # The joint rules look at the clock themselves.
+            case _:
+                self._take_turn(event)
+
+    def _take_stream(self, event: on.StreamStarted | on.StreamLost | on.StreamStopped) -> None:
+        talk = self._talk
+        match event:
+            case on.StreamStarted() if talk.state == "waiting":
+                talk.state, talk.began = "live", talk.now
+                talk.patience.stir(talk.now)
+                talk.record(journal.CallOpened())
+                talk.open_call()
+            case on.StreamStarted() if talk.state == "broken":
+                talk.state = "live"
+                talk.patience.stir(talk.now)
+                talk.record(journal.StreamResumed(talk.ms()))
+            case on.StreamLost() if talk.state == "live":
+                talk.speech.playout.cut(talk.now)
+                talk.state, talk.until = "broken", talk.now + talk.policy.reattach_s
+                talk.record(journal.StreamBroke(talk.ms()))
+            case on.StreamStopped(reason) if talk.state in {"waiting", "live", "broken"}:
+                talk.began = talk.now if talk.state == "waiting" else talk.began
+                talk.drain(reason)
+            case on.StreamStopped() | on.StreamLost() if talk.state == "leaving":
+                talk.drain(talk.reason)
+            case _:
+                pass  # A stream that starts or stops twice changes nothing.
+
+    def _take_from_phone(self, event: on.MarkReturned | on.DigitPressed) -> None:
+        talk = self._talk
+        match event:
+            case on.MarkReturned(name):
+                reply = talk.speech.reply
+                if talk.speech.playout.mark_returned(name, talk.now) and reply is not None:
+                    reply.mark_first = reply.mark_first or talk.now
+            case on.DigitPressed(digit):
+                talk.patience.stir(talk.now)
+                talk.record(journal.KeyPressed(talk.ms(), digit))
+
+    def _take_recognizer(self, event: on.RecognizerConnected | on.RecognizerFailed | on.RecognizerClosed) -> None:
+        talk = self._talk
+        match event:
+            case on.RecognizerFailed(code, message, final):
+                talk.record(journal.ProblemMet(talk.ms(), "stt", code, message))
+                if final:
+                    talk.leave(do.LeaveCall("speech_failed", farewell=talk.policy.farewell))
+            case on.RecognizerClosed() if talk.state == "draining":
+                talk.end()
+            case _:
+                pass
+
+    def _take_turn(self, event: on.Event) -> None:
+        talk, turn = self._talk, self._talk.turn
+        match event:
+            case on.TurnStarted():
+                if turn.speaking:
+                    talk.close_turn(incomplete=True)  # The service forgot to end it.
+                turn.begin(talk.now)
+            case on.TurnResumed():
+                turn.eager, turn.touched_at = False, talk.now
+                talk.drop_speculation()
+            case on.TurnUpdated(transcript) | on.TurnEagerlyEnded(transcript) | on.TurnEnded(transcript):
+                if turn.repeats(transcript):
+                    return
+                if not turn.speaking:
+                    turn.begin(talk.now)
+                turn.hear(transcript, talk.now)
+                if isinstance(event, on.TurnEagerlyEnded):
+                    turn.eager, turn.eager_at = True, talk.now
+                elif isinstance(event, on.TurnEnded):
+                    talk.close_turn(incomplete=False)
+            case _:
+                pass
+
+    def _take_answer(self, event: on.AgentEvent) -> None:
+        talk, reply = self._talk, self._talk.speech.reply
+        if reply is None or event.reply != reply.number or reply.done:
+            return  # A piece of a reply that is over.
+        reply.heard_from_at = talk.now
+        match event:
+            case on.AgentActed(_, action):
+                reply.text_first = reply.text_first or talk.now
+                talk.speech.act(reply, action, talk.now)
+                talk.agent_failures = 0
+            case on.AgentFinished():
+                talk.speech.finish_text(reply, talk.now)
+                talk.agent_failures = 0
+            case on.AgentFailed(_, code, message):
+                talk.fail_reply(reply, code, message)
+
+    def _take_speech(self, event: on.SpeechEvent) -> None:
+        talk, reply = self._talk, self._talk.speech.reply
+        if not isinstance(event, on.SpeechFailed):
+            if talk.speech.take(event, talk.now):
+                talk.speech_failures = 0
+            return
+        utterance = talk.speech.playout.find(event.utterance)
+        if reply is not None and utterance is not None and not utterance.finished:
+            talk.fail_speech(reply, event.utterance, event.code, event.message)

@@ -1,0 +1,86 @@
+"""How a call is to be held: every knob of the conversation in one frozen value, handed in from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BACKCHANNELS = (
+    "uh-huh",
+    "uh huh",
+    "mm-hmm",
+    "mm hmm",
+    "mhm",
+    "mm",
+    "mmm",
+    "hm",
+    "hmm",
+    "huh",
+    "uh",
+    "um",
+    "ah",
+    "oh",
+    "okay",
+    "ok",
+    "yeah",
+    "right",
+    "i see",
+)
+"""What listeners say to show that they listen: it does not take the floor from the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of one call. Times are in seconds."""
+
+    agent: bool = True
+    """False: nobody answers; the call is only transcribed."""
+    greeting: str = ""
+    """Said as soon as the line is up, before anything the agent wants to say."""
+    eager: bool = True
+    """Ask the agent at an eager end of turn already, and hold its speech until the turn has ended."""
+
+    barge_in: Literal["speech", "never"] = "speech"
+    """`speech`: the caller's voice silences the agent. `never`: the agent always speaks to the end."""
+    backchannels: tuple[str, ...] = BACKCHANNELS
+    """Turns that consist of one of these do not interrupt the agent."""
+    false_alarm_s: float = 2.0
+    """A caller's turn without a word for this long does not keep the agent silent any longer."""
+
+    lead_s: float = 2.0
+    """How much speech the phone may hold that has not sounded yet."""
+    segment_s: float = 0.5
+    """Length of speech between two marks."""
+    latency_s: float = 0.25
+    """How long audio may take to the caller's ear when nothing is known yet."""
+    mark_grace_s: float = 1.5
+    """A mark this late is taken as lost, and its audio as heard."""
+    text_pause_s: float = 0.5
+    """An agent that streams no text for this long has its unfinished sentence spoken, and the utterance closed."""
+
+    agent_timeout_s: float = 10.0
+    """Longest wait for the first piece of an answer, and between pieces."""
+    speech_timeout_s: float = 10.0
+    """Longest wait for the audio of an utterance."""
+    turn_stall_s: float = 15.0
+    """A caller's turn of which nothing was heard for this long is ended by us."""
+    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    """Said when the agent fails."""
+    failures_allowed: int = 3
+    """Answers that may fail in a row before the call is ended with `farewell`."""
+    farewell: str = "Sorry, I can't help you right now. Please call again later. Good-bye."
+    """Said before the call is ended because the agent, or speech, is out of order."""
+
+    silence_s: float = 15.0
+    """A caller who says nothing for this long after the agent's last word is asked again."""
+    silence_prompts: tuple[str, ...] = ("Are you still there?", "Hello? I can't hear you.")
+    """What a silent caller is asked, in this order."""
+    silence_farewell: str = "I can't hear anything, so I'll hang up now. Good-bye."
+    """Said before a caller who stays silent is let go."""
+
+    max_call_s: float = 4 * 3600.0
+    """A call is ended after this long, whatever happens."""
+    reattach_s: float = 10.0
+    """How long a call whose stream broke may take to come back."""
+    drain_s: float = 4.0
+    """Longest wait for the last words after the caller hung up."""

@@ -1,0 +1,82 @@
+"""One reply of the agent on its way: from the question to the last heard word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bridge.conversation.actions import Action, Note
+from bridge.conversation.sentences import take_sentences
+
+
+@dataclass(slots=True)
+class Style:
+    """What must be the same in all of an utterance."""
+
+    interruptible: bool = True
+    voice: str | None = None
+    language: str | None = None
+
+
+@dataclass(slots=True)
+class Reply:
+    """What is known of the open reply. Plain data: the rules are the conversation's."""
+
+    number: int
+    occasion: str
+    turn: int
+    """The caller's turn that it answers."""
+    transcript: str
+    """What was asked, so that it can be asked again with what the caller adds."""
+    asked_at: float
+    speculative: bool
+    """It is held: nothing of it may be heard or done yet."""
+    done: bool = False
+    """The agent has nothing more to add."""
+    was_speculative: bool = False
+    """It was asked for at an eager end."""
+    heard_from_at: float = 0.0
+    """When the agent last sent a piece (or was asked)."""
+    text: str = ""
+    """All the agent said, joined."""
+    waiting: str = ""
+    """Text that is no whole sentence yet."""
+    style: Style = field(default_factory=Style)
+    utterance: int | None = None
+    """The utterance that takes more text."""
+    synthesized_at: float = 0.0
+    """When text last went to the speech service."""
+    audio_at: float = 0.0
+    """When audio last came from it."""
+    notes: list[Note] = field(default_factory=list)
+    """Data to be kept as soon as the reply is certain."""
+    actions: list[Action] = field(default_factory=list)
+    """What is to be done once everything said was heard."""
+    paused: bool = False
+    """The agent is silent because the caller makes a sound."""
+    failed: bool = False
+    """Nothing of it could be said: an apology is due."""
+    text_first: float | None = None
+    audio_first: float | None = None
+    sent_first: float | None = None
+    mark_first: float | None = None
+
+    def __post_init__(self) -> None:
+        self.was_speculative = self.speculative
+        self.heard_from_at = self.synthesized_at = self.audio_at = self.asked_at
+
+    @property
+    def pausing(self) -> bool:
+        """Tell whether there is text or an utterance that must not wait long for the agent's next piece."""
+        return self.utterance is not None or bool(self.waiting.strip())
+
+    def text_due(self, pause_s: float) -> float:
+        """Return when an agent that sends nothing more has its unfinished sentence spoken."""
+        return max(self.heard_from_at, self.synthesized_at) + pause_s
+
+    def take_text(self, *, everything: bool) -> str:
+        """Take out what can be spoken now: whole sentences, or all that waits."""
+        if everything:
+            ready, self.waiting = self.waiting, ""
+        else:
+            ready, self.waiting = take_sentences(self.waiting)
+        return ready

@@ -1,0 +1,157 @@
+"""The agent's side of the talk: the open reply, its utterances, and the ledger of what was heard of them."""
+
+from __future__ import annotations
+
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from bridge.conversation.actions import Action, Note, Say
+from bridge.conversation.playout import Playout
+from bridge.conversation.policy import Policy
+from bridge.conversation.reply import Reply, Style
+
+
+class Speech:
+    """Turns the pieces of one reply at a time into utterances, and keeps their playout.
+
+    Commands are appended to `out`, which the conversation empties.
+    """
+
+    def __init__(self, policy: Policy, epoch: int, out: list[do.Command]) -> None:
+        self._policy = policy
+        self._out = out
+        self._replies = 0
+        self._utterances = 0
+        self.playout = Playout(policy, epoch)
+        self.reply: Reply | None = None
+
+    def next_reply(self) -> int:
+        """Return the number of the next question to the agent."""
+        self._replies += 1
+        return self._replies
+
+    def open(self, occasion: str, turn: int, transcript: str, now: float, *, speculative: bool = False) -> Reply:
+        """Open a reply. There must be no other."""
+        self.playout.reset()
+        self.reply = Reply(self.next_reply(), occasion, turn, transcript, now, speculative)
+        return self.reply
+
+    def release(self, reply: Reply) -> None:
+        """The reply's turn ended as it was foreseen: it may be heard."""
+        reply.speculative = False
+
+    # --- pieces --------------------------------------------------------------------------------------------
+
+    def act(self, reply: Reply, action: Action, now: float) -> None:
+        """Take a piece of the answer."""
+        match action:
+            case Say():
+                self.say(reply, action, now)
+            case Note():
+                reply.notes.append(action)
+            case _:
+                self.finish_utterance(reply, now)
+                reply.actions.append(action)
+
+    def say(self, reply: Reply, say: Say, now: float) -> None:
+        """Speak whole sentences of what was said so far; the rest waits for more."""
+        style = Style(say.interruptible, say.voice, say.language)
+        if style != reply.style:
+            self.finish_utterance(reply, now)
+            reply.style = style
+        reply.text += say.text
+        reply.waiting += say.text
+        self._synthesize(reply, reply.take_text(everything=False), now, more=True)
+
+    def finish_utterance(self, reply: Reply, now: float) -> None:
+        """Speak all that waits, and let the utterance end."""
+        self._synthesize(reply, reply.take_text(everything=True), now, more=False)
+
+    def finish_text(self, reply: Reply, now: float) -> None:
+        """Nothing more comes from the agent."""
+        self.finish_utterance(reply, now)
+        reply.done = True
+
+    def _synthesize(self, reply: Reply, text: str, now: float, *, more: bool) -> None:
+        if reply.utterance is None:
+            if not text.strip():
+                reply.waiting = text + reply.waiting  # Spaces alone cannot be spoken: they lead the next sentence.
+                return
+            self._utterances += 1
+            reply.utterance = self._utterances
+            interruptible = reply.style.interruptible and self._policy.barge_in != "never"
+            self.playout.open(reply.utterance, interruptible=interruptible)
+        elif not text and more:
+            return
+        self.playout.add_text(reply.utterance, text)
+        self._out.append(do.Synthesize(reply.utterance, text, more, reply.style.voice, reply.style.language))
+        reply.synthesized_at = reply.audio_at = now
+        if not more:
+            reply.utterance = None
+
+    # --- audio ---------------------------------------------------------------------------------------------
+
+    def take(self, event: on.SpeechArrived | on.WordsTimed | on.SpeechFinished, now: float) -> bool:
+        """Take what the speech service sent. False: it belongs to speech that was cancelled."""
+        reply, utterance = self.reply, self.playout.find(event.utterance)
+        if reply is None or utterance is None or utterance.finished:
+            return False
+        reply.audio_at = now
+        match event:
+            case on.SpeechArrived(_, audio):
+                utterance.audio += audio
+                reply.audio_first = reply.audio_first or now
+            case on.WordsTimed(_, words):
+                utterance.add_words(words)
+            case on.SpeechFinished():
+                utterance.finished = True
+        return True
+
+    def play(self, reply: Reply, now: float) -> None:
+        """Send what may go to the phone now."""
+        commands = self.playout.pump(now)
+        if commands and reply.sent_first is None:
+            reply.sent_first = now
+        self._out += commands
+
+    def silence(self, now: float) -> bool:
+        """Make the phone drop what has not sounded. Returns whether there was anything to drop."""
+        held = self.playout.cut(now)
+        if held:
+            self._out.append(do.ClearPlayout())
+        return held
+
+    def fail_utterance(self, reply: Reply, number: int) -> None:
+        """An utterance will not come: what arrived of it is heard, everything behind it is given up."""
+        self._out += [do.CancelSpeech(other) for other in self.playout.unfinished if other != number]
+        self.playout.fail(number)
+        if not reply.done:
+            self._out.append(do.CancelReply(reply.number))
+        reply.done, reply.utterance, reply.waiting = True, None, ""
+
+    # --- the end of a reply --------------------------------------------------------------------------------
+
+    def close(self, reply: Reply, now: float) -> tuple[str, str]:
+        """Give the reply up, wherever it stands. Returns what was heard of it, and what was not."""
+        heard, _ = self.playout.heard_and_rest(now)
+        if not reply.done:
+            self._out.append(do.CancelReply(reply.number))
+        self._out += [do.CancelSpeech(number) for number in self.playout.unfinished]
+        self.reply = None
+        return heard, reply.text[len(heard) :]
+
+    def unheard_words(self, reply: Reply, now: float) -> int:
+        """Return how many words of the reply were not heard yet."""
+        heard, _ = self.playout.heard_and_rest(now)
+        return len(reply.text[len(heard) :].split())
+
+    def moments(self, reply: Reply, now: float) -> list[float]:
+        """Return when the clock alone will change something about the reply."""
+        policy, moments = self._policy, []
+        if not reply.done:
+            moments.append(reply.heard_from_at + policy.agent_timeout_s)
+            if reply.pausing:
+                moments.append(reply.text_due(policy.text_pause_s))
+        if self.playout.unfinished:
+            moments.append(reply.audio_at + policy.speech_timeout_s)
+        wake = self.playout.wake(now, sending=not (reply.paused or reply.speculative))
+        return moments if wake is None else [*moments, wake]

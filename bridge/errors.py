@@ -1,0 +1,65 @@
+"""The errors of the bridge: few types, stable codes, one sentence each with the remedy.
+
+Adapters translate what their libraries raise at the seam, so that nothing else needs to know which library
+it was. A code is part of the product: it stands in logs, metrics and records and does not change.
+"""
+
+from __future__ import annotations
+
+
+class BridgeError(Exception):
+    """Something a person can act on. `str()` is the sentence to show, without a traceback."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class SettingsError(BridgeError):
+    """A setting or argument is wrong. The message names it, its value and the remedy."""
+
+    def __init__(self, message: str, *, code: str = "settings") -> None:
+        super().__init__(message, code=code)
+
+
+class MissingExtraError(BridgeError):
+    """An optional part is not installed. The message holds the command that installs it."""
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(
+            f"{what} needs the '{extra}' extra: run  pip install 'phone-bridge[{extra}]'", code="missing_extra"
+        )
+        self.extra = extra
+
+
+class ProtocolError(BridgeError):
+    """A peer sent a message that does not fit its protocol. Counted, logged once and survived."""
+
+    def __init__(self, message: str, *, code: str = "malformed_message") -> None:
+        super().__init__(message, code=code)
+
+
+class SpeechError(BridgeError):
+    """A speech service refused or failed.
+
+    Codes: `speech_auth` (401, 403), `speech_plan` (402), `speech_request` (400, other 4xx), `speech_limit` (429),
+    `speech_server` (5xx, 1011), `speech_unreachable` (no connection), `speech_timeout`.
+    """
+
+    def __init__(self, message: str, *, code: str, final: bool) -> None:
+        super().__init__(message, code=code)
+        self.final = final
+        """True: trying again cannot help until a setting or the account changes."""
+
+
+class AgentError(BridgeError):
+    """The agent gave no answer.
+
+    Codes: `agent_unreachable`, `agent_timeout`, `agent_status` (an HTTP error), `agent_answer` (not understood),
+    `agent_crashed` (a Python agent raised).
+    """
+
+
+class CarrierError(BridgeError):
+    """Twilio's REST API refused. Code: `carrier_request`, `carrier_auth` or `carrier_unreachable`."""

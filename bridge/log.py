@@ -1,0 +1,114 @@
+"""Logging: structlog for ours, the standard library's for everybody else's, one format for both, on standard error.
+
+Event names are static and identifiers stand in keys, so that lines can be counted and searched. No secret of the
+settings reaches a line, whatever key or traceback it would come in.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from bridge.settings import Settings
+
+WORD_KEYS = frozenset({"transcript", "text", "digits"})
+"""The only keys under which what callers said or pressed may be logged: whoever must hide it hides these."""
+
+SECRET_KEYS = frozenset({"api_key", "auth_token", "authorization", "password", "secret", "signature", "token"})
+"""Values under these keys are never shown."""
+
+MASK = "********"
+
+_NOISY = ("aiohttp.access", "asyncio", "twilio", "websockets")
+"""Libraries whose `info` lines tell nothing beyond ours."""
+
+
+class Redaction:
+    """A structlog processor that takes out what must not be in a log."""
+
+    def __init__(self, secrets: Iterable[str] = (), words: Callable[[str], str] | None = None) -> None:
+        """`secrets`: texts masked wherever they stand. `words`: what is done to the caller's words, if anything."""
+        # A very short secret would mask half of every line, and is none.
+        self._secrets = tuple(sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True))
+        self._words = words
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """Clean one log line, in place."""
+        for key, value in event.items():
+            if key in SECRET_KEYS:
+                event[key] = MASK
+            elif isinstance(value, str):
+                clean = self._masked(value)
+                event[key] = self._words(clean) if self._words and key in WORD_KEYS else clean
+            elif not isinstance(value, int | float | None) and (shown := str(value)) != (
+                clean := self._masked(shown)
+            ):
+                # An exception or a dictionary that would show a secret is shown as text without it.
+                event[key] = clean
+        return event
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+
+class _OurHandler(logging.StreamHandler[TextIO]):
+    """A type of its own, to tell ours from the handlers that others (pytest) put on the root logger."""
+
+
+def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+    """Set up logging for this process; calling it again replaces what was set up.
+
+    `secrets` are masked beside those of the settings; `stream` is standard error unless given.
+    """
+    target = sys.stderr if stream is None else stream
+    level = logging.getLevelNamesMapping()[settings.log.level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        Redaction((*settings.secret_values(), *secrets)),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = _OurHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings, target)],
+        )
+    )
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if isinstance(old, _OurHandler):
+            root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(level if level <= logging.DEBUG else logging.WARNING)
+
+
+def _renderer(settings: Settings, target: TextIO) -> Processor:
+    if settings.log.format == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    return structlog.dev.ConsoleRenderer(
+        colors=target.isatty(),
+        # Rich tracebacks would print local variables, and with them keys and callers' words.
+        exception_formatter=structlog.dev.plain_traceback,
+    )

@@ -1,0 +1,146 @@
+"""How a command lives as a process: its event loop, its signals, and how errors become lines and exit codes.
+
+Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 130 interrupted (commands that are not servers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bridge.errors import BridgeError, SettingsError
+
+T = TypeVar("T")
+
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):  # noqa: N818  (not an error: somebody asked for the end)
+    """SIGINT or SIGTERM came, and the work has ended cleanly since."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` on a fresh event loop (uvloop's where that is installed) until it ends.
+
+    SIGINT or SIGTERM cancel it, so that it can end its calls and close its files; then `Interrupted` is raised.
+    A second signal cancels whatever the clean end is still waiting for; a third one kills, as usual.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_until_signal(work))
+
+
+async def _until_signal(work: Coroutine[Any, Any, T]) -> T:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    received = 0
+
+    def stop() -> None:
+        nonlocal received
+        received += 1
+        if received == 2:
+            _ignore(loop)
+        if task is not None:
+            task.cancel()
+
+    handled = _handle(loop, stop)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if received:
+            raise Interrupted from None
+        raise
+    finally:
+        if handled:
+            _ignore(loop)
+
+
+def _handle(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> bool:
+    try:
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop)
+    except (NotImplementedError, RuntimeError):
+        # Windows, or a loop outside of the main thread: Ctrl-C is then a KeyboardInterrupt.
+        return False
+    return True
+
+
+def _ignore(loop: asyncio.AbstractEventLoop) -> None:
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415  (an extra)
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def guard(work: Callable[[], int], *, debug: bool = False, what: str = "phone-bridge") -> int:
+    """Do `work` and turn whatever leaves it into one line on standard error and an exit code.
+
+    A traceback is printed only with `debug`; otherwise it is kept in a file that the line names.
+    """
+    try:
+        return work()
+    except (KeyboardInterrupt, Interrupted):
+        return INTERRUPTED
+    except SettingsError as error:
+        _say(error.message)
+        return USAGE
+    except BridgeError as error:
+        _say(error.message)
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`). Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:  # noqa: BLE001  (the last line of defence: it hides nothing, it tells and keeps all)
+        if debug:
+            traceback.print_exception(error)
+            _say("this is a bug in phone-bridge; the traceback stands above")
+        else:
+            _say(f"this is a bug in {what}: {type(error).__name__}: {error}{_keep(error)}")
+        return FAILED
+
+
+def listen_error(error: OSError, host: str, port: int) -> BridgeError | None:
+    """The sentence for a listener that could not be opened, with the remedy; None if it was something else."""
+    if isinstance(error, socket.gaierror):
+        return BridgeError(f"{host} is no address or known name: choose another --host", code="listen")
+    sentences = {
+        errno.EADDRINUSE: f"port {port} on {host} is in use: stop what has it, or choose another --port",
+        errno.EACCES: f"port {port} on {host} needs rights that this user lacks: choose a --port from 1024 up",
+        errno.EADDRNOTAVAIL: f"{host} is no address of this machine: choose another --host, such as 127.0.0.1",
+    }
+    # An error about a file, which names it, is not about the listener.
+    said = sentences.get(error.errno or 0) if error.filename is None else None
+    return BridgeError(said, code="listen") if said else None
+
+
+def _say(message: str) -> None:
+    for line in message.splitlines():
+        print(f"error: {line}", file=sys.stderr)  # noqa: T201  (the command line's own voice)
+
+
+def _keep(error: Exception) -> str:
+    from bridge.local_token import state_folder  # noqa: PLC0415  (needed only here, and slow to import)
+
+    path: Path = state_folder() / "last-error.txt"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        return "; run it again with --debug for the traceback"
+    return f"; the traceback is in {path}"

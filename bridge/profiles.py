@@ -1,0 +1,85 @@
+"""How each number's calls are held: from settings to policies and peers."""
+
+from __future__ import annotations
+
+from bridge.agents.base import Agent
+from bridge.agents.registry import open_agent
+from bridge.call.registry import Profile
+from bridge.call.session import Peers
+from bridge.conversation.policy import Policy
+from bridge.metrics import Metrics
+from bridge.settings import Settings
+from bridge.settings_sections import AgentSettings
+from bridge.stt.base import RecognizerFactory
+from bridge.tts.base import Synthesizer
+
+
+class Profiles:
+    """Opens the agents that the settings name, once each, and tells how a call to a number is held.
+
+    Raises SettingsError for an agent that cannot work: before the first call, not during it.
+    """
+
+    def __init__(
+        self, settings: Settings, recognizers: RecognizerFactory, synthesizer: Synthesizer, metrics: Metrics
+    ) -> None:
+        self._recognizers = recognizers
+        self._synthesizer = synthesizer
+        self._metrics = metrics
+        self._agents: list[tuple[AgentSettings, Agent]] = []
+        self._default = self._profile(settings)
+        self._by_number = {
+            entry.number: self._profile(settings.for_number(entry.number)) for entry in settings.numbers
+        }
+
+    def of(self, called: str) -> Profile:
+        """Return how a call to this number is held."""
+        return self._by_number.get(called, self._default)
+
+    async def close(self) -> None:
+        """Close the agents."""
+        for _, agent in self._agents:
+            await agent.close()
+
+    def _profile(self, settings: Settings) -> Profile:
+        asked = settings.agent.kind != "none"
+        return Profile(
+            policy=policy_from(settings),
+            peers=Peers(
+                recognizers=self._recognizers,
+                synthesizer=self._synthesizer,
+                agent=self._agent(settings.agent) if asked else None,
+                voice=settings.tts.voice,
+                language=settings.tts.language,
+            ),
+            agent_kind=settings.agent.kind,
+        )
+
+    def _agent(self, settings: AgentSettings) -> Agent:
+        for known, agent in self._agents:
+            if known == settings:
+                return agent
+        refused = self._metrics.agent_errors.labels(code="unknown_action")
+        agent = open_agent(settings, on_refused=lambda _: refused.inc())
+        self._agents.append((settings, agent))
+        return agent
+
+
+def policy_from(settings: Settings) -> Policy:
+    """Return the rules of a call as the settings have them."""
+    turns, agent = settings.turns, settings.agent
+    return Policy(
+        agent=agent.kind != "none",
+        greeting=agent.greeting,
+        eager=agent.eager,
+        barge_in=turns.barge_in,
+        backchannels=turns.backchannels,
+        false_alarm_s=turns.false_alarm_seconds,
+        # The adapter has its own limit and a better message; this one is for agents that hang all the same.
+        agent_timeout_s=agent.timeout_seconds + 1,
+        apology=turns.apology,
+        silence_s=turns.silence_seconds,
+        silence_prompts=(turns.still_there, turns.still_there),
+        silence_farewell=turns.goodbye,
+        max_call_s=turns.max_call_seconds,
+    )

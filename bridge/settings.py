@@ -1,0 +1,141 @@
+"""All settings of the bridge in one frozen object, and what follows from several of them together.
+
+`Settings()` holds nothing but defaults and reads nothing from outside; `bridge.settings_source.load_settings`
+fills it from the TOML file and the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from bridge.settings_sections import (
+    AgentSettings,
+    ApiSettings,
+    BusSettings,
+    LogSettings,
+    NumberSettings,
+    ServerSettings,
+    SpeechSettings,
+    StoreSettings,
+    SttSettings,
+    TtsSettings,
+    TurnsSettings,
+    TwilioSettings,
+)
+from bridge.settings_values import is_loopback
+
+MEDIA_PATH = "/twilio/media"
+
+
+class Settings(BaseSettings):
+    """All settings, checked. Frozen: what a running program goes by never changes under it."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="BRIDGE_", env_nested_delimiter="__", enable_decoding=False
+    )
+
+    server: ServerSettings = ServerSettings()
+    twilio: TwilioSettings = TwilioSettings()
+    speech: SpeechSettings = SpeechSettings()
+    stt: SttSettings = SttSettings()
+    tts: TtsSettings = TtsSettings()
+    agent: AgentSettings = AgentSettings()
+    turns: TurnsSettings = TurnsSettings()
+    store: StoreSettings = StoreSettings()
+    bus: BusSettings = BusSettings()
+    api: ApiSettings = ApiSettings()
+    log: LogSettings = LogSettings()
+    numbers: tuple[NumberSettings, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the constructor is given: reading the environment is the loader's work, in one place."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @field_validator("numbers")
+    @classmethod
+    def _each_number_once(cls, value: tuple[NumberSettings, ...]) -> tuple[NumberSettings, ...]:
+        names = [entry.number for entry in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"wanted each number once, but {', '.join(twice)} comes again")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Settings:
+        url = self.server.public_url
+        if (
+            url
+            and not is_loopback(urlsplit(url).hostname or "")
+            and self.twilio.validate_requests
+            and not self.twilio.auth_token.get_secret_value()
+        ):
+            raise ValueError(
+                f"server.public_url is {url}, so Twilio's requests must be checked: set twilio.auth_token"
+                " (BRIDGE_TWILIO__AUTH_TOKEN) to the auth token of the Twilio account"
+            )
+        for entry in self.numbers:
+            try:
+                self.for_number(entry.number)
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(map(str, first["loc"]))
+                said = first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"numbers, {entry.number}: agent.{place}: {said}") from None
+        return self
+
+    def for_number(self, called: str) -> Settings:
+        """The settings of a call to `called` (as the carrier wrote it): its `[[numbers]]` table over the rest.
+
+        A number with an agent of its own kind or URL does not inherit the other of the two.
+        """
+        entry = next((entry for entry in self.numbers if entry.number == called), None)
+        if entry is None:
+            return self
+        own = {name: value for name, value in entry.agent if value is not None}
+        agent = self.agent.model_dump() | own
+        if "kind" in own and "url" not in own:
+            del agent["url"]
+        elif "url" in own and "kind" not in own:
+            del agent["kind"]
+        tts = self.tts.model_dump() | {name: value for name, value in entry.tts if value is not None}
+        changed: dict[str, Any] = {"agent": AgentSettings(**agent), "tts": TtsSettings(**tts)}
+        return self.model_copy(update=changed)
+
+    def public_url(self, port: int) -> str:
+        """The origin at which the carrier reaches us, without a final slash. `port` is the one listened on."""
+        return self.server.public_url or f"http://127.0.0.1:{port}"
+
+    def stream_url(self, port: int) -> str:
+        """Where the carrier opens media streams: `wss://`, or `ws://` where the public URL is plain http."""
+        scheme, rest = self.public_url(port).split("://", 1)
+        return f"{'wss' if scheme == 'https' else 'ws'}://{rest}{MEDIA_PATH}"
+
+    def secret_values(self) -> tuple[str, ...]:
+        """Every secret that is set, so that logs can mask them."""
+        parts = [getattr(self, name) for name in type(self).model_fields if name != "numbers"]
+        parts += [entry.agent for entry in self.numbers]
+        values = [value.get_secret_value() for part in parts for _, value in part if isinstance(value, SecretStr)]
+        return tuple(value for value in (*values, *self.stt.headers.values()) if value)
+
+    def not_yet(self) -> list[str]:
+        """One sentence for each setting that is given but has no effect in this version, for the log at start."""
+        folder = self.store.recordings
+        lines = {
+            "server.workers": self.server.workers > 1 and "one process takes all calls",
+            "store.url": "url" in self.store.model_fields_set and f"calls are kept as files in {folder}",
+            "store.retention_days": self.store.retention_days is not None and f"nothing in {folder} is deleted",
+            "bus.url": bool(self.bus.url) and "each process stands alone",
+        }
+        return [f"{name} has no effect in this version: {what}" for name, what in lines.items() if what]

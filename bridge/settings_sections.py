@@ -1,0 +1,306 @@
+"""The sections of the settings: every knob of the bridge with its default, its unit and its limits.
+
+The sentence under a field is its documentation everywhere: `serve --help` prints it. Empty texts and unset
+numbers mean "not given", so that every default can be written down in a file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from bridge.settings_values import (
+    agent_kind,
+    comma_list,
+    header_map,
+    http_url,
+    lower,
+    not_yet,
+    origin,
+    phone_number,
+)
+
+CARTESIA_URL = "https://api.cartesia.ai"
+DEFAULT_VOICE = "6ccbfb76-1fc6-48f7-b71d-91ac6298247b"
+"""The voice of Cartesia's own examples. The local speech server speaks any unknown id with its one voice."""
+DEMO_AGENT = "bridge.agents.demo:agent"
+
+AgentKind: TypeAlias = Annotated[str, BeforeValidator(agent_kind)]
+Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(comma_list)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class ServerSettings(_Section):
+    """The listener."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every address of the machine, as in a container."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Number of processes."""
+    drain_seconds: float = Field(default=30, ge=0, le=3600)
+    """Seconds that live calls may go on after a request to stop."""
+    public_url: str = ""
+    """The https origin that Twilio reaches, such as https://voice.example.com; empty: http://127.0.0.1:<port>."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str) -> str:
+        return origin(value) if value else ""
+
+
+class TwilioSettings(_Section):
+    """The carrier."""
+
+    account_sid: str = ""
+    """The account's SID: AC and 32 hexadecimal digits."""
+    auth_token: SecretStr = SecretStr("")
+    """The account's primary auth token, which signs Twilio's requests; empty: a token of this machine's own."""
+    api_url: str = ""
+    """Origin of Twilio's REST API, for tests and proxies; empty: Twilio's own."""
+    validate_requests: bool = Field(default=True, alias="validate")
+    """Refuse Twilio requests that are not signed."""
+
+    @field_validator("account_sid")
+    @classmethod
+    def _account_sid(cls, value: str) -> str:
+        if value and not re.fullmatch(r"AC[0-9a-fA-F]{32}", value):
+            raise ValueError("wanted AC and 32 hexadecimal digits, as the Twilio console shows it")
+        return value
+
+    @field_validator("api_url")
+    @classmethod
+    def _api_url(cls, value: str) -> str:
+        return http_url(value) if value else ""
+
+
+class SpeechSettings(_Section):
+    """The speech service, for both directions."""
+
+    api_key: SecretStr = SecretStr("")
+    """Cartesia's API key; CARTESIA_API_KEY is read when this is empty."""
+    base_url: str = Field(default="", validate_default=True)
+    """`local`, or a server that speaks the protocol; empty: https://api.cartesia.ai with a key, else local."""
+    version: str = Field(default="2026-03-01", pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """Version of Cartesia's API, a date."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url(cls, value: str, info: ValidationInfo) -> str:
+        has_key = bool(info.data.get("api_key", SecretStr("")).get_secret_value())
+        if not value:
+            return CARTESIA_URL if has_key else "local"
+        if value == "local":
+            return value
+        value = http_url(value, or_else="local", schemes=("http", "https", "ws", "wss"))
+        if value == CARTESIA_URL and not has_key:
+            raise ValueError("this service needs a key: set speech.api_key (BRIDGE_SPEECH__API_KEY)")
+        return value
+
+
+class SttSettings(_Section):
+    """Speech to text."""
+
+    endpoint: Annotated[Literal["turns"], BeforeValidator(not_yet("manual", instead="turns"))] = "turns"
+    """Which recogniser: `turns` finds the ends of turns itself."""
+    model: str = Field(default="ink-2", min_length=1)
+    """Model of the speech-to-text service."""
+    language: str = Field(default="en", min_length=2)
+    """Language of the callers, ISO 639-1."""
+    chunk_ms: int = Field(default=100, ge=20, le=200)
+    """Milliseconds of audio in one message to the recogniser."""
+    headers: Annotated[dict[str, str], BeforeValidator(header_map)] = Field(default_factory=dict, repr=False)
+    """Further HTTP headers of the connection; in the environment `Name=value, Name=value` or JSON."""
+    keyterms: Texts = ()
+    """Words and names to listen for, 100 terms and 1200 characters at most."""
+    turn_start_threshold: float | None = Field(default=None, ge=0.5, le=0.9)
+    """Score of speech above which a turn starts; unset: the service's own, 0.8."""
+    turn_eager_end_threshold: float | None = Field(default=None, ge=0.3, le=0.6)
+    """Score below which a turn may be over; unset: the service's own, 0.4."""
+    turn_end_threshold: float | None = Field(default=None, ge=0.05, le=0.5)
+    """Score below which a turn is over, lower is more patient; unset: the service's own, 0.2."""
+    turn_end_timeout_ms: int | None = Field(default=None, ge=640, le=11200)
+    """Milliseconds after the last word at which a turn is over in any case; unset: the service's own, 5600."""
+
+    @field_validator("keyterms")
+    @classmethod
+    def _keyterms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(value) > 100 or sum(map(len, value)) > 1200:
+            raise ValueError("wanted 100 terms and 1200 characters at most")
+        return value
+
+    @field_validator("turn_eager_end_threshold")
+    @classmethod
+    def _eager_under_start(cls, value: float | None, info: ValidationInfo) -> float | None:
+        start = info.data.get("turn_start_threshold") or 0.8
+        if value is not None and value >= start:
+            raise ValueError(f"wanted a number under stt.turn_start_threshold, which is {start:g}")
+        return value
+
+    @field_validator("turn_end_threshold")
+    @classmethod
+    def _end_under_eager(cls, value: float | None, info: ValidationInfo) -> float | None:
+        eager = info.data.get("turn_eager_end_threshold") or 0.4
+        if value is not None and value >= eager:
+            raise ValueError(f"wanted a number under stt.turn_eager_end_threshold, which is {eager:g}")
+        return value
+
+
+class TtsSettings(_Section):
+    """Text to speech."""
+
+    model: str = Field(default="sonic-latest", min_length=1)
+    """Model of the text-to-speech service."""
+    voice: str = Field(default=DEFAULT_VOICE, min_length=1)
+    """Voice id of the service."""
+    language: str = Field(default="en", min_length=2)
+    """Language of the agent's speech, ISO 639-1."""
+
+
+class AgentSettings(_Section):
+    """Who answers the caller."""
+
+    kind: AgentKind = "python"
+    """`webhook`, `python`, `echo` or `none` (transcribe only); unset: `webhook` for an http url, else `python`."""
+    url: str = Field(default="", validate_default=True)
+    """Where the agent is: an http(s) URL, or package.module:function for `python`; unset: the demo agent."""
+    secret: SecretStr = SecretStr("")
+    """Secret that signs webhook requests (Standard Webhooks); empty: unsigned."""
+    timeout_seconds: float = Field(default=10, gt=0, le=120)
+    """Seconds that the agent may take for the first piece of an answer, and from piece to piece."""
+    eager: bool = True
+    """Ask the agent as soon as the caller may be done, and hold the answer until that is certain."""
+    greeting: str = ""
+    """What is said when a call begins; empty: the agent is asked for it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_from_url(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        filled = {**data}
+        if filled.get("kind") is None:
+            remote = str(filled.get("url", "")).lower().startswith(("http://", "https://"))
+            filled["kind"] = "webhook" if remote else "python"
+        if filled["kind"] == "python" and not filled.get("url"):
+            filled["url"] = DEMO_AGENT
+        return filled
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str, info: ValidationInfo) -> str:
+        kind = info.data.get("kind")
+        if kind == "webhook":
+            if not value:
+                raise ValueError("a webhook agent needs its URL, such as http://127.0.0.1:5000/agent")
+            return http_url(value)
+        if kind == "python" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+            raise ValueError("wanted package.module:function, or an http(s) URL for a webhook")
+        return value
+
+
+class TurnsSettings(_Section):
+    """Who has the floor, and for how long."""
+
+    barge_in: Literal["speech", "never"] = "speech"
+    """What stops the agent's voice: `speech` of the caller, or `never`."""
+    false_alarm_seconds: float = Field(default=2.0, ge=0, le=30)
+    """Seconds after which a caller's turn that brought no word counts as noise, and the agent speaks on."""
+    backchannels: Texts = ("uh-huh", "uh huh", "mm-hmm", "mhm", "mm", "hmm", "yeah", "okay", "ok", "right", "i see")
+    """What a listener says without wanting the floor: the agent speaks on after it."""
+    silence_seconds: float = Field(default=15, gt=0, le=600)
+    """Seconds of silence after which the caller is asked whether they are there; twice, then let go."""
+    apology: str = "Sorry, something went wrong on our side. Please call again later."
+    """Said before hanging up when the agent fails."""
+    still_there: str = "Are you still there?"
+    """Said to a silent caller."""
+    goodbye: str = "I cannot hear you, so I will hang up now. Good-bye."
+    """Said before hanging up on a caller who stays silent."""
+    max_call_seconds: float = Field(default=14400, gt=0, le=86400)
+    """Seconds after which any call is ended."""
+
+
+class StoreSettings(_Section):
+    """What is kept of calls."""
+
+    url: str = "sqlite:///calls.db"
+    """Database of calls (not in this version: calls are kept as files in the folder below)."""
+    recordings: Path = Path("calls")
+    """Folder of transcripts, recordings and journals."""
+    record_audio: bool = True
+    """Keep a stereo recording of each call: the caller left, what the caller heard right."""
+    retention_days: int | None = Field(default=None, ge=1)
+    """Days after which calls are deleted (not in this version); unset: kept for ever."""
+
+
+class BusSettings(_Section):
+    """Control and events across processes."""
+
+    url: str = ""
+    """nats:// URL of a bus (not in this version); empty: none."""
+
+
+class ApiSettings(_Section):
+    """Operators' and programs' access."""
+
+    token: SecretStr = SecretStr("")
+    """Bearer token of the API and the console; empty: they answer only on loopback."""
+
+
+class LogSettings(_Section):
+    """What is told on standard error."""
+
+    format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for machines, one object a line."""
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = "info"
+    """The least important kind of line that is shown."""
+
+
+class NumberAgent(_Section):
+    """What of [agent] a number has of its own."""
+
+    kind: AgentKind | None = None
+    """As agent.kind."""
+    url: str | None = None
+    """As agent.url."""
+    secret: SecretStr | None = None
+    """As agent.secret."""
+    greeting: str | None = None
+    """As agent.greeting."""
+
+
+class NumberTts(_Section):
+    """What of [tts] a number has of its own."""
+
+    voice: str | None = Field(default=None, min_length=1)
+    """As tts.voice."""
+    language: str | None = Field(default=None, min_length=2)
+    """As tts.language."""
+
+
+class NumberSettings(_Section):
+    """One phone number that differs from the rest."""
+
+    number: Annotated[str, BeforeValidator(phone_number)]
+    """The number dialled, in E.164 form (+15551234567), or a `sip:` or `client:` address."""
+    agent: NumberAgent = NumberAgent()
+    tts: NumberTts = NumberTts()

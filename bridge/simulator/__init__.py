@@ -1,0 +1,1 @@
+"""Acts as Twilio and a caller, over real sockets."""

@@ -1,0 +1,1 @@
+"""One file for each library that recognises, detects or speaks."""

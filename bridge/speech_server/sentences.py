@@ -1,0 +1,145 @@
+"""Text that comes in pieces → sentences to be spoken one by one. Pure.
+
+A voice speaks whole sentences with the right melody, and the first of them can sound while the rest is still being
+written. Tags of the protocol ("SSML-like tags") are understood as far as a plain voice can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_LONGEST: Final = 240
+"""Characters of a piece; longer sentences are cut at a clause or a space, so that sound comes soon."""
+_END: Final = re.compile(r"[.!?…]+['\"”’)\]]*(?=\s)|[。！？\n]")
+_CLAUSE: Final = re.compile(r"[,;:–—](?=\s)")
+_ABBREVIATIONS: Final = frozenset(
+    {
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "no",
+        "vs",
+        "etc",
+        "inc",
+        "ltd",
+        "co",
+        "jr",
+        "sr",
+        "approx",
+        "dept",
+        "ext",
+    }
+    | {"e.g", "i.e", "a.m", "p.m"}
+)
+_LAST_WORD: Final = re.compile(r"([\w.]+)\.['\"”’)\]]*$")
+_SURE_END: Final = re.compile(r"(?:[!?…]|[^\W\d]{3,}\.)['\"”’)\]]*\s*$")
+_BREAK: Final = re.compile(r"<break\s+time=[\"'](\d+(?:\.\d+)?)(ms|s)[\"']\s*/?>", re.IGNORECASE)
+_SPELL: Final = re.compile(r"<spell>(.*?)</spell>", re.IGNORECASE | re.DOTALL)
+_TAG: Final = re.compile(r"</?(?:speed|volume|emotion|spell|break)\b[^>]*>", re.IGNORECASE)
+_LONGEST_BREAK: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a voice speaks in one go."""
+
+    text: str
+    """Cleaned for the voice: no tags, no signs that voices take for markup. May be empty."""
+    words: tuple[str, ...]
+    """As the client wrote them, without tags."""
+    pause: float
+    """Silence before it, seconds, that the client asked for."""
+
+
+class SentenceBuffer:
+    """Collects the text of one context, joined verbatim, and gives it out in sentences."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is text that was not taken yet."""
+        return bool(self._text.strip())
+
+    def add(self, text: str) -> None:
+        """Append `text` as it is."""
+        self._text += text
+
+    def take_ready(self) -> list[str]:
+        """The sentences that are certainly whole; the rest waits."""
+        end = 0
+        for match in _END.finditer(self._text):
+            if not _is_abbreviation(self._text[: match.end()]):
+                end = match.end()
+        if _SURE_END.search(self._text) and not _is_abbreviation(self._text.rstrip()):
+            end = len(self._text)
+        if _TAG.search(self._text[:end]) and self._text[:end].count("<spell>") > self._text[:end].count("</spell>"):
+            end = 0
+        return self._take(end)
+
+    def take_all(self) -> list[str]:
+        """Everything, whole or not."""
+        return self._take(len(self._text))
+
+    def _take(self, end: int) -> list[str]:
+        taken, self._text = self._text[:end], self._text[end:]
+        return [piece for sentence in _sentences(taken) for piece in _not_too_long(sentence)]
+
+
+def pieces(text: str) -> Iterator[Piece]:
+    """Read the tags of a sentence. Breaks divide it; what a plain voice cannot do (emotion …) is left out."""
+    position, pause = 0, 0.0
+    for match in _BREAK.finditer(text):
+        yield from _piece(text[position : match.start()], pause)
+        pause = 0.0 if text[position : match.start()].strip() else pause
+        pause = min(pause + float(match[1]) / (1000 if match[2].lower() == "ms" else 1), _LONGEST_BREAK)
+        position = match.end()
+    rest = list(_piece(text[position:], pause))
+    yield from rest
+    if not rest and pause:
+        yield Piece("", (), pause)
+
+
+def _piece(text: str, pause: float) -> Iterator[Piece]:
+    written = tuple(_TAG.sub("", text).split())
+    spelled = _SPELL.sub(lambda match: " " + ", ".join(match[1].replace(" ", "")) + " ", text)
+    clean = _TAG.sub("", spelled).replace("&", " and ").translate({ord(sign): " " for sign in "<>{}|\\^~`"})
+    if written:
+        yield Piece(" ".join(clean.split()), written, pause)
+
+
+def _sentences(text: str) -> Iterator[str]:
+    start = 0
+    for match in _END.finditer(text):
+        if not _is_abbreviation(text[: match.end()]):
+            yield text[start : match.end()]
+            start = match.end()
+    if text[start:].strip():
+        yield text[start:]
+
+
+def _not_too_long(sentence: str) -> Iterator[str]:
+    while len(sentence) > _LONGEST:
+        head = sentence[:_LONGEST]
+        clauses = [match.end() for match in _CLAUSE.finditer(head)]
+        cut = clauses[-1] if clauses and clauses[-1] > _LONGEST // 3 else head.rfind(" ")
+        cut = cut if cut > 0 else _LONGEST
+        yield sentence[:cut]
+        sentence = sentence[cut:]
+    if sentence.strip():
+        yield sentence
+
+
+def _is_abbreviation(head: str) -> bool:
+    word = _LAST_WORD.search(head)
+    if word is None:
+        return False
+    last = word[1].lower()
+    return last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha() and last != "i")

@@ -1,0 +1,97 @@
+"""What a store of calls must do. This is all you must write: a `Store` and its `CallRecord`.
+
+A record takes what happens in one call, as it happens, and never makes the call wait: everything but `close`
+returns at once, whatever the disk or the database behind it is doing. What goes wrong there is logged, and the call
+goes on.
+
+All times of a record count from one moment, the start of the call's first media stream. A call that comes back on a
+new stream goes on counting: the carrier's timestamps of the new stream need the time that has passed added to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bridge.conversation.journal import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class CallHeader:
+    """What is known of a call when it begins."""
+
+    id: str
+    """The bridge's own id of the call."""
+    sid: str
+    """The carrier's id (`CA…`)."""
+    caller: str
+    """The caller's number as the carrier gave it."""
+    called: str
+    """The number dialled."""
+    direction: str
+    """`inbound` or `outbound`."""
+    started_at: str
+    """Wall clock when the media stream began, ISO 8601 in UTC."""
+    agent_kind: str
+    """What answers: `webhook`, `python`, `echo`, …"""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFiles:
+    """Where a finished call lies."""
+
+    folder: Path
+    journal: Path
+    """Everything that happened, one JSON line an entry; the other texts can be made again from it."""
+    transcript_text: Path
+    """For people."""
+    transcript_json: Path
+    """For programs."""
+    recording: Path | None
+    """Stereo WAV, mu-law, 8000 Hz: left the caller, right what the caller heard. None: nothing was recorded."""
+    timeline: Path
+    """A picture of the call (SVG)."""
+
+
+class CallRecord(Protocol):
+    """What is kept of one call. All methods are called on the event loop."""
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry of the journal. Never waits and never raises.
+
+        An entry that was handed over outlives the death of the process, but for the few milliseconds that it takes
+        to leave it.
+        """
+
+    def caller_audio(self, at_ms: int, audio: bytes) -> None:
+        """Keep what the caller said (mu-law, 8000 Hz, mono). Never waits and never raises.
+
+        `at_ms` is the carrier's timestamp of the audio: ms since the stream began. Late, doubled and lost pieces
+        are expected.
+        """
+
+    def agent_audio(self, at_ms: float, audio: bytes) -> None:
+        """Keep what was handed to the phone at `at_ms`, to be played after what it still held.
+
+        Never waits and never raises. Audio that has not sounded when the call ends is not kept: nobody heard it.
+        """
+
+    def agent_cleared(self, at_ms: float) -> None:
+        """Take back what had not sounded by `at_ms`: the phone dropped it. Never waits and never raises."""
+
+    async def close(self) -> CallFiles:
+        """Finish the record: once this returns, all of it is durable. Anything that comes later is ignored.
+
+        Closing twice returns the same. Being cancelled stops the waiting, not the work.
+        """
+
+
+class Store(Protocol):
+    """Keeps calls; one per process."""
+
+    def open(self, header: CallHeader) -> CallRecord:
+        """Begin the record of a call. Returns at once; never raises."""
+
+    async def close(self) -> None:
+        """Wait until all that was handed over is written, and let go; the calls' records are closed by then."""

@@ -1,0 +1,155 @@
+"""Calls kept as files: one folder per call, `<folder>/<YYYY-MM-DD>/<HHMMSS>-<call id>/`.
+
+Journal and recording are written as the call goes on. Transcript and picture are made from the journal when the
+call is over, by the same function that makes them for a call whose process died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from bridge.conversation.journal import Entry, StreamBroke
+from bridge.errors import BridgeError
+from bridge.store.base import CallFiles, CallHeader
+from bridge.store.folder import JOURNAL, RECORDING, TRANSCRIPT_JSON, CallFolder, files_in
+from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
+from bridge.store.recordings import Recorder, RecordingFile, mend, read_peaks
+from bridge.store.texts import transcript_json, transcript_text
+from bridge.store.timeline import timeline_svg
+from bridge.store.writer import DiskThread, shared_disk
+from bridge.tasks import spawn
+
+__all__ = ["FileRecord", "FileStore", "finish_from_journal", "read_journal", "unfinished"]
+
+_log = structlog.get_logger()
+
+
+class FileStore:
+    """Keeps calls as files under `folder`; a `bridge.store.base.Store`."""
+
+    def __init__(self, folder: Path, record_audio: bool = True, *, disk: DiskThread | None = None) -> None:
+        self._folder = folder
+        self._record_audio = record_audio
+        self._disk = disk or shared_disk()
+
+    def open(self, header: CallHeader) -> FileRecord:
+        """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
+        return FileRecord(self._folder, header, self._disk, record_audio=self._record_audio)
+
+    async def close(self) -> None:
+        """Wait until all that was handed over is written, and end the disk thread."""
+        await self._disk.close()
+
+
+class FileRecord:
+    """One call's folder; a `bridge.store.base.CallRecord`."""
+
+    def __init__(self, folder: Path, header: CallHeader, disk: DiskThread, *, record_audio: bool) -> None:
+        self._call = header.id
+        self._disk = disk
+        self._folder = CallFolder(folder, header)
+        self._journal = JournalFile(self._folder, call=header.id)
+        recording = RecordingFile(self._folder, call=header.id)
+        self._recorder = Recorder(recording, disk) if record_audio else None
+        self._closing: asyncio.Task[CallFiles] | None = None
+        self._put(header_line(header))
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry of the journal. Never waits and never raises."""
+        if self._closing is not None:
+            return
+        try:
+            line = entry_line(entry)
+        except TypeError as error:
+            _log.error("journal_entry_unfit", call=self._call, entry=type(entry).__name__, error=str(error))
+            return
+        self._put(line)
+        if isinstance(entry, StreamBroke):
+            # What the phone still held went with its stream, and no `clear` will tell of it.
+            self.agent_cleared(entry.at_ms)
+
+    def caller_audio(self, at_ms: int, audio: bytes) -> None:
+        """Keep what the caller said; `at_ms` is the carrier's timestamp. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.caller_audio(at_ms, audio)
+
+    def agent_audio(self, at_ms: float, audio: bytes) -> None:
+        """Keep what was handed to the phone at `at_ms`. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.agent_audio(at_ms, audio)
+
+    def agent_cleared(self, at_ms: float) -> None:
+        """Take back what had not sounded by `at_ms`. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.agent_cleared(at_ms)
+
+    async def close(self) -> CallFiles:
+        """Finish the record: journal and recording are durable then, transcript and picture written.
+
+        What failed is in the log; the files named may then be missing. Closing twice returns the same. Being
+        cancelled stops the waiting, not the work.
+        """
+        if self._closing is None:
+            self._closing = spawn(self._close(), name=f"store-close-{self._call}")
+        return await asyncio.shield(self._closing)
+
+    async def _close(self) -> CallFiles:
+        recorded = False
+        if self._recorder is not None:
+            recorded = await self._recorder.finish()
+            if self._recorder.dropped_ms:
+                _log.info("caller_audio_not_placed", call=self._call, dropped_ms=self._recorder.dropped_ms)
+        return await self._disk.run(partial(self._finish, recorded=recorded))
+
+    def _finish(self, *, recorded: bool) -> CallFiles:
+        self._journal.finish()
+        try:
+            return finish_from_journal(self._folder.path)
+        except (OSError, BridgeError) as error:
+            _log.error("call_not_finished", call=self._call, folder=str(self._folder.path), error=str(error))
+            return files_in(self._folder.path, recording=recorded)
+
+    def _put(self, line: bytes) -> None:
+        self._disk.put(partial(self._journal.write, line), len(line), vital=True)
+
+
+def finish_from_journal(folder: Path) -> CallFiles:
+    """Write transcript and picture of the call in `folder` from its journal, and mend its recording.
+
+    For a call that just ended as for one whose process died; doing it again does no harm. Blocks on the disk.
+    Raises `OSError`, and `BridgeError` (code `journal_unreadable`) when the journal has no header.
+    """
+    header, entries = read_journal(folder / JOURNAL)
+    recording = folder / RECORDING
+    files = files_in(folder, recording=recording.exists())
+    _replace(files.transcript_text, transcript_text(header, entries).encode())
+    peaks = None
+    if files.recording is not None:
+        mend(files.recording)
+        peaks = read_peaks(files.recording)
+    _replace(files.timeline, timeline_svg(header, entries, peaks).encode())
+    _replace(files.transcript_json, transcript_json(header, entries))  # the last, so its presence means "finished"
+    return files
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """The folders under a store's `folder` whose calls have no transcript: they go on, or their process died.
+
+    Blocks on the disk; a folder that is not there holds none.
+    """
+    journals = sorted(folder.glob(f"*/*/{JOURNAL}"))
+    return [path.parent for path in journals if not path.with_name(TRANSCRIPT_JSON).exists()]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it.
+
+    It is not forced to the disk: the journal is, and this can be made from it again.
+    """
+    half = path.with_name(f".{path.name}.part")
+    half.write_bytes(content)
+    half.replace(path)

@@ -1,0 +1,138 @@
+"""A call's journal on the disk: JSON lines, the first of them the call's header. Valid wherever it breaks off."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+import structlog
+
+from bridge.conversation.journal import Entry, from_dict, to_dict
+from bridge.errors import BridgeError
+from bridge.store.base import CallHeader
+from bridge.store.folder import JOURNAL, CallFolder
+
+_log = structlog.get_logger()
+
+_VERSION: Final = 1
+_PENDING_BYTES: Final = 1024 * 1024
+"""How much of a journal is kept in memory while its disk fails."""
+
+
+def header_line(header: CallHeader) -> bytes:
+    """The first line of a journal."""
+    return _line({"version": _VERSION, "header": msgspec.to_builtins(header)})
+
+
+def entry_line(entry: Entry) -> bytes:
+    """The line of an entry. Raises `TypeError` when a note holds what cannot even be copied."""
+    return _line(to_dict(entry))
+
+
+def read_journal(path: Path) -> tuple[CallHeader, list[Entry]]:
+    """Read a journal, whatever state its writer's death left it in.
+
+    Lines that are torn or not understood, and kinds of entries that a newer version may have written, are passed
+    over. Blocks on the disk. Raises `OSError` when the file cannot be read and `BridgeError` when it does not begin
+    with a header (code `journal_unreadable`).
+    """
+    first, *rest = path.read_bytes().split(b"\n")
+    try:
+        header = msgspec.convert(msgspec.json.decode(first)["header"], CallHeader)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BridgeError(f"{path} is no journal of a call: {error}", code="journal_unreadable") from error
+    entries: list[Entry] = []
+    passed_over = 0
+    for line in rest:
+        if not line:
+            continue
+        try:
+            entry = _entry(line)
+        except (ValueError, TypeError):  # msgspec's errors are ValueErrors
+            passed_over += 1
+            continue
+        if entry is not None:
+            entries.append(entry)
+    if passed_over:
+        _log.warning("journal_lines_passed_over", path=str(path), lines=passed_over)
+    return header, entries
+
+
+def _entry(line: bytes) -> Entry | None:
+    raw = msgspec.json.decode(line)
+    if not isinstance(raw, dict):
+        raise TypeError("not an object")
+    entry = from_dict(raw)
+    if entry is None:
+        return None
+    checked: Entry = msgspec.convert(to_dict(entry), type(entry))  # refuses a text where a number belongs
+    return checked
+
+
+def _line(data: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(data) + b"\n"
+    except (TypeError, ValueError):
+        # A note may hold anything, and a text may hold half of a surrogate pair: keep what can be kept.
+        text = json.dumps(data, ensure_ascii=False, default=str, skipkeys=True)
+        return text.encode("utf-8", "replace") + b"\n"
+
+
+class JournalFile:
+    """The journal being written. Everything here runs on the disk thread.
+
+    A line that could not be written is tried again before the next one; failing is logged once.
+    """
+
+    def __init__(self, folder: CallFolder, *, call: str) -> None:
+        self._folder = folder
+        self._call = call
+        self._file: BinaryIO | None = None
+        self._whole = 0
+        """Bytes on the disk that end with a whole line."""
+        self._pending = bytearray()
+        self._lost = 0
+        self._failed = False
+
+    def write(self, lines: bytes) -> None:
+        """Add whole lines and hand them to the operating system, where this process's death cannot reach them."""
+        if len(self._pending) + len(lines) > _PENDING_BYTES:
+            self._lost += 1
+            return
+        self._pending += lines
+        try:
+            self._flush()
+        except OSError as error:
+            self._report(error)
+
+    def finish(self) -> None:
+        """Make the journal durable and close it."""
+        try:
+            file = self._flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            self._report(error)
+        finally:
+            if self._file is not None:
+                self._file.close()  # unbuffered: there is nothing left to write, so nothing to fail
+        if self._lost or self._pending:
+            _log.error("journal_incomplete", call=self._call, folder=str(self._folder.path), lost=self._lost)
+
+    def _flush(self) -> BinaryIO:
+        file = self._file
+        if file is None:
+            file = self._file = (self._folder.make() / JOURNAL).open("xb", buffering=0)
+        while self._pending:
+            file.seek(self._whole)  # over what a failed attempt may have left half written
+            if file.write(self._pending) == len(self._pending):
+                self._whole += len(self._pending)
+                self._pending.clear()
+        return file
+
+    def _report(self, error: OSError) -> None:
+        if not self._failed:
+            self._failed = True
+            _log.error("journal_not_written", call=self._call, folder=str(self._folder.path), error=str(error))

@@ -1,0 +1,109 @@
+"""The moments of a call that its picture marks: interruptions, keys, notes, problems. Pure.
+
+Times are ms since the stream began.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from bridge.conversation import journal
+from bridge.conversation.journal import Entry
+
+MarkerKind: TypeAlias = Literal[
+    "barge-in",
+    "false alarm",
+    "key",
+    "note",
+    "problem",
+    "stream broke",
+    "stream resumed",
+    "early answer dropped",
+    "end",
+]
+
+Silences: TypeAlias = Mapping[int, Sequence[tuple[int, int | None]]]
+"""For each reply, when it was silenced and when it went on; None: it did not."""
+
+_KEYS_TOGETHER_MS: Final = 2500
+"""Keys that follow each other this fast are one number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A moment worth showing."""
+
+    at_ms: int
+    kind: MarkerKind
+    label: str
+    title: str
+    """All there is to say about it."""
+
+
+def read_silences(entries: Iterable[Entry]) -> Silences:
+    """For each reply, when it was silenced and when it went on, if it did."""
+    silences: dict[int, list[tuple[int, int | None]]] = defaultdict(list)
+    for entry in entries:
+        if isinstance(entry, journal.AgentSilenced):
+            silences[entry.reply].append((entry.at_ms, None))
+        elif isinstance(entry, journal.AgentResumed) and silences[entry.reply]:
+            silences[entry.reply][-1] = (silences[entry.reply][-1][0], entry.at_ms)
+    return silences
+
+
+def read_markers(entries: Sequence[Entry], silences: Silences) -> list[Marker]:
+    """Read every moment worth marking off a journal, in the order of their times."""
+    markers = _key_markers(entries)
+    for reply, spans in silences.items():
+        for silenced, resumed in spans:
+            if resumed is None:
+                markers.append(Marker(silenced, "barge-in", "barge-in", f"The caller cut reply {reply} off."))
+            else:
+                title = f"Reply {reply} was silenced for {resumed - silenced} ms and went on."
+                markers.append(Marker(silenced, "false alarm", "false alarm", title))
+    markers += [marker for entry in entries if (marker := _marker(entry)) is not None]
+    return sorted(markers, key=lambda marker: marker.at_ms)
+
+
+def _marker(entry: Entry) -> Marker | None:
+    match entry:
+        case journal.NoteTaken(at_ms, data):
+            return Marker(at_ms, "note", f"note: {_short(data)}", f"Note: {_short(data)}")
+        case journal.ProblemMet(at_ms, source, code, message):
+            return Marker(at_ms, "problem", code, f"Problem with the {source}: {code}: {message}")
+        case journal.StreamBroke(at_ms):
+            return Marker(at_ms, "stream broke", "stream broke", "The carrier's stream broke.")
+        case journal.StreamResumed(at_ms):
+            return Marker(at_ms, "stream resumed", "resumed", "The call came back on a new stream.")
+        case journal.SpeculationDropped(at_ms, _, reply):
+            title = f"Reply {reply} was prepared before the caller was done, and not used."
+            return Marker(at_ms, "early answer dropped", "early answer dropped", title)
+        case journal.CallClosed(at_ms, reason):
+            return Marker(at_ms, "end", f"end: {reason}", f"The call was over: {reason}.")
+        case _:
+            return None
+
+
+def _short(data: Any) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in dict(data).items())
+
+
+def _key_markers(entries: Iterable[Entry]) -> list[Marker]:
+    groups: list[list[journal.KeyPressed]] = []
+    for entry in entries:
+        if not isinstance(entry, journal.KeyPressed):
+            continue
+        if groups and entry.at_ms - groups[-1][-1].at_ms <= _KEYS_TOGETHER_MS:
+            groups[-1].append(entry)
+        else:
+            groups.append([entry])
+    return [_keys(group) for group in groups]
+
+
+def _keys(group: list[journal.KeyPressed]) -> Marker:
+    digits = "".join(key.digit for key in group)
+    what = "key" if len(group) == 1 else "keys"
+    return Marker(group[0].at_ms, "key", f"{what} {digits}", f"The caller pressed {digits}.")

@@ -1,0 +1,230 @@
+"""Where each piece of a call's audio belongs in its recording. Pure.
+
+Two tracks on one clock: the caller's, placed by the carrier's timestamps, and the agent's, placed by a model of the
+phone that plays it. Pieces are held back until nothing can change them any more and are then given out in order.
+
+Positions are samples since the stream began; mu-law at 8000 Hz: a sample is a byte, and 8 are 1 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+BYTES_PER_MS: Final = 8
+SILENCE: Final = b"\xff"
+
+JOIN: Final = 20 * BYTES_PER_MS
+"""A piece that begins less than this beside the end of the last one follows it directly: timestamps are whole
+milliseconds and may waver. From here on it is a lost frame of 20 ms."""
+HOLD: Final = 1000 * BYTES_PER_MS
+"""How late a piece of the caller's audio may come and still be placed, counted from the newest one."""
+LAG: Final = 10_000 * BYTES_PER_MS
+"""How far one track may stay behind the other before it is no longer waited for."""
+JUMP: Final = 600_000 * BYTES_PER_MS
+"""A caller's timestamp that is this far ahead of everything known is not believed."""
+PHONE_BUFFER: Final = 600_000 * BYTES_PER_MS
+"""Ten minutes: what the phone buffers at most; it drops the rest ("Twilio Media Streams: warning 31931")."""
+BLOCK: Final = 1000 * BYTES_PER_MS
+"""How much is given out at once."""
+
+Piece: TypeAlias = tuple[int, bytes]
+"""Where it begins, and the audio. The pieces of a track stand in order and do not overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of the recording that is final."""
+
+    start: int
+    stop: int
+    caller: tuple[Piece, ...]
+    agent: tuple[Piece, ...]
+
+    def blocks(self) -> Iterator[tuple[bytes, bytes]]:
+        """Both sides of it, filled up with silence, in blocks of the same length of at most `BLOCK` samples."""
+        callers, agents = list(self.caller), list(self.agent)
+        for start in range(self.start, self.stop, BLOCK):
+            stop = min(start + BLOCK, self.stop)
+            yield _render(_cut(callers, stop), start, stop), _render(_cut(agents, stop), start, stop)
+
+
+class CallerTrack:
+    """What the caller said, by the carrier's timestamps."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.end = 0
+        """Where the newest audio ends."""
+        self.floor = 0
+        """What lies before it is given out already."""
+        self.dropped = 0
+        """Samples that were not kept: doubled, too late, or with a timestamp that cannot be."""
+
+    def place(self, at_ms: int, audio: bytes, now: int) -> None:
+        """Place a piece by its timestamp. `now` is the newest position known of the other track."""
+        if not audio:
+            return
+        start = at_ms * BYTES_PER_MS
+        if self.pieces and abs(start - self.end) < JOIN:
+            start = self.end
+        if start >= self.end and start >= self.floor:
+            if start > max(now, self.end) + JUMP:
+                self.dropped += len(audio)
+                return
+            self.pieces.append((start, audio))
+            self.end = start + len(audio)
+        else:
+            self._fill(start, audio)
+
+    def _fill(self, start: int, audio: bytes) -> None:
+        """Place what comes late: only where nothing is yet, so that nothing is shifted or overwritten."""
+        kept = 0
+        for hole_start, hole_stop in self._holes():
+            at = start
+            if abs(start - hole_start) < JOIN:
+                at = hole_start
+            elif hole_stop is not None and abs(start + len(audio) - hole_stop) < JOIN:
+                at = hole_stop - len(audio)
+            first = max(at, hole_start)
+            last = at + len(audio) if hole_stop is None else min(at + len(audio), hole_stop)
+            if first < last and (hole_stop is not None or first == at or last - first >= JOIN):
+                part = audio[first - at : last - at]
+                self.pieces.append((first, part))
+                kept += len(part)
+                self.end = max(self.end, last)
+        self.pieces.sort(key=_start)
+        self.dropped += max(0, len(audio) - kept)
+
+    def _holes(self) -> list[tuple[int, int | None]]:
+        holes: list[tuple[int, int | None]] = []
+        position = self.floor
+        for start, audio in self.pieces:
+            if start > position:
+                holes.append((position, start))
+            position = start + len(audio)
+        holes.append((max(position, self.end), None))
+        return holes
+
+    def give(self, stop: int) -> tuple[Piece, ...]:
+        """Give out what lies before `stop`."""
+        self.floor = stop
+        return tuple(_cut(self.pieces, stop))
+
+
+class AgentTrack:
+    """What the caller heard of the agent: a phone that plays what it is given, one piece after the other."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.end = 0
+        """Where the phone will have played all it holds."""
+        self.now = 0
+        """The newest moment known by our own clock."""
+        self.floor = 0
+        self.dropped = 0
+        """Samples that the phone had no room for."""
+
+    def play(self, at_ms: float, audio: bytes) -> None:
+        """The phone is handed `audio`: it sounds at once, or after what is waiting."""
+        self._advance(at_ms)
+        start = max(_position(at_ms), self.end, self.floor)
+        room = max(0, max(self.now, self.floor) + PHONE_BUFFER - start)
+        if len(audio) > room:
+            self.dropped += len(audio) - room
+            audio = audio[:room]
+        for offset in range(0, len(audio), BLOCK):
+            self.pieces.append((start + offset, audio[offset : offset + BLOCK]))
+        self.end = max(self.end, start + len(audio))
+
+    def clear(self, at_ms: float) -> None:
+        """The phone drops what has not sounded by then."""
+        self._advance(at_ms)
+        self.end_at(_position(at_ms))
+
+    def end_at(self, position: int) -> None:
+        """Nothing sounds from `position` on."""
+        position = max(position, self.floor)
+        while self.pieces and self.pieces[-1][0] >= position:
+            self.pieces.pop()
+        if self.pieces:
+            start, audio = self.pieces[-1]
+            self.pieces[-1] = (start, audio[: position - start])
+        self.end = min(self.end, position)
+
+    def give(self, stop: int) -> tuple[Piece, ...]:
+        """Give out what lies before `stop`."""
+        self.floor = stop
+        return tuple(_cut(self.pieces, stop))
+
+    def _advance(self, at_ms: float) -> None:
+        self.now = max(self.now, _position(at_ms))
+
+
+class Placement:
+    """Both tracks of one recording, given out side by side.
+
+    `take` is to be asked after each piece; it returns None at nearly every call and costs next to nothing then.
+    """
+
+    def __init__(self) -> None:
+        self.caller = CallerTrack()
+        self.agent = AgentTrack()
+        self.given = 0
+        """Everything before this position was given out."""
+
+    def caller_audio(self, at_ms: int, audio: bytes) -> None:
+        """The caller said this; `at_ms` is the carrier's timestamp."""
+        self.caller.place(at_ms, audio, self.agent.now)
+
+    def take(self) -> Stretch | None:
+        """What has become final since the last time, if it is worth a block."""
+        heard, clock = self.caller.end, self.agent.now
+        # What the agent's side does next, it does at about the newest moment of the caller's audio; the two clocks
+        # are not the same, so it is given a second. A track that has stopped altogether is not waited for.
+        known = min(heard, max(clock, heard - HOLD))
+        final = max(known - HOLD, max(heard, clock) - LAG)
+        if final - self.given < BLOCK:
+            return None
+        return self._give(final)
+
+    def finish(self) -> Stretch:
+        """The rest. The call is over: what the phone still held never sounds, and both sides end together."""
+        end = max(self.caller.end, self.agent.now, self.given)
+        self.agent.end_at(end)
+        return self._give(end)
+
+    def _give(self, stop: int) -> Stretch:
+        start, self.given = self.given, stop
+        return Stretch(start, stop, self.caller.give(stop), self.agent.give(stop))
+
+
+def _position(at_ms: float) -> int:
+    return max(0, round(at_ms * BYTES_PER_MS))
+
+
+def _start(piece: Piece) -> int:
+    return piece[0]
+
+
+def _cut(pieces: list[Piece], stop: int) -> list[Piece]:
+    """Take what lies before `stop` off the list; a piece that reaches over it is split."""
+    count = 0
+    while count < len(pieces) and pieces[count][0] < stop:
+        count += 1
+    taken = pieces[:count]
+    del pieces[:count]
+    if taken:
+        start, audio = taken[-1]
+        if start + len(audio) > stop:
+            taken[-1] = (start, audio[: stop - start])
+            pieces.insert(0, (stop, audio[stop - start :]))
+    return taken
+
+
+def _render(pieces: list[Piece], start: int, stop: int) -> bytes:
+    block = bytearray(SILENCE) * (stop - start)
+    for at, audio in pieces:
+        block[at - start : at - start + len(audio)] = audio
+    return bytes(block)

@@ -1,0 +1,199 @@
+"""What a picture of a call shows, read off its journal: bars, markers, answers and figures. Pure.
+
+Times are ms since the stream began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final, Literal, TypeAlias
+
+from bridge.conversation import journal
+from bridge.conversation.journal import Entry
+from bridge.store.markers import Marker, MarkerKind, read_markers, read_silences
+
+Kind: TypeAlias = Literal["words", "backchannel", "empty"]
+_LONGEST_MS: Final = 24 * 3600 * 1000
+"""No call is longer; a time beyond it is an error in the journal and must not blow the picture up."""
+_UNHEARD_MS_PER_CHARACTER: Final = 70
+_UNHEARD_LEAST_MS: Final = 600
+_UNHEARD_MOST_MS: Final = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """How loud both sides of a recording are, to be drawn."""
+
+    per_second: int
+    caller: bytes
+    """Each from 0, silence, to 127."""
+    agent: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """One stretch of speech of one side."""
+
+    start_ms: int
+    stop_ms: int
+    """When it was over, or, for the agent, when it could not be heard any more."""
+    text: str
+    kind: Kind = "words"
+    unheard: str = ""
+    unheard_until_ms: int = 0
+    """Where the part that nobody heard ends in the picture: about as long as it would have been."""
+    pauses: tuple[tuple[int, int], ...] = ()
+    """The agent was silenced and went on again: from, to."""
+    number: int = 0
+    """Of the turn or the reply."""
+
+    @property
+    def until_ms(self) -> int:
+        """The end of all that is drawn of it."""
+        return max(self.stop_ms, self.unheard_until_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How long each step of an answer took: from the end of the caller's turn until it was heard."""
+
+    reply: int
+    from_ms: int
+    """The end of the turn, or the asking where no turn was."""
+    text_ms: int | None
+    audio_ms: int | None
+    sent_ms: int | None
+    mark_ms: int | None
+    question: str
+    """What the caller had said; empty for what the agent said unasked."""
+    early: bool
+    """True: the agent was asked before the turn was over."""
+
+    @property
+    def response_ms(self) -> int | None:
+        """From the end of the turn until the first audio went to the phone."""
+        return None if self.sent_ms is None else max(0, self.sent_ms - self.from_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that is drawn."""
+
+    duration_ms: int
+    caller: tuple[Speech, ...]
+    agent: tuple[Speech, ...]
+    markers: tuple[Marker, ...]
+    breaks: tuple[tuple[int, int], ...]
+    """The carrier's stream was gone: from, to."""
+    answers: tuple[Answer, ...]
+    closed: journal.CallClosed | None
+
+    def count(self, kind: MarkerKind) -> int:
+        """How many markers of a kind there are."""
+        return sum(marker.kind == kind for marker in self.markers)
+
+
+def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
+    """Read what is to be drawn off a journal."""
+    replies = [entry for entry in entries if isinstance(entry, journal.AgentSpoke)]
+    turns = {entry.turn: entry for entry in entries if isinstance(entry, journal.CallerSpoke)}
+    silences = read_silences(entries)
+    caller = sorted((_turn(turn) for turn in turns.values()), key=_start)
+    agent = sorted(
+        (_reply(reply, silences.get(reply.reply, ())) for reply in replies if reply.heard or reply.unheard),
+        key=_start,
+    )
+    agent = _bounded(agent)
+    closed = next((entry for entry in reversed(entries) if isinstance(entry, journal.CallClosed)), None)
+    markers = tuple(read_markers(entries, silences))
+    recorded = len(peaks.caller) * 1000 // peaks.per_second if peaks is not None else 0
+    times = [
+        recorded,
+        *(speech.until_ms for speech in (*caller, *agent)),
+        *(marker.at_ms for marker in markers),
+        closed.at_ms if closed else 0,
+    ]
+    duration = min(max(times), _LONGEST_MS)
+    return Scene(
+        duration_ms=duration,
+        caller=tuple(caller),
+        agent=tuple(agent),
+        markers=markers,
+        breaks=_breaks(entries, duration),
+        answers=tuple(_answer(reply, turns) for reply in replies if reply.text_ms is not None),
+        closed=closed,
+    )
+
+
+def _start(speech: Speech) -> int:
+    return speech.start_ms
+
+
+def _turn(turn: journal.CallerSpoke) -> Speech:
+    start = max(0, turn.started_ms)
+    text = turn.transcript + (" …" if turn.incomplete and turn.transcript else "")
+    return Speech(start, max(start, turn.ended_ms), text, kind=turn.meaning, number=turn.turn)
+
+
+def _reply(reply: journal.AgentSpoke, silences: Sequence[tuple[int, int | None]]) -> Speech:
+    moments = (reply.sent_ms, reply.audio_ms, reply.text_ms, reply.asked_ms)
+    start = max(0, next(moment for moment in moments if moment is not None))
+    stop = max(start, reply.ended_ms) if reply.heard or reply.sent_ms is not None else start
+    pauses = []
+    for silenced, resumed in silences:
+        if resumed is None:
+            stop = max(start, min(stop, silenced))  # silent for good: what came after was only the waiting
+        else:
+            pauses.append((silenced, resumed))
+    until = 0
+    if reply.unheard:
+        length = len(reply.unheard) * _UNHEARD_MS_PER_CHARACTER
+        until = stop + min(max(length, _UNHEARD_LEAST_MS), _UNHEARD_MOST_MS)
+    return Speech(
+        start,
+        stop,
+        reply.heard,
+        unheard=reply.unheard,
+        unheard_until_ms=until,
+        pauses=tuple(pauses),
+        number=reply.reply,
+    )
+
+
+def _bounded(speeches: list[Speech]) -> list[Speech]:
+    """What was not heard takes no time: its picture gives way to what was said next."""
+    for index, (speech, following) in enumerate(pairwise(speeches)):
+        if speech.unheard_until_ms > following.start_ms:
+            until = max(speech.stop_ms, following.start_ms - 100)
+            speeches[index] = replace(speech, unheard_until_ms=until)
+    return speeches
+
+
+def _answer(reply: journal.AgentSpoke, turns: dict[int, journal.CallerSpoke]) -> Answer:
+    turn = turns.get(reply.turn) if reply.occasion == "turn.ended" else None
+    return Answer(
+        reply=reply.reply,
+        from_ms=reply.asked_ms if turn is None else turn.ended_ms,
+        text_ms=reply.text_ms,
+        audio_ms=reply.audio_ms,
+        sent_ms=reply.sent_ms,
+        mark_ms=reply.mark_ms,
+        question=turn.transcript if turn else "",
+        early=reply.speculative,
+    )
+
+
+def _breaks(entries: Iterable[Entry], duration: int) -> tuple[tuple[int, int], ...]:
+    breaks: list[tuple[int, int]] = []
+    since: int | None = None
+    for entry in entries:
+        if isinstance(entry, journal.StreamBroke):
+            since = entry.at_ms
+        elif isinstance(entry, journal.StreamResumed) and since is not None:
+            breaks.append((since, entry.at_ms))
+            since = None
+    if since is not None:
+        breaks.append((since, duration))
+    return tuple(breaks)

@@ -1,0 +1,90 @@
+"""The transcript of a call as text for people and as JSON for programs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from bridge.conversation.journal import CallClosed, Entry, Line, transcript
+from bridge.store.base import CallHeader
+
+ENDINGS: Final = {
+    "caller": "the caller hung up",
+    "agent": "the agent hung up",
+    "transfer": "the caller was transferred",
+    "silence": "the caller fell silent",
+    "limit": "the longest time allowed was over",
+    "shutdown": "the server went down",
+    "agent_failed": "the agent failed",
+    "speech_failed": "the speech service failed",
+    "error": "an error",
+}
+"""What `CallClosed.reason` says, in words."""
+
+_SPEAKERS: Final = {"caller": "Caller", "agent": "Agent "}
+_BROKEN_OFF: Final = "the record breaks off"
+
+
+def clock(ms: int) -> str:
+    """Minutes, seconds and tenths: `1:02.5`; with hours where there are any."""
+    tenths = max(0, ms) // 100
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    start = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{start}:{rest // 10:02}.{rest % 10}"
+
+
+def started(header: CallHeader) -> str:
+    """The date and time of the call in UTC, for people; what is no date is given back as it stands."""
+    try:
+        moment = datetime.fromisoformat(header.started_at)
+    except ValueError:
+        return header.started_at
+    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def ending(entries: Sequence[Entry]) -> str:
+    """How the call ended, in words."""
+    closed = next((entry for entry in reversed(entries) if isinstance(entry, CallClosed)), None)
+    if closed is None:
+        return _BROKEN_OFF
+    words = ENDINGS.get(closed.reason, closed.reason)
+    return f"{words} to {closed.transfer_to}" if closed.transfer_to else words
+
+
+def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
+    """The call to read: who said what and when, verbatim, and what of the agent's words was not heard."""
+    lines = transcript(entries)
+    head = [
+        f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
+        f"{started(header)}; agent: {header.agent_kind}; ended: {ending(entries)}",
+        "",
+    ]
+    body = [_text_line(line) for line in lines] or ["(nothing was said)"]
+    return "\n".join(head + body) + "\n"
+
+
+def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:
+    """The same for programs: `header`, `ended` (reason, or null when the record breaks off) and `lines`."""
+    closed = next((entry for entry in reversed(entries) if isinstance(entry, CallClosed)), None)
+    document: dict[str, Any] = {
+        "header": header,
+        "ended": closed,
+        "lines": transcript(entries),
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _text_line(line: Line) -> str:
+    start = f"[{clock(line.started_ms):>7}] {_SPEAKERS[line.speaker]}  "
+    words = line.text
+    if line.unheard:
+        # Between quotes the text stands as it was meant, spaces included, so heard and unheard join to the whole.
+        words += f'{" — cut off;" if line.interrupted else " —"} not heard: "{line.unheard}"'
+    elif line.interrupted:
+        words += " — cut off"
+    return start + words.replace("\n", "\n" + " " * len(start))

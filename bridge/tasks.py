@@ -1,0 +1,32 @@
+"""The one place where tasks are made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+T = TypeVar("T")
+
+_running: set[asyncio.Task[Any]] = set()
+_log = structlog.get_logger()
+
+
+def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    """Run `work` beside the caller, under a name that shows in dumps and logs.
+
+    asyncio keeps only a weak reference to a task, so one that nobody holds can vanish in mid-work: this keeps it
+    until it ends. An exception that leaves the task is logged here, because nobody may ever await it.
+    """
+    task = asyncio.get_running_loop().create_task(work, name=name)
+    _running.add(task)
+    task.add_done_callback(_ended)
+    return task
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _running.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("task_failed", task=task.get_name(), exc_info=error)

@@ -1,0 +1,1 @@
+"""Text to speech: the contract and its adapters."""

@@ -1,0 +1,113 @@
+"""The null voice: a beep for each word, with exact word times, at once and without any service.
+
+For tests and benchmarks: what was heard of a text can be counted in beeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import struct
+
+from bridge.audio.codec import BYTES_PER_MS, SAMPLE_RATE, linear16_to_mulaw, silence
+from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFinished, Word, WordsTimed
+from bridge.tts.base import EmitSpeech, Synthesizer, Voice
+
+_FADE_MS = 10
+"""Keeps a beep from clicking."""
+
+
+class ToneVoice(Synthesizer):
+    """Speaks every word as a beep of the same length, followed by a pause."""
+
+    def __init__(self, *, word_ms: int = 200, gap_ms: int = 50, pitch_hz: int = 440) -> None:
+        """A word sounds for `word_ms` and is followed by `gap_ms` of silence."""
+        self._word_s = word_ms / 1000
+        self._step_s = (word_ms + gap_ms) / 1000
+        self._beep = _tone(word_ms, pitch_hz) + silence(gap_ms)
+
+    def open(self, emit: EmitSpeech, *, name: str) -> Voice:  # noqa: ARG002 - there is no log to name it in
+        """Start a voice; see `Synthesizer.open`."""
+        return _Beeps(emit, self._beep, word_s=self._word_s, step_s=self._step_s)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Beeps(Voice):
+    def __init__(self, emit: EmitSpeech, beep: bytes, *, word_s: float, step_s: float) -> None:
+        self._emit = emit
+        self._beep = beep
+        self._word_s = word_s
+        self._step_s = step_s
+        self._loop = asyncio.get_running_loop()
+        self._texts: dict[int, str] = {}  # of open utterances: the word that may not be whole yet
+        self._counts: dict[int, int] = {}  # words that were spoken
+        self._ended: set[int] = set()
+
+    def speak(
+        self,
+        utterance: int,
+        text: str,
+        *,
+        more: bool,
+        voice: str | None = None,  # noqa: ARG002 - there is one beep only
+        language: str | None = None,  # noqa: ARG002 - understood in all of them
+    ) -> None:
+        """Speak a piece; see `Voice.speak`. What it emits comes in the next round of the event loop."""
+        if utterance in self._ended:
+            return
+        text = self._texts.get(utterance, "") + text
+        whole = len(text) if not more else _end_of_last_whole_word(text)
+        words, self._texts[utterance] = text[:whole].split(), text[whole:]
+        if words:
+            first = self._counts.get(utterance, 0)
+            self._counts[utterance] = first + len(words)
+            timed = tuple(
+                Word(word, n * self._step_s, n * self._step_s + self._word_s) for n, word in enumerate(words, first)
+            )
+            self._tell(WordsTimed(utterance, timed))
+            self._tell(SpeechArrived(utterance, self._beep * len(words)))
+        if not more:
+            self._tell(SpeechFinished(utterance))
+
+    def cancel(self, utterance: int) -> None:
+        """Stop an utterance; see `Voice.cancel`."""
+        self._end(utterance)
+
+    async def close(self) -> None:
+        """Cancel what is open."""
+        for utterance in [*self._texts]:
+            self._end(utterance)
+
+    def _tell(self, event: SpeechEvent) -> None:
+        # Not at once: whoever asked for the speech is still busy with that.
+        self._loop.call_soon(self._pass_on, event)
+
+    def _pass_on(self, event: SpeechEvent) -> None:
+        if event.utterance not in self._ended:
+            if isinstance(event, SpeechFinished):
+                self._end(event.utterance)
+            self._emit(event)
+
+    def _end(self, utterance: int) -> None:
+        self._ended.add(utterance)
+        self._texts.pop(utterance, None)
+        self._counts.pop(utterance, None)
+
+
+def _end_of_last_whole_word(text: str) -> int:
+    """How much of `text` is whole words: all up to its last white space."""
+    return max((at + 1 for at, character in enumerate(text) if character.isspace()), default=0)
+
+
+@functools.cache
+def _tone(ms: int, pitch_hz: int) -> bytes:
+    """A mu-law beep with soft edges."""
+    count, fade = ms * BYTES_PER_MS, _FADE_MS * BYTES_PER_MS
+    samples = (
+        int(8000 * min(1, n / fade, (count - 1 - n) / fade) * math.sin(2 * math.pi * pitch_hz * n / SAMPLE_RATE))
+        for n in range(count)
+    )
+    return linear16_to_mulaw(struct.pack(f"<{count}h", *samples))

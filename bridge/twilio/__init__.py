@@ -1,0 +1,1 @@
+"""The carrier: Twilio'\''s webhooks, media stream, signatures and REST API."""

@@ -1,0 +1,253 @@
+"""Where Twilio reaches the bridge: the voice webhook, the media stream, and the callbacks.
+
+Every request must carry Twilio's signature over the public URL; the media stream must also bring the token that
+the voice webhook handed out, because its address is public and not every upgrade is known to be signed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+from aiohttp import WSMessage, WSMsgType, web
+
+from bridge.call.carrier import Carrier
+from bridge.call.registry import Registry
+from bridge.call.session import Session
+from bridge.conversation.events import DigitPressed, MarkReturned, StreamLost, StreamStopped
+from bridge.errors import CarrierError, ProtocolError
+from bridge.metrics import Metrics
+from bridge.twilio import media_stream, signature, twiml
+from bridge.twilio.tokens import StreamTokens, TokenRefused
+
+VOICE = "/twilio/voice"
+MEDIA = "/twilio/media"
+STREAM_ENDED = "/twilio/stream-ended"
+STATUS = "/twilio/status"
+
+_MAX_FORM_BYTES = 64 * 1024
+_MAX_FRAME_BYTES = 256 * 1024
+_START_WITHIN_S = 5.0
+"""A stream that has not said by then which call it carries is closed."""
+_MESSAGES_BEFORE_START = 4
+_CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+_POLICY_VIOLATION = 1008
+
+Form: TypeAlias = list[tuple[str, str]]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is needed to tell Twilio from strangers."""
+
+    auth_tokens: Sequence[str]
+    """Any of these may have signed a request: a new and an old one while they are exchanged."""
+    validate: bool
+    """False: take unsigned requests as well. Streams need their token all the same."""
+    public_url: Callable[[], str]
+    """The origin under which Twilio knows us; called late, because a port may be known only after listening."""
+    tokens: StreamTokens
+
+
+class TwilioRoutes:
+    """The handlers, and what they share."""
+
+    def __init__(self, gate: Gate, registry: Registry, metrics: Metrics) -> None:
+        self._gate = gate
+        self._registry = registry
+        self._metrics = metrics
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handlers at their addresses."""
+        app.router.add_post(VOICE, self.voice)
+        app.router.add_get(MEDIA, self.media)
+        app.router.add_post(STREAM_ENDED, self.stream_ended)
+        app.router.add_post(STATUS, self.status)
+
+    # --- webhooks ------------------------------------------------------------------------------------------
+
+    async def voice(self, request: web.Request) -> web.Response:
+        """A call comes in: answer with a media stream both ways ("Twilio: the inbound call webhook")."""
+        form = dict(await self._signed_form(request))
+        sid = form.get("CallSid", "")
+        if not sid:
+            raise web.HTTPBadRequest(text="CallSid is missing: this address is for Twilio's voice webhook\n")
+        if self._registry.draining:
+            return _document(twiml.reject("busy"))
+        facts = {
+            "from": form.get("From", ""),
+            "to": form.get("To", ""),
+            "direction": form.get("Direction", "inbound"),
+        }
+        log.info("call_coming", sid=sid, caller=facts["from"], called=facts["to"])
+        return self._stream_document(sid, facts)
+
+    async def stream_ended(self, request: web.Request) -> web.Response:
+        """The media stream is over: pass the caller on, hang up, or take a broken stream up again."""
+        form = dict(await self._signed_form(request))
+        sid = form.get("CallSid", "")
+        departure = self._registry.departure(sid)
+        if departure is not None and departure.transfer_to:
+            try:
+                return _document(twiml.dial(departure.transfer_to, caller_id=form.get("To") or None))
+            except CarrierError as error:
+                log.error("transfer_refused", sid=sid, error=error.message)
+                return _document(twiml.hang_up("Sorry, I could not connect you. Good-bye."))
+        if departure is not None:
+            return _document(twiml.hang_up(departure.farewell))
+        session = self._registry.live.get(sid)
+        if session is None or session.over_for_carrier or form.get("CallStatus") in _CALL_OVER:
+            return _document(twiml.hang_up())
+        log.warning("stream_resuming", sid=sid, call=session.info.id)
+        info = session.info
+        return self._stream_document(sid, {"from": info.caller, "to": info.called, "direction": info.direction})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
+        form = dict(await self._signed_form(request))
+        sid = form.get("CallSid", "")
+        session = self._registry.live.get(sid)
+        if form.get("StreamEvent") == "stream-error":
+            log.error("stream_failed", sid=sid, error=form.get("StreamError", ""))
+        if session is not None and form.get("CallStatus") in _CALL_OVER:
+            session.stop("caller")
+        return web.Response(status=204)
+
+    def _stream_document(self, sid: str, facts: dict[str, str]) -> web.Response:
+        origin = self._gate.public_url()
+        return _document(
+            twiml.answer_with_stream(
+                "ws" + origin.removeprefix("http") + MEDIA,
+                action_url=origin + STREAM_ENDED,
+                status_url=origin + STATUS,
+                parameters={"token": self._gate.tokens.issue(sid, facts)},
+            )
+        )
+
+    async def _signed_form(self, request: web.Request) -> Form:
+        """Read the form and check its signature. Raises 403 for a forged one, and counts it."""
+        fields = await request.post()
+        form = [(name, value) for name, value in fields.items() if isinstance(value, str)]
+        url = self._gate.public_url() + request.raw_path
+        if self._gate.validate and not signature.verify(
+            self._gate.auth_tokens, url, form, request.headers.get(signature.HEADER)
+        ):
+            self._refuse("signature", request, url)
+        return form
+
+    def _refuse(self, reason: str, request: web.Request, url: str) -> None:
+        self._metrics.refused_requests.labels(reason=reason).inc()
+        signed = signature.HEADER in request.headers
+        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=request.remote)
+        raise web.HTTPForbidden(
+            text="The request's Twilio signature is missing or wrong. If Twilio did send it, check that"
+            f" BRIDGE_TWILIO__AUTH_TOKEN and BRIDGE_SERVER__PUBLIC_URL are right: the URL checked was {url}\n"
+        )
+
+    # --- the media stream ----------------------------------------------------------------------------------
+
+    async def media(self, request: web.Request) -> web.StreamResponse:
+        """One media stream, from its upgrade to its end ("Twilio Media Streams")."""
+        given = request.headers.get(signature.HEADER)
+        url = "ws" + self._gate.public_url().removeprefix("http") + request.raw_path
+        # Not every upgrade is known to be signed, so a missing signature is left to the token.
+        checked = self._gate.validate and given is not None
+        if checked and not signature.verify_upgrade(self._gate.auth_tokens, url, given):
+            self._refuse("signature", request, url)
+        socket = web.WebSocketResponse(compress=False, max_msg_size=_MAX_FRAME_BYTES)
+        await socket.prepare(request)
+        try:
+            started = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
+            session = self._admit(started)
+        except (TokenRefused, ProtocolError, TimeoutError) as error:
+            reason = getattr(error, "code", "no_start")
+            self._metrics.refused_requests.labels(reason=reason).inc()
+            log.warning("stream_refused", reason=reason, remote=request.remote)
+            await socket.close(code=_POLICY_VIOLATION, message=reason.encode())
+            return socket
+        await self._carry(socket, Carrier(socket, started.stream_sid), session)
+        return socket
+
+    async def _started(self, socket: web.WebSocketResponse) -> media_stream.Started:
+        """Read until the stream says which call it carries."""
+        for _ in range(_MESSAGES_BEFORE_START):
+            message = await socket.receive()
+            if message.type is not WSMsgType.TEXT:
+                raise ProtocolError("the stream ended before it started", code="no_start")
+            event = media_stream.parse_from_carrier(message.data)
+            if isinstance(event, media_stream.Started):
+                return event
+        raise ProtocolError("the stream does not start", code="no_start")
+
+    def _admit(self, started: media_stream.Started) -> Session:
+        """Find or open the call that the stream belongs to. Raises when it may not come in."""
+        facts = self._gate.tokens.redeem(started.parameters.get("token", ""), started.call_sid)
+        if (started.encoding, started.sample_rate, started.channels) != (
+            media_stream.ENCODING,
+            media_stream.SAMPLE_RATE_HZ,
+            1,
+        ):
+            raise ProtocolError("the stream's audio is not mu-law at 8000 Hz", code="wrong_format")
+        session = self._registry.live.get(started.call_sid)
+        if session is not None:
+            if session.attached or session.over_for_carrier:
+                raise ProtocolError("the call has a stream already", code="second_stream")
+            return session
+        if self._registry.draining:
+            raise ProtocolError("no new calls are taken", code="draining")
+        given = {name: value for name, value in started.parameters.items() if name != "token"}
+        return self._registry.open(
+            started.call_sid,
+            caller=facts.get("from", ""),
+            called=facts.get("to", ""),
+            direction=facts.get("direction", "inbound"),
+            parameters=given,
+        )
+
+    async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:
+        """Carry the stream's messages into the call until the stream is over."""
+        over = False
+        malformed = 0
+        session.attach(carrier)
+        try:
+            async for message in socket:
+                try:
+                    over = _take(message, session)
+                except ProtocolError as error:
+                    self._metrics.malformed_messages.labels(peer="carrier").inc()
+                    malformed += 1
+                    if malformed == 1:
+                        log.warning("carrier_message_malformed", sid=session.info.sid, error=error.message)
+                if over:
+                    break
+        finally:
+            session.detach(carrier, StreamStopped("caller") if over else StreamLost())
+
+
+def _take(message: WSMessage, session: Session) -> bool:
+    """Carry one message into the call. Returns whether it says that the stream is over."""
+    if message.type is not WSMsgType.TEXT:
+        raise ProtocolError("a binary frame")
+    event = media_stream.parse_from_carrier(message.data)
+    match event:
+        case media_stream.Media():
+            if event.track == "inbound":
+                session.hear(event.timestamp_ms, event.audio())
+        case media_stream.Mark(name):
+            session.take(MarkReturned(name))
+        case media_stream.Digit(digit):
+            session.take(DigitPressed(digit))
+        case media_stream.Stopped():
+            return True
+        case _:
+            pass  # Events of a newer protocol, and a second `start`, change nothing.
+    return False
+
+
+def _document(text: str) -> web.Response:
+    return web.Response(text=text, content_type=twiml.CONTENT_TYPE)

@@ -1,0 +1,115 @@
+"""Tickets to the media stream: short-lived, signed, good for one stream of one call.
+
+The address of a media stream is public. So the voice webhook, whose request Twilio signed, hands out a token in a
+`<Parameter>`; the stream must bring it back in its `start` message. The token carries the facts of the call
+(who called whom), because `start` does not tell them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+
+from bridge.errors import BridgeError
+
+RefusedReason: TypeAlias = Literal["missing", "wrong", "expired", "used", "wrong_call"]
+
+MAX_CHARACTERS = 480
+"""Twilio takes 499 characters for a parameter's name and value together."""
+
+_SALT = "phone-bridge media stream"
+_SENTENCES: Mapping[RefusedReason, str] = {
+    "missing": "the stream brought no token",
+    "wrong": "the stream's token is not one of ours",
+    "expired": "the stream's token is too old",
+    "used": "the stream's token was used before",
+    "wrong_call": "the stream's token belongs to another call",
+}
+
+
+class TokenRefused(BridgeError):  # noqa: N818  (it names the outcome: nothing went wrong on our side)
+    """A stream without a good token. `code` counts it: `token_missing`, …, `wrong_call`."""
+
+    def __init__(self, reason: RefusedReason) -> None:
+        super().__init__(_SENTENCES[reason], code=reason if reason == "wrong_call" else f"token_{reason}")
+        self.reason = reason
+
+
+class _ClockedSigner(TimestampSigner):
+    """A signer that asks the given clock for the time, so that tests need not wait."""
+
+    def __init__(self, *args: Any, clock: Callable[[], float], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        """Whole seconds since 1970."""
+        return int(self._clock())
+
+
+class StreamTokens:
+    """Issues tokens and redeems each once. One per process; all with the same secret know each other's tokens."""
+
+    def __init__(
+        self,
+        secret: str,
+        lifetime_s: int = 60,
+        *,
+        clock: Callable[[], float] = time.time,
+        remembered: int = 100_000,
+    ) -> None:
+        """`lifetime_s`: seconds from the webhook's answer to the stream's start.
+
+        `clock`: wall clock, seconds since 1970. `remembered`: how many used tokens are kept in mind at most; when
+        there are more within one lifetime, the oldest is forgotten.
+        """
+        self._serializer = URLSafeTimedSerializer(
+            secret, salt=_SALT, signer=_ClockedSigner, signer_kwargs={"clock": clock}
+        )
+        self._lifetime_s = lifetime_s
+        self._clock = clock
+        self._remembered = remembered
+        self._used: OrderedDict[str, float] = OrderedDict()
+
+    def issue(self, call_sid: str, facts: Mapping[str, str]) -> str:
+        """A token for the stream of this call, that carries `facts` (`from`, `to`).
+
+        It must fit into one parameter: where a value is too long (a SIP address may be), its end is cut off.
+        """
+        nonce = secrets.token_urlsafe(9)
+        carried = dict(facts)
+        while len(token := self._serializer.dumps([call_sid, nonce, carried])) > MAX_CHARACTERS and any(
+            carried.values()
+        ):
+            longest = max(carried, key=lambda name: len(carried[name]))
+            carried[longest] = carried[longest][: len(carried[longest]) * 3 // 4]
+        return token
+
+    def redeem(self, token: str, call_sid: str) -> dict[str, str]:
+        """The facts of a good token, which is then used up. Raises `TokenRefused` otherwise."""
+        if not token:
+            raise TokenRefused("missing")
+        try:
+            issued_for, nonce, facts = self._serializer.loads(token, max_age=self._lifetime_s)
+        except SignatureExpired:
+            raise TokenRefused("expired") from None
+        except BadData:
+            raise TokenRefused("wrong") from None
+        if issued_for != call_sid:
+            raise TokenRefused("wrong_call")
+        self._forget_expired()
+        if nonce in self._used:
+            raise TokenRefused("used")
+        # A token may still be good for a part of a second after its lifetime: the signer counts whole seconds.
+        self._used[nonce] = self._clock() + self._lifetime_s + 1
+        return dict(facts)
+
+    def _forget_expired(self) -> None:
+        now = self._clock()
+        while self._used and (len(self._used) >= self._remembered or next(iter(self._used.values())) < now):
+            self._used.popitem(last=False)

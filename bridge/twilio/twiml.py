@@ -1,0 +1,108 @@
+"""The documents that tell Twilio what to do with a call. Pure: text in, text out. TwiML.
+
+Built with Twilio's own helper, so that escaping and names are theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from twilio.twiml.voice_response import (  # type: ignore[import-untyped]  # twilio ships no types
+    Connect,
+    Dial,
+    VoiceResponse,
+)
+
+from bridge.errors import CarrierError
+
+CONTENT_TYPE = "text/xml"
+MAX_BYTES = 64_000
+"""Twilio refuses longer documents (error 11750, at 64 kB)."""
+MAX_UPDATE_CHARACTERS = 4000
+"""Limit of a document that is handed over in a REST request."""
+MAX_PARAMETER_CHARACTERS = 499
+"""Name and value of a `<Parameter>` together stay under 500 characters."""
+
+
+def answer_with_stream(
+    stream_url: str,
+    *,
+    action_url: str,
+    status_url: str,
+    parameters: Mapping[str, str],
+    name: str = "",
+) -> str:
+    """Answer a call and open a media stream both ways. Twilio: `<Connect><Stream>`.
+
+    `stream_url` is `wss://` without a query (Twilio drops queries: facts travel in `parameters`, which come back
+    in the stream's `start` message). Twilio asks `action_url` what to do once the stream is over, however it
+    ended, and reports the stream's fate to `status_url`. `name` tells streams of one call apart in callbacks.
+    Raises `CarrierError` when a parameter is too long for Twilio.
+    """
+    connect = Connect(action=action_url, method="POST")
+    stream = connect.stream(
+        url=stream_url, name=name or None, status_callback=status_url, status_callback_method="POST"
+    )
+    for key, value in parameters.items():
+        if len(key) + len(value) > MAX_PARAMETER_CHARACTERS:
+            raise CarrierError(
+                f"the stream parameter {key} is too long: {len(key) + len(value)} characters with its name,"
+                f" {MAX_PARAMETER_CHARACTERS} at most",
+                code="carrier_request",
+            )
+        stream.parameter(name=key, value=value)
+    response = VoiceResponse()
+    response.append(connect)
+    return _text(response)
+
+
+def hang_up(farewell: str = "", language: str = "en-US") -> str:
+    """End the call, after Twilio's own voice has said `farewell` if there is one."""
+    response = VoiceResponse()
+    if farewell:
+        response.say(farewell, language=language)
+    response.hangup()
+    return _text(response)
+
+
+def dial(to: str, *, caller_id: str | None = None, timeout_s: int = 30, action_url: str | None = None) -> str:
+    """Connect the caller with a number or SIP address, and hang up when that talk is over. Twilio: `<Dial>`.
+
+    `timeout_s` is how long the other phone may ring. With `action_url` Twilio asks there how the dialling ended,
+    instead of hanging up. Raises `CarrierError` when `to` is neither a number nor a SIP address.
+    """
+    node = Dial(caller_id=caller_id, timeout=timeout_s, action=action_url)
+    if re.fullmatch(r"sips?:\S+", to):
+        node.sip(to)
+    elif re.fullmatch(r"\+[1-9]\d{1,14}", to):
+        node.number(to)
+    else:
+        raise CarrierError(
+            f"cannot transfer to {to!r}: wanted a number such as +15551234567 or a sip: address",
+            code="carrier_request",
+        )
+    response = VoiceResponse()
+    response.append(node)
+    if action_url is None:
+        response.hangup()
+    return _text(response)
+
+
+def reject(reason: str = "rejected") -> str:
+    """Refuse a call that was not answered yet: `rejected` (as if out of service) or `busy`."""
+    response = VoiceResponse()
+    response.reject(reason=reason)
+    return _text(response)
+
+
+def empty() -> str:
+    """Nothing to do: the answer to callbacks that want a document."""
+    return _text(VoiceResponse())
+
+
+def _text(response: VoiceResponse) -> str:
+    text = str(response)
+    if (size := len(text.encode())) >= MAX_BYTES:
+        raise CarrierError(f"the TwiML is {size} bytes long, Twilio takes {MAX_BYTES}", code="carrier_request")
+    return text

@@ -1,0 +1,39 @@
+"""Questions to ask an agent, and how to hear the whole answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bridge.agents.base import Agent, CallInfo, Interruption, Message, Question
+from bridge.conversation.actions import Action
+
+CALL = CallInfo(
+    id="call-1",
+    sid="CA0123456789abcdef0123456789abcdef",
+    caller="+15550001111",
+    called="+15552223333",
+    parameters={"campaign": "spring"},
+    started_at="2026-11-21T05:00:00Z",
+)
+TURN = Question(
+    occasion="turn.ended",
+    call=CALL,
+    reply=2,
+    turn=1,
+    transcript=" What are your hours?",
+    messages=(Message("assistant", "Hello."), Message("user", " What are your hours?")),
+)
+STARTED = Question(occasion="call.started", call=CALL, reply=1)
+ENDED = Question(occasion="call.ended", call=CALL, reply=9, outcome={"reason": "caller", "duration_ms": 61_000})
+CUT_IN = replace(TURN, reply=3, turn=2, interrupted=Interruption(heard="We are open", unheard=" every day."))
+
+
+def turn(**changes: Any) -> Question:
+    """Make a question about a turn of the caller."""
+    return replace(TURN, **changes)
+
+
+async def hear(agent: Agent, question: Question) -> list[Action]:
+    """Ask and wait for the whole answer."""
+    return [action async for action in agent.ask(question)]

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from pytest_aiohttp.plugin import AiohttpServer
+
+from tests.agents.bench import Bench
+
+
+@pytest.fixture
+async def bench(aiohttp_server: AiohttpServer) -> AsyncIterator[Bench]:
+    bench = Bench(aiohttp_server)
+    yield bench
+    await bench.close()

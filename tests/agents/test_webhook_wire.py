@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from bridge.agents.webhook_wire import build_headers, encode_question, question_id, signing_key, traceparent
+from bridge.errors import SettingsError
+from tests.agents.asking import CUT_IN, ENDED, STARTED, TURN, turn
+
+CALL = {
+    "id": "call-1",
+    "sid": "CA0123456789abcdef0123456789abcdef",
+    "from": "+15550001111",
+    "to": "+15552223333",
+    "direction": "inbound",
+    "parameters": {"campaign": "spring"},
+    "started_at": "2026-11-21T05:00:00Z",
+}
+
+
+def test_the_body_of_a_turn_has_every_documented_field() -> None:
+    assert json.loads(encode_question(TURN)) == {
+        "type": "turn.ended",
+        "call": CALL,
+        "turn": {"number": 1, "transcript": " What are your hours?", "speculative": False},
+        "messages": [
+            {"role": "assistant", "content": "Hello."},
+            {"role": "user", "content": " What are your hours?"},
+        ],
+    }
+
+
+def test_the_body_before_the_first_turn() -> None:
+    assert json.loads(encode_question(STARTED)) == {
+        "type": "call.started",
+        "call": CALL,
+        "turn": {"number": 0, "transcript": "", "speculative": False},
+        "messages": [],
+    }
+
+
+def test_an_interruption_is_told_only_when_there_was_one() -> None:
+    assert json.loads(encode_question(CUT_IN))["interrupted"] == {
+        "heard": "We are open",
+        "unheard": " every day.",
+    }
+    assert "interrupted" not in json.loads(encode_question(TURN))
+
+
+def test_digits_and_outcome_belong_to_their_own_occasions() -> None:
+    digits = json.loads(encode_question(turn(occasion="digits", digits="12#")))
+    ended = json.loads(encode_question(ENDED))
+    assert (digits["digits"], "outcome" in digits) == ("12#", False)
+    assert (ended["outcome"], "digits" in ended) == ({"reason": "caller", "duration_ms": 61_000}, False)
+
+
+def test_a_speculative_question_says_so() -> None:
+    assert json.loads(encode_question(turn(speculative=True)))["turn"]["speculative"] is True
+
+
+ENCODED = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.mark.parametrize(
+    ("secret", "verifier"),
+    [
+        (ENCODED, Webhook(ENCODED)),
+        (ENCODED.rstrip("="), Webhook(ENCODED)),
+        ("correct horse battery staple", Webhook(b"correct horse battery staple")),
+        ("schlüssel", Webhook("schlüssel".encode())),
+    ],
+)
+def test_the_signature_is_one_of_standard_webhooks(secret: str, verifier: Webhook) -> None:
+    body = encode_question(turn(transcript="Grüße 👋"))
+    headers = build_headers(TURN, body, key=signing_key(secret), now=time.time(), version="1.2")
+    assert verifier.verify(body, headers)["turn"]["transcript"] == "Grüße 👋"
+    with pytest.raises(WebhookVerificationError):
+        verifier.verify(body.replace(b"turn.ended", b"turn.ENDED"), headers)
+
+
+def test_without_a_secret_nothing_is_signed() -> None:
+    body = encode_question(TURN)
+    headers = build_headers(TURN, body, key=signing_key(""), now=1_700_000_000.9, version="1.2")
+    assert "webhook-signature" not in headers
+    assert headers["webhook-timestamp"] == "1700000000"
+    assert headers["user-agent"] == "phone-bridge/1.2"
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_not base64!", "whsec_****"])
+def test_a_secret_that_is_no_base64_is_refused_without_repeating_it(secret: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        signing_key(secret)
+    assert "agent.secret" in refused.value.message
+    assert secret.removeprefix("whsec_") not in refused.value.message or secret == "whsec_"
+
+
+def test_a_question_keeps_its_id_and_another_has_another() -> None:
+    def named(**changes: object) -> str:
+        asked = turn(**changes)
+        return question_id(asked, encode_question(asked))
+
+    assert named() == named()
+    assert len({named(), named(reply=7), named(transcript="Hm."), named(occasion="silence")}) == 4
+    assert re.fullmatch(r"msg_[0-9a-f]{32}", named())
+
+
+def test_a_call_is_one_trace_and_each_delivery_one_span() -> None:
+    first, second = traceparent("call-1", "msg_a"), traceparent("call-1", "msg_b")
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", first)
+    assert first.split("-")[1] == second.split("-")[1]
+    assert first.split("-")[1] != traceparent("call-2", "msg_a").split("-")[1]
+    spans = {value.split("-")[2] for value in (first, second, traceparent("call-1", "msg_a", attempt=1))}
+    assert len(spans) == 3

@@ -1,0 +1,50 @@
+"""What holds for every test: nothing of the developer's own settings, and an event loop that is never blocked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import BlockBuster
+
+WATCHED = (
+    "time.sleep",
+    "builtins.input",
+    "socket.socket.connect",
+    "os.mkdir",
+    "os.remove",
+    "os.rename",
+    "os.replace",
+    "os.unlink",
+    "io.BufferedRandom.read",
+    "io.BufferedRandom.write",
+    "io.BufferedReader.read",
+    "io.BufferedWriter.write",
+    "sqlite3.Connection.execute",
+    "sqlite3.Connection.commit",
+    "sqlite3.Cursor.execute",
+)
+"""Calls of ours that may wait for the disk, a peer or the clock. What the loop itself calls on each turn is left
+alone: watching it would make every test slower and its times untrue."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _blocking_the_loop_fails() -> Iterator[None]:
+    watch = BlockBuster("bridge")
+    for name in WATCHED:
+        watch.functions[name].activate()
+    yield
+    for name in WATCHED:
+        watch.functions[name].deactivate()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Also holds for the processes that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.upper().startswith(("BRIDGE_", "CARTESIA_")):
+                patch.delenv(name)
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

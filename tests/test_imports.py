@@ -1,0 +1,250 @@
+"""Who may import whom. This reads the source; it does not import it.
+
+Deciding knows nothing of plumbing, adapters know nothing of each other, and nothing below the composition knows
+what it is part of.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAX_LINES = 500
+
+ERRORS_AND_TASKS = {"bridge.errors", "bridge.tasks"}
+WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.conversation.events"}
+"""The dictionary of a conversation, without its machinery."""
+
+ALLOWED: Mapping[str, set[str] | None] = {
+    # The heart, and what stands on nothing.
+    "bridge": set(),
+    "bridge.errors": set(),
+    "bridge.tasks": set(),
+    "bridge.metrics": set(),
+    "bridge.conversation": {"bridge.conversation"},
+    "bridge.audio": {"bridge.audio", "bridge.errors"},
+    # Settings, and what a process needs before there is a bridge.
+    "bridge.settings_values": set(),
+    "bridge.settings_sections": {"bridge.settings_values"},
+    "bridge.settings": {"bridge.settings_sections", "bridge.settings_values"},
+    "bridge.settings_source": {"bridge.settings", "bridge.settings_sections", "bridge.errors"},
+    "bridge.local_token": {"bridge.errors"},
+    "bridge.log": {"bridge.settings"},
+    "bridge.process": {"bridge.errors", "bridge.local_token"},
+    # Adapters: their own contract and wire, never the call, never each other.
+    "bridge.speech_link": {"bridge.errors"},
+    "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.agents": {"bridge.agents"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.twilio": {"bridge.twilio", "bridge.errors"},
+    # The shell around one conversation knows contracts, not adapters.
+    "bridge.call": {
+        "bridge.call",
+        "bridge.conversation",
+        "bridge.stt.base",
+        "bridge.tts.base",
+        "bridge.agents.base",
+        "bridge.store.base",
+        "bridge.twilio.media_stream",
+        "bridge.audio",
+        "bridge.metrics",
+    }
+    | ERRORS_AND_TASKS,
+    "bridge.twilio.routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.health": {"bridge.call.registry", "bridge.metrics"},
+    # The other ends of our wires share the codecs with us, and nothing that decides.
+    "bridge.simulator": {
+        "bridge.simulator",
+        "bridge.twilio.media_stream",
+        "bridge.twilio.signature",
+        "bridge.twilio.twiml",
+        "bridge.audio",
+    }
+    | ERRORS_AND_TASKS,
+    "bridge.speech_server": {
+        "bridge.speech_server",
+        "bridge.stt.cartesia_query",
+        "bridge.stt.cartesia_wire",
+        "bridge.tts.cartesia_wire",
+        "bridge.audio",
+    }
+    | ERRORS_AND_TASKS,
+    # The composition and the commands: everything.
+    "bridge.app": None,
+    "bridge.profiles": None,
+    "bridge.speech_adapters": None,
+    "bridge.demo": None,
+    "bridge.doctor": None,
+    "bridge.doctor_local": None,
+    "bridge.doctor_network": None,
+    "bridge.cli": None,
+    "bridge.cli_help": None,
+    "bridge.__main__": None,
+}
+"""Module or room → what of ours it may import; the longest name that fits counts. None: everything."""
+
+COMMANDS = {"bridge.cli", "bridge.__main__"}
+"""Nobody but these imports the command line."""
+
+PURE = (
+    "bridge.conversation",
+    "bridge.audio",
+    "bridge.stt.cartesia_query",
+    "bridge.stt.cartesia_wire",
+    "bridge.tts.cartesia_wire",
+    "bridge.simulator.phone",
+    "bridge.speech_server.turns",
+    "bridge.twilio.media_stream",
+    "bridge.twilio.signature",
+    "bridge.twilio.twiml",
+)
+IMPURE = {
+    *("asyncio", "threading", "time", "random", "secrets", "uuid", "os", "subprocess", "socket", "select"),
+    *("logging", "structlog", "aiohttp", "websockets", "requests"),
+}
+"""Clocks, chance, the operating system, the network and logs: what a pure room must be handed instead."""
+
+ADAPTERS = {
+    "bridge.agents": ("webhook", "python", "echo", "conversation_relay", "openai_chat", "flow", "demo"),
+    "bridge.stt": ("cartesia_turns", "cartesia_manual", "cartesia_batch"),
+    "bridge.tts": ("cartesia", "tone"),
+}
+
+
+@cache
+def modules() -> Mapping[str, Path]:
+    found = {}
+    for path in sorted((ROOT / "bridge").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module that a source imports. `from package import module` names the module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            for name in node.names:
+                full = f"{base}.{name.name}"
+                yield full if full in modules() else base
+
+
+def offences(module: str, tree: ast.AST) -> Iterator[str]:
+    """What this module imports and may not."""
+    allowed = ALLOWED[rule(module)]
+    for name in imports(tree):
+        root = name.partition(".")[0]
+        if name.startswith("."):
+            yield f"{module} imports {name}: name the whole path"
+        elif root == "bridge":
+            if name.startswith("bridge.cli") and module not in COMMANDS:
+                yield f"{module} imports {name}: only commands do"
+            elif allowed is not None and not any(fits(name, other) for other in allowed):
+                yield f"{module} imports {name}"
+            elif is_other_adapter(module, name):
+                yield f"{module} imports {name}: adapters do not know each other"
+        elif root in IMPURE and any(fits(module, pure) for pure in PURE):
+            yield f"{module} is pure and imports {name}"
+        elif root == "audioop" and module != "bridge.audio.codec":
+            yield f"{module} imports audioop: bridge.audio.codec has it"
+
+
+def rule(module: str) -> str:
+    """The entry of the table that counts for a module."""
+    fitting = [name for name in ALLOWED if name == module or (name != "bridge" and fits(module, name))]
+    assert fitting, f"{module} is in no room that ALLOWED knows: give it a line there"
+    return max(fitting, key=len)
+
+
+def fits(name: str, room: str) -> bool:
+    return name == room or name.startswith(room + ".")
+
+
+def is_other_adapter(module: str, name: str) -> bool:
+    room, _, own = module.rpartition(".")
+    other = name.rpartition(".")[2]
+    names = ADAPTERS.get(room, ())
+    mine = next((adapter for adapter in names if own.startswith(adapter)), None)
+    theirs = next((adapter for adapter in names if other.startswith(adapter)), None)
+    return name.startswith(f"{room}.") and None not in {mine, theirs} and mine != theirs
+
+
+@pytest.mark.parametrize("module", modules())
+def test_only_what_may_be_imported_is(module: str) -> None:
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+    assert list(offences(module, tree)) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "offence"),
+    [
+        ("bridge.conversation.machine", "import time", "is pure and imports time"),
+        ("bridge.conversation.machine", "from bridge.errors import X", "imports bridge.errors"),
+        ("bridge.audio.wav", "def f():\n    from asyncio import sleep", "is pure and imports asyncio"),
+        ("bridge.audio.wav", "import audioop", "imports audioop: bridge.audio.codec has it"),
+        ("bridge.stt.x", "from bridge.call.session import S", "imports bridge.call.session"),
+        ("bridge.stt.x", "from bridge.tts import base", "imports bridge.tts.base"),
+        ("bridge.call.session", "from bridge.stt import cartesia_wire", "imports bridge.stt.cartesia_wire"),
+        ("bridge.twilio.rest", "import bridge.call.registry", "imports bridge.call.registry"),
+        ("bridge.simulator.caller", "from bridge.twilio import routes", "imports bridge.twilio.routes"),
+        ("bridge.app", "from bridge.cli import main", "imports bridge.cli: only commands do"),
+        ("bridge.app", "from . import cli", "imports .: name the whole path"),
+        (
+            "bridge.agents.webhook",
+            "from bridge.agents.python import load",
+            "imports bridge.agents.python: adapters do not know each other",
+        ),
+    ],
+)
+def test_what_may_not_be_imported_is_found(module: str, source: str, offence: str) -> None:
+    assert list(offences(module, ast.parse(source))) == [f"{module} {offence}"]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("bridge.call.session", "from bridge.stt.base import Recognizer\nfrom bridge.conversation import machine"),
+        ("bridge.twilio.routes", "from bridge.call.registry import Registry"),
+        ("bridge.agents.webhook", "from bridge.agents.webhook_wire import x\nimport asyncio"),
+        ("bridge.app", "from bridge.twilio.routes import x\nimport os"),
+    ],
+)
+def test_what_may_be_imported_is_let_through(module: str, source: str) -> None:
+    assert list(offences(module, ast.parse(source))) == []
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    known = modules()
+    graph = {
+        module: {name for name in at_import(ast.parse(path.read_text(encoding="utf-8"))) if name in known}
+        - {module}
+        for module, path in known.items()
+    }
+    while leaves := {module for module, needs in graph.items() if not needs}:
+        graph = {module: needs - leaves for module, needs in graph.items() if module not in leaves}
+
+    assert graph == {}
+
+
+def at_import(tree: ast.Module) -> Iterator[str]:
+    """What is imported while the module is being imported: not inside functions, not for the type checker only."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imports(node)
+
+
+@pytest.mark.parametrize("path", [*(ROOT / "bridge").rglob("*.py"), *(ROOT / "tests").rglob("*.py")], ids=str)
+def test_no_file_is_too_long_to_be_read(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES

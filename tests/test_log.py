@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from bridge.log import MASK, Redaction, configure_logging
+from bridge.settings import Settings
+from bridge.settings_sections import LogSettings, SpeechSettings
+
+KEY = "sk_car_0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def logging_to(stream: io.StringIO, **settings: str) -> structlog.typing.FilteringBoundLogger:
+    log = LogSettings.model_validate(settings)
+    configure_logging(Settings(log=log, speech=SpeechSettings(api_key=SecretStr(KEY))), stream=stream)
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_has_one_object_a_line_with_keys() -> None:
+    stream = io.StringIO()
+    logging_to(stream, format="json").info("call_started", call="c1", transcript="Grüße")
+
+    (line,) = lines(stream)
+    assert line["event"] == "call_started"
+    assert (line["call"], line["transcript"], line["level"]) == ("c1", "Grüße", "info")
+    assert str(line["timestamp"]).endswith("Z")
+    assert "Grüße" in stream.getvalue()
+
+
+def test_libraries_speak_in_the_same_format() -> None:
+    stream = io.StringIO()
+    logging_to(stream, format="json")
+    logging.getLogger("some.library").warning("lost %s", "it", extra={"attempt": 3})
+
+    (line,) = lines(stream)
+    assert (line["event"], line["level"], line["attempt"]) == ("lost it", "warning", 3)
+    assert line["logger"] == "some.library"
+
+
+def test_the_level_is_the_least_that_is_shown() -> None:
+    stream = io.StringIO()
+    log = logging_to(stream, format="json", level="warning")
+    log.info("quiet")
+    logging.getLogger("some.library").info("quiet")
+    log.warning("loud")
+
+    assert [line["event"] for line in lines(stream)] == ["loud"]
+
+
+@pytest.mark.parametrize("name", ["aiohttp.access", "websockets.server", "twilio.http_client", "asyncio"])
+def test_chatty_libraries_are_heard_at_debug_level_only(name: str) -> None:
+    stream = io.StringIO()
+    logging_to(stream, format="json")
+    logging.getLogger(name).info("connection open")
+    assert lines(stream) == []
+
+    logging_to(stream, format="json", level="debug")
+    logging.getLogger(name).info("connection open")
+    assert len(lines(stream)) == 1
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_secret_of_the_settings_reaches_a_line(log_format: str) -> None:
+    stream = io.StringIO()
+    log = logging_to(stream, format=log_format)
+    log.info("connecting", url=f"wss://a.example/?api_key={KEY}")
+    log.info("unknown", token="of somebody else")
+    logging.getLogger("some.library").warning("header %s", KEY)
+    log.info("refused", error=ValueError(KEY), headers={"X-API-Key": KEY})
+    try:
+        int(KEY)
+    except ValueError:
+        log.exception("failed")
+
+    assert KEY not in stream.getvalue()
+    assert "somebody else" not in stream.getvalue()
+    assert stream.getvalue().count(MASK) >= 6
+    assert "ValueError: invalid" in stream.getvalue()
+
+
+def test_a_traceback_on_the_console_does_not_show_variables() -> None:
+    stream = io.StringIO()
+    log = logging_to(stream, format="console")
+    callers_words = "my number is 4711"
+    try:
+        callers_words.index("boom")
+    except ValueError:
+        log.exception("failed")
+
+    assert "ValueError: substring" in stream.getvalue()
+    assert "4711" not in stream.getvalue()
+
+
+def test_no_colours_outside_of_a_terminal() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    plain, coloured = io.StringIO(), Terminal()
+    logging_to(plain).warning("lost")
+    logging_to(coloured).warning("lost")
+
+    assert "\x1b[" not in plain.getvalue()
+    assert "\x1b[" in coloured.getvalue()
+
+
+def test_configuring_again_replaces_what_was() -> None:
+    first, second = io.StringIO(), io.StringIO()
+    logging_to(first)
+    logging_to(second).info("once")
+
+    assert first.getvalue() == ""
+    assert second.getvalue().count("once") == 1
+
+
+def test_callers_words_go_through_one_place() -> None:
+    redact = Redaction(words=lambda text: "#" * len(text))
+    event = redact(None, "info", {"event": "heard", "transcript": "abc", "text": "de", "digits": "1", "call": "c1"})
+
+    assert event == {"event": "heard", "transcript": "###", "text": "##", "digits": "#", "call": "c1"}
+
+
+def test_a_secret_that_contains_another_is_masked_whole() -> None:
+    redact = Redaction(["abcdef", "abcdefghi"])
+
+    assert redact(None, "info", {"event": "x abcdefghi y"}) == {"event": f"x {MASK} y"}
