@@ -18,8 +18,8 @@ from bridge.metrics import Metrics
 from bridge.profiles import Profiles
 from bridge.settings import Settings
 from bridge.store.files import FileStore
-from bridge.stt.cartesia_turns import CartesiaTurns, TurnsSettings
-from bridge.tts.cartesia import CartesiaSpeech, SpeechSettings
+from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
+from bridge.tts.cartesia import CartesiaSpeech, CartesiaSpeechSettings
 from bridge.twilio.routes import Gate, TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 
@@ -114,9 +114,9 @@ async def _speech_url(settings: Settings, stack: contextlib.AsyncExitStack) -> s
     return server.url
 
 
-def _stt_settings(settings: Settings, url: str) -> TurnsSettings:
+def _stt_settings(settings: Settings, url: str) -> CartesiaTurnsSettings:
     stt, speech = settings.stt, settings.speech
-    return TurnsSettings(
+    return CartesiaTurnsSettings(
         base_url=url,
         api_key=speech.api_key.get_secret_value(),
         version=speech.version,
@@ -131,9 +131,9 @@ def _stt_settings(settings: Settings, url: str) -> TurnsSettings:
     )
 
 
-def _tts_settings(settings: Settings, url: str) -> SpeechSettings:
+def _tts_settings(settings: Settings, url: str) -> CartesiaSpeechSettings:
     tts, speech = settings.tts, settings.speech
-    return SpeechSettings(
+    return CartesiaSpeechSettings(
         base_url=url,
         api_key=speech.api_key.get_secret_value(),
         version=speech.version,

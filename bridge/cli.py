@@ -111,6 +111,53 @@ def demo(debug: bool, folder: Path) -> int:
     return run(run_demo(settings, folder))
 
 
+@cli.command(short_help="Call a bridge as Twilio and a caller would, and report what was heard.")
+@_config_option
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The bridge to call.")
+@click.option(
+    "--auth-token",
+    help="What signs the requests. [default: twilio.auth_token, else the token that serve made on this machine]",
+)
+@click.option(
+    "--wav",
+    "wavs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Say this file, then await the answer; may be given several times.",
+)
+@click.option(
+    "--scenario",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A scripted call (TOML or JSON) instead of --wav.",
+)
+@click.option(
+    "--record",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the call as a stereo WAV: left the caller, right what the caller heard.",
+)
+@click.option("--from", "caller", default="+15550100001", show_default=True, help="Number of the caller.")
+@click.option("--to", "called", default="+15550100002", show_default=True, help="Number that is called.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300,
+    show_default=True,
+    help="Seconds that the whole call may take.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object, and nothing else.")
+@click.pass_obj
+def call(debug: bool, /, config: Path | None, as_json: bool, **options: Any) -> int:
+    """Act as Twilio and a caller against a bridge: the regression test of an agent, without a phone.
+
+    Exit code 0 if everything said was answered, or everything that the scenario expects came true; else 1. Without
+    --wav and --scenario it listens to the greeting and hangs up.
+    """
+    settings = _settings(debug, config, {})
+    from bridge.cli_call import call_options, place_call  # noqa: PLC0415  (see the module)
+
+    return run(place_call(call_options(settings, options), as_json=as_json))
+
+
 @cli.command(short_help="Run the local speech server on its own.")
 @_listener_options("127.0.0.1", 8090)
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 
@@ -42,7 +43,7 @@ class HealthRoutes:
                 text="Give the API token as a bearer token; without BRIDGE_API__TOKEN only loopback is answered.\n",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-        body, content_type = self._metrics.render()
+        body, content_type = await asyncio.to_thread(self._metrics.render)  # It reads files of /proc.
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     def _may_read(self, request: web.Request) -> bool:

@@ -109,6 +109,6 @@ def _renderer(settings: Settings, target: TextIO) -> Processor:
         return structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     return structlog.dev.ConsoleRenderer(
         colors=target.isatty(),
-        # Rich tracebacks would print local variables, and with them keys and callers' words.
+        # Exceptions are plain text by now. A pretty one would print local variables: keys and callers' words.
         exception_formatter=structlog.dev.plain_traceback,
     )

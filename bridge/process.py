@@ -87,7 +87,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def guard(work: Callable[[], int], *, debug: bool = False, what: str = "phone-bridge") -> int:
+def guard(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do `work` and turn whatever leaves it into one line on standard error and an exit code.
 
     A traceback is printed only with `debug`; otherwise it is kept in a file that the line names.
@@ -107,26 +107,38 @@ def guard(work: Callable[[], int], *, debug: bool = False, what: str = "phone-br
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001  (the last line of defence: it hides nothing, it tells and keeps all)
+        if isinstance(error, OSError) and (said := _machine_error(error)):
+            _say(said)
+            return FAILED
         if debug:
             traceback.print_exception(error)
             _say("this is a bug in phone-bridge; the traceback stands above")
         else:
-            _say(f"this is a bug in {what}: {type(error).__name__}: {error}{_keep(error)}")
+            _say(f"this is a bug in phone-bridge: {type(error).__name__}: {error}{_keep(error)}")
         return FAILED
+
+
+def _machine_error(error: OSError) -> str:
+    """What the machine does not allow: a file's error, or one that says that something has run out. Else empty."""
+    if error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    run_out = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+    return str(error.strerror) if error.errno in run_out else ""
 
 
 def listen_error(error: OSError, host: str, port: int) -> BridgeError | None:
     """The sentence for a listener that could not be opened, with the remedy; None if it was something else."""
     if isinstance(error, socket.gaierror):
-        return BridgeError(f"{host} is no address or known name: choose another --host", code="listen")
+        said = f"{host} is no address or known name: choose another --host, such as 127.0.0.1"
+        return BridgeError(said, code="listen")
     sentences = {
         errno.EADDRINUSE: f"port {port} on {host} is in use: stop what has it, or choose another --port",
         errno.EACCES: f"port {port} on {host} needs rights that this user lacks: choose a --port from 1024 up",
         errno.EADDRNOTAVAIL: f"{host} is no address of this machine: choose another --host, such as 127.0.0.1",
     }
     # An error about a file, which names it, is not about the listener.
-    said = sentences.get(error.errno or 0) if error.filename is None else None
-    return BridgeError(said, code="listen") if said else None
+    known = sentences.get(error.errno or 0) if error.filename is None else None
+    return BridgeError(known, code="listen") if known else None
 
 
 def _say(message: str) -> None:

@@ -17,6 +17,7 @@ from bridge.doctor_local import Finding, check_folder, check_local_speech, check
 from bridge.doctor_network import check_agent, check_clock, check_public_url, check_speech, check_twilio
 from bridge.errors import MissingExtraError
 from bridge.settings import Settings
+from bridge.settings_sections import NumberSettings
 from bridge.settings_source import load_settings
 
 ACCOUNT = "AC" + "1" * 32
@@ -295,6 +296,15 @@ async def test_every_number_of_the_settings_is_looked_at(world: World, tmp_path:
         ("ok", "+15550000001 leads here"),
         ("failed", "+15550000002 leads to https://other.example/voice"),
     ]
+
+
+async def test_a_number_of_the_settings_that_leads_elsewhere_is_told_once(world: World) -> None:
+    world.number("+15550000002", "https://other.example/voice")
+    plain = account(world)
+    numbers = (NumberSettings(number="+15550000002"),)
+    findings = await check_twilio(plain.model_copy(update={"numbers": numbers}))
+
+    assert told(findings)[1:] == [("failed", "+15550000002 leads to https://other.example/voice")]
 
 
 # --- all together ------------------------------------------------------------------------------------------

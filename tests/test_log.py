@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -13,16 +12,9 @@ from bridge.log import MASK, Redaction, configure_logging
 from bridge.settings import Settings
 from bridge.settings_sections import LogSettings, SpeechSettings
 
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 KEY = "sk_car_0123456789"
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def logging_to(stream: io.StringIO, **settings: str) -> structlog.typing.FilteringBoundLogger:

@@ -57,6 +57,7 @@ class SimulatedCall:
         self._answered = asyncio.Event()
         self._error: CallError | None = None
         self._zero_s: float | None = None
+        self._length_s: float | None = None
 
     # --- its life ---
 
@@ -171,18 +172,16 @@ class SimulatedCall:
 
         With `after`, talk that began before does not count; without, talk that is under way does.
         """
-        since: float | None = None
+        begin = self.now
 
-        def speaks(now: float) -> bool:
-            nonlocal since
-            if spurts := self.agent.spurts:
-                last = spurts[-1]
-                fits = self.agent.talking(now) if after is None else last.start_s >= after
-                since = last.start_s if fits else None
-            return since is not None
+        def began(now: float) -> float | None:
+            if after is not None:
+                return self.agent.first_after(after)
+            talking = self.agent.spurts[-1].start_s if self.agent.talking(now) else None
+            return talking if talking is not None else self.agent.first_after(begin)
 
-        await self._until(speaks, timeout_s)
-        return since
+        await self._until(lambda now: began(now) is not None, timeout_s)
+        return began(self.now)
 
     async def wait_until_agent_silent(self, silence_s: float, timeout_s: float) -> bool:
         """Wait until nothing was heard of the agent for `silence_s`; False if that did not come in `timeout_s`.
@@ -192,22 +191,25 @@ class SimulatedCall:
         begin = self.now
         return await self._until(lambda now: min(self.agent.quiet_for(now), now - begin) >= silence_s, timeout_s)
 
-    async def wait_for_agent(self, timeout_s: float, *, silence_s: float = 1.2) -> bool:
-        """Wait until the agent has said something, from now on, and was then silent for `silence_s`."""
-        begin = self.now
+    async def wait_for_agent(self, timeout_s: float, *, silence_s: float = 1.2, after: float | None = None) -> bool:
+        """Wait until the agent has said something after `after` (None: now), and was then silent for `silence_s`.
 
-        def answered(now: float) -> bool:
-            spurts = self.agent.spurts
-            return bool(spurts) and spurts[-1].end_s > begin and self.agent.quiet_for(now) >= silence_s
+        False if that did not come in `timeout_s`, or before the end of the call.
+        """
+        begin = self.now if after is None else after
 
-        return await self._until(answered, timeout_s)
+        return await self._until(
+            lambda now: self.agent.heard_after(begin) and self.agent.quiet_for(now) >= silence_s, timeout_s
+        )
 
     # --- what there is to see ---
 
     @property
     def now(self) -> float:
-        """Call time; 0 before the first stream."""
-        return 0.0 if self._zero_s is None else asyncio.get_running_loop().time() - self._zero_s
+        """Call time; 0 before the first stream, and standing still once the call is over."""
+        if self._zero_s is None or self._length_s is not None:
+            return self._length_s or 0.0
+        return asyncio.get_running_loop().time() - self._zero_s
 
     @property
     def live(self) -> bool:
@@ -284,6 +286,7 @@ class SimulatedCall:
         finally:
             if session is not self._shared_session:
                 await session.close()
+        self._length_s = self.now
         self._record.tick(float("inf"))
         self._report("call_ended", f"{self.ending.outcome} {self.ending.detail}".strip())
 

@@ -37,7 +37,7 @@ class Legs:
         except CallError as error:
             await self.tell(wanted, stream_sid, "stream-error", StreamError=error.message)
             raise
-        phone = Phone(self.line.phone, on_sound=self.record.agent.feed)
+        phone = Phone(self.line.phone, on_sound=self.record.agent.feed, on_cut=self.record.agent.cut)
         messages = CarrierStream(stream_sid=stream_sid, call_sid=self.call_sid, account_sid=self.line.account_sid)
         stream = CallStream(
             socket, messages, phone=phone, voice=self.voice, clock=self.clock, observer=self._observer()

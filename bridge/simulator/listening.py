@@ -15,6 +15,8 @@ _BLOCK: Final = 80
 _LOUD_SAMPLES: Final = 4
 _QUIET: Final = bytes(byte for byte in range(256) if (~byte & 0x7F) < 0x20)
 """Mu-law bytes of samples up to 372 of 32768 (39 dB below full scale)."""
+EARLY_S: Final = 0.3
+"""Talk that begins this much before somebody's end of speech still answers it."""
 _CONTIGUOUS_S: Final = 0.001
 
 
@@ -39,6 +41,7 @@ class Listener:
         """Quiet for longer than this ends a spurt."""
         self.spurts: list[Spurt] = []
         self._on_start = on_start
+        self._cut = False
         self._rest = b""
         self._next_s = float("-inf")  # when the first byte after `_rest` is due
 
@@ -56,6 +59,11 @@ class Listener:
         self._rest = data[whole:]
         self._next_s += len(audio) / BYTES_PER_S
 
+    def cut(self) -> None:
+        """What follows is no longer the same talk, however soon it comes."""
+        self._cut = True
+        self._rest = b""
+
     def quiet_for(self, now: float) -> float:
         """Seconds since the last sound; infinity when there was none."""
         return now - self.spurts[-1].end_s if self.spurts else float("inf")
@@ -64,11 +72,24 @@ class Listener:
         """Whether a spurt is under way: something sounded less than `pause_s` ago."""
         return self.quiet_for(now) <= self.pause_s
 
+    def first_after(self, at_s: float) -> float | None:
+        """When the first spurt that did not begin before `at_s` began; None if there is none."""
+        return next((spurt.start_s for spurt in self.spurts if spurt.start_s >= at_s), None)
+
+    def heard_after(self, at_s: float) -> bool:
+        """Whether anything was heard after `at_s`."""
+        return bool(self.spurts) and self.spurts[-1].end_s > at_s
+
+    def at(self, at_s: float) -> Spurt | None:
+        """The spurt that was under way at `at_s`."""
+        return next((spurt for spurt in self.spurts if spurt.start_s <= at_s < spurt.end_s), None)
+
     def _sound(self, at: float) -> None:
         end = at + _BLOCK / BYTES_PER_S
-        if self.spurts and at - self.spurts[-1].end_s <= self.pause_s:
+        if self.spurts and not self._cut and at - self.spurts[-1].end_s <= self.pause_s + _CONTIGUOUS_S:
             self.spurts[-1].end_s = end
             return
+        self._cut = False
         self.spurts.append(Spurt(at, end))
         if self._on_start is not None:
             self._on_start(self.spurts[-1])

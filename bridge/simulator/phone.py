@@ -108,7 +108,9 @@ class Phone:
         traits: PhoneTraits = PhoneTraits(),
         *,
         on_sound: Callable[[float, bytes], None] | None = None,
+        on_cut: Callable[[], None] | None = None,
     ) -> None:
+        """`on_sound` is told every piece that sounds, and when; `on_cut` that a clear has dropped audio."""
         self.traits = traits
         self.marks: list[PassedMark] = []
         """Every mark passed so far, returned or not."""
@@ -118,6 +120,7 @@ class Phone:
         self.overflow_bytes = 0
         """Thrown away because the buffer was full."""
         self._on_sound = on_sound
+        self._on_cut = on_cut
         self._arrivals: deque[tuple[float, bytes | _Mark | _Clear]] = deque()
         self._queue: deque[bytes | _Mark] = deque()
         self._offset = 0  # bytes of the queue's first audio that have sounded
@@ -277,6 +280,8 @@ class Phone:
         self.clears.append(Clearing(at, self._queued_bytes))
         overtaken = [item for item in self._queue if isinstance(item, _Mark)]
         self._queue.clear()
+        if self._queued_bytes and self._on_cut is not None:
+            self._on_cut()
         self._queued_bytes = self._offset = 0
         self._cleared = True
         for mark in overtaken:

@@ -44,6 +44,8 @@ class Habits:
     """Audio before the detected onset that is transcribed too: soft onsets are detected late."""
     least_voiced_ms: int = 250
     """A turn with less speech than this is noise: its text is empty."""
+    settle_ms: int = 200
+    """Silence after which the text is asked for, so that it is there when the turn may be over."""
     first_preview_ms: int = 640
     preview_ms: int = 640
     """Shortest time between two previews."""
@@ -125,8 +127,8 @@ class _Turn:
     scores: list[float]
     """Of the windows since `start_ms`, roughly: for finding a quiet place."""
     next_preview_ms: int
-    settled: bool = False
-    """The text of everything up to the present pause is known."""
+    heard: str | None = None
+    """The text of everything up to the present pause, once it is known."""
     eager: bool = False
     """`EagerEnded` was reported and not taken back."""
 
@@ -157,6 +159,7 @@ class Turns:
         timeout = full.end_timeout_ms or 5600
         self._eager_ms = silence_ms(full.eager_end_threshold or 0.4)
         self._end_ms = min(silence_ms(full.end_threshold or 0.2), timeout)
+        self._settle_ms = min(self._habits.settle_ms, self._eager_ms)
         self._activity.limit = (full.start_threshold or 0.8) * _DETECTOR_PER_START
 
     @property
@@ -186,8 +189,8 @@ class Turns:
         outputs: list[Output] = []
         if begins:
             outputs += self._go_on(turn)
-        if not activity.speaking and self._is_over(turn):
-            return outputs + self._end(turn)
+        if not activity.speaking and turn.heard is not None:
+            return outputs + self._pause(turn, turn.heard)
         return outputs + self._ask(turn)
 
     def transcribed(self, job: int, text: str | None) -> list[Output]:
@@ -197,16 +200,15 @@ class Turns:
             return []
         self._job = None
         if done.purpose is Purpose.PREVIEW:
-            grew = text is not None and turn.text.preview(text)
-            return [*([Updated(turn.text.text)] if grew and not turn.eager else []), *self._ask(turn)]
-        grew = turn.text.settle(text or "")
+            return [*self._preview(turn, text), *self._ask(turn)]
         if done.purpose is Purpose.FREEZE:
+            grew = turn.text.settle(text or "")
             turn.text.freeze()
             return [*([Updated(turn.text.text)] if grew else []), *self._ask(turn)]
         if done.end_ms < self._activity.last_speech_ms:
-            # There was more speech meanwhile, so this was no more than a long preview.
-            return [*([Updated(turn.text.text)] if grew else []), *self._ask(turn)]
-        return self._settled(turn)
+            # There was more speech meanwhile, so this was no more than a preview.
+            return [*self._preview(turn, text), *self._ask(turn)]
+        return self._settled(turn, text or "")
 
     def finish(self) -> list[Output]:
         """No more audio comes: an open turn is brought to its end as soon as its text is there."""
@@ -214,7 +216,7 @@ class Turns:
         turn = self._turn
         if turn is None:
             return []
-        return self._end(turn) if turn.settled else self._ask(turn)
+        return self._ask(turn) if turn.heard is None else self._end(turn, turn.heard)
 
     def _begin(self) -> list[Output]:
         activity, habits = self._activity, self._habits
@@ -230,27 +232,41 @@ class Turns:
 
     def _go_on(self, turn: _Turn) -> list[Output]:
         """Speech is back inside a turn."""
-        if turn.settled and self._activity.now_ms - turn.start_ms >= self._habits.freeze_ms:
+        heard, turn.heard = turn.heard, None
+        if not turn.eager:
+            # The pause was too short to mean anything, and its text counts no more than any preview.
+            return self._preview(turn, heard)
+        turn.eager = False
+        if self._activity.now_ms - turn.start_ms >= self._habits.freeze_ms:
             turn.text.freeze()
             self._move(turn, max(turn.start_ms, self._activity.onset_ms - self._habits.pre_roll_ms))
-        turn.settled = False
-        if not turn.eager:
-            return []
-        turn.eager = False
         return [Resumed()]
 
-    def _is_over(self, turn: _Turn) -> bool:
-        """Whether the silence is long enough; a window that sounds like speech puts the answer off."""
-        return turn.settled and self._activity.silence_ms >= self._end_ms and not self._activity.maybe_speech
+    def _preview(self, turn: _Turn, text: str | None) -> list[Output]:
+        grew = text is not None and turn.text.preview(text)
+        return [Updated(turn.text.text)] if grew and not turn.eager else []
+
+    def _pause(self, turn: _Turn, heard: str) -> list[Output]:
+        """What the silence means by now; a window that sounds like speech puts the answer off."""
+        silence = self._activity.silence_ms
+        if self._activity.maybe_speech:
+            return []
+        if silence >= self._end_ms:
+            return self._end(turn, heard)
+        if turn.eager or silence < self._eager_ms:
+            return []
+        turn.text.settle(heard)
+        turn.eager = bool(turn.text.text)
+        return [EagerEnded(turn.text.text)] if turn.eager else []
 
     def _ask(self, turn: _Turn) -> list[Output]:
         """What has to be transcribed now, if anything."""
         activity, running = self._activity, self._job
-        if turn.settled:
+        if turn.heard is not None:
             return []
         if running is not None and running.purpose is not Purpose.PREVIEW:
             return []
-        if self._finishing or (not activity.speaking and activity.silence_ms >= min(self._eager_ms, self._end_ms)):
+        if self._finishing or (not activity.speaking and activity.silence_ms >= self._settle_ms):
             return self._ask_pause(turn)
         length = activity.now_ms - turn.start_ms
         if length >= self._habits.longest_ms:
@@ -265,7 +281,7 @@ class Turns:
         if self._voiced(turn) < self._habits.least_voiced_ms:
             # Too little for speech: a cough, a knock. Words would be made up.
             self._job = None
-            return self._settled(turn)
+            return self._settled(turn, "")
         return [self._transcribe(turn, self._activity.now_ms, Purpose.PAUSE)]
 
     def _ask_freeze(self, turn: _Turn) -> list[Output]:
@@ -277,17 +293,13 @@ class Turns:
         self._move(turn, cut)
         return [job]
 
-    def _settled(self, turn: _Turn) -> list[Output]:
+    def _settled(self, turn: _Turn, heard: str) -> list[Output]:
         """The text up to the present pause is there."""
-        turn.settled = True
-        if self._finishing or self._is_over(turn):
-            return self._end(turn)
-        if not turn.text.text or self._activity.silence_ms < self._eager_ms:
-            return []
-        turn.eager = True
-        return [EagerEnded(turn.text.text)]
+        turn.heard = heard
+        return self._end(turn, heard) if self._finishing else self._pause(turn, heard)
 
-    def _end(self, turn: _Turn) -> list[Output]:
+    def _end(self, turn: _Turn, heard: str) -> list[Output]:
+        turn.text.settle(heard)
         text = turn.text.text
         self._turn = self._job = None
         self._floor_ms = self._activity.last_speech_ms + min(self._activity.silence_ms, int(self._eager_ms))

@@ -15,7 +15,7 @@ import structlog
 from bridge.conversation.journal import Entry, StreamBroke
 from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader
-from bridge.store.folder import JOURNAL, RECORDING, TRANSCRIPT_JSON, CallFolder, files_in
+from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_peaks
 from bridge.store.texts import transcript_json, transcript_text
@@ -111,7 +111,9 @@ class FileRecord:
             return finish_from_journal(self._folder.path)
         except (OSError, BridgeError) as error:
             _log.error("call_not_finished", call=self._call, folder=str(self._folder.path), error=str(error))
-            return files_in(self._folder.path, recording=recorded)
+        except Exception:  # noqa: BLE001 - it is logged; a fault in a picture must not disturb the end of a call
+            _log.exception("call_not_finished", call=self._call, folder=str(self._folder.path))
+        return files_in(self._folder.path, recording=recorded)
 
     def _put(self, line: bytes) -> None:
         self._disk.put(partial(self._journal.write, line), len(line), vital=True)
@@ -127,22 +129,22 @@ def finish_from_journal(folder: Path) -> CallFiles:
     recording = folder / RECORDING
     files = files_in(folder, recording=recording.exists())
     _replace(files.transcript_text, transcript_text(header, entries).encode())
+    _replace(files.transcript_json, transcript_json(header, entries))
     peaks = None
     if files.recording is not None:
         mend(files.recording)
         peaks = read_peaks(files.recording)
-    _replace(files.timeline, timeline_svg(header, entries, peaks).encode())
-    _replace(files.transcript_json, transcript_json(header, entries))  # the last, so its presence means "finished"
+    _replace(files.timeline, timeline_svg(header, entries, peaks).encode())  # the last: it means "finished"
     return files
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """The folders under a store's `folder` whose calls have no transcript: they go on, or their process died.
+    """The folders under a store's `folder` whose calls have no picture: they go on, or their process died.
 
     Blocks on the disk; a folder that is not there holds none.
     """
     journals = sorted(folder.glob(f"*/*/{JOURNAL}"))
-    return [path.parent for path in journals if not path.with_name(TRANSCRIPT_JSON).exists()]
+    return [path.parent for path in journals if not path.with_name(TIMELINE).exists()]
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -65,13 +65,16 @@ def shortened(text: str, size: float, room: float) -> str:
     room -= width("…", size)
     if room < 0:
         return ""
-    kept = 0
-    for character in text:
+    return text[: _fitting(text, size, room)].rstrip() + "…"
+
+
+def _fitting(text: str, size: float, room: float) -> int:
+    """How many characters of a text fit."""
+    for count, character in enumerate(text):
         room -= size * _em(character)
         if room < 0:
-            break
-        kept += 1
-    return text[:kept].rstrip() + "…"
+            return count
+    return len(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,10 @@ def wrapped(words: Words, size: float, room: float, lines: int) -> list[list[Run
 
 
 def _broken(word: str, size: float, room: float) -> Iterable[str]:
-    while width(word, size) > room:
-        part = shortened(word, size, room + width("…", size))[:-1] or word[:1]
-        yield part
-        word = word[len(part) :]
-    if word:
-        yield word
+    while word:
+        count = max(1, _fitting(word, size, room))
+        yield word[:count]
+        word = word[count:]
 
 
 def _last(words: Words, size: float, room: float) -> list[Run]:
@@ -125,7 +126,7 @@ def _last(words: Words, size: float, room: float) -> list[Run]:
         kept.append((word, look))
     if not kept:
         word, look = words[0]
-        return [Run(look, word[: max(1, len(word) // 2)] + "…")]
+        return [Run(look, word[: max(1, _fitting(word, size, room + width(word, size)))] + "…")]
     runs = _runs(kept)
     return [*runs[:-1], Run(runs[-1].look, runs[-1].text + "…")]
 

@@ -69,7 +69,7 @@ def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
 
 
 def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:
-    """The same for programs: `header`, `ended` (reason, or null when the record breaks off) and `lines`."""
+    """The same for programs: `header`, `ended` (how, or null when the record breaks off) and `lines`."""
     closed = next((entry for entry in reversed(entries) if isinstance(entry, CallClosed)), None)
     document: dict[str, Any] = {
         "header": header,

@@ -41,6 +41,11 @@ class DiskThread:
         self.refused = 0
         """How many jobs were dropped because the disk could not follow."""
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that were handed over and are not written yet."""
+        return self._waiting
+
     def put(self, job: Job, size: int = 0, *, vital: bool = False) -> bool:
         """Hand a job over and return at once; False when it was refused because too much waits already.
 

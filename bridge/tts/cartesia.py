@@ -1,7 +1,7 @@
 """Text to speech by Cartesia's socket, `/tts/websocket`, or any server that speaks it.
 
 All calls of the process share one warm socket; each utterance is a context on it. When the socket is lost, an
-utterance of which nothing was heard yet is asked for once more on the next socket; any other has failed.
+utterance whose context gave no audio yet is asked for once more on the next socket; any other has failed.
 
 An error without a context id concerns the connection or a request that the service could not tell: it fails the
 utterances that were asked for and have no audio yet, because theirs is the only request that can be meant. Those
@@ -125,8 +125,8 @@ class CartesiaSpeech(Synthesizer):
             speaking.emit(SpeechFinished(speaking.utterance.number))
 
     def check_progress(self, speaking: _Speaking) -> None:
-        """The timer of an utterance: fail it if the service owes it something and took too long."""
-        speaking.timer = None
+        """Fail an utterance for which the service took too long; else set its timer to when that would be."""
+        speaking.stop_timer()
         utterance = speaking.utterance
         if not utterance.waiting:
             return  # the agent's turn to go on; its next text starts the timer again
@@ -224,9 +224,9 @@ def _take_speech(speaking: _Speaking, message: ServiceMessage, now: float) -> No
     """Hand on the audio or word times of an open utterance."""
     utterance = speaking.utterance
     match message:
-        case Chunk(data=audio):
+        case Chunk(context_id=context_id, data=audio):
             if audio:
-                utterance.take_audio(audio, now)
+                utterance.take_audio(context_id, audio, now)
                 speaking.emit(SpeechArrived(utterance.number, audio))
         case Timestamps(context_id=context_id, word_timestamps=times):
             if times is not None and (words := utterance.take_words(context_id, times, now)):
@@ -251,6 +251,9 @@ class _Speaking:
 
     def end(self) -> None:
         self.ended = True
+        self.stop_timer()
+
+    def stop_timer(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -281,7 +284,7 @@ class _CartesiaVoice(Voice):
         if speaking.utterance.finished:
             # There was nothing to say, or all was said before. Told a moment later: the caller is still busy.
             self._loop.call_soon(self._speech.finish, speaking)
-        elif speaking.timer is None:
+        else:
             self._speech.check_progress(speaking)
 
     def cancel(self, utterance: int) -> None:

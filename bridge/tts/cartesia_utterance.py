@@ -36,11 +36,11 @@ class Utterance:
         self.contexts = [self.context_id]
         """All it ever had."""
         self.pieces: list[Piece] = []
-        """What was asked for, while no audio has come: all of it can be asked for again."""
+        """What the current context was asked for, while it gave no audio: it can be asked for again."""
         self.complete = False
         """The agent said that there is no more text."""
         self.heard = False
-        """Audio has come."""
+        """Audio of the current context has come."""
         self.touched_at = now
         """When something was asked for or came."""
         self.open = False
@@ -93,18 +93,20 @@ class Utterance:
         return self._ask(text, more=more)
 
     def restart(self, now: float) -> list[Piece]:
-        """The connection was lost before audio came: everything asked for so far, again, in a new context."""
-        asked, self.pieces = self.pieces, []
+        """The connection was lost before the current context gave audio: its pieces, again, in a new one."""
+        asked = self.pieces
         self.touched_at = now
         self._next_context()
         return [again for piece in asked for again in self._ask(piece.transcript, more=piece.more)]
 
-    def take_audio(self, audio: bytes, now: float) -> None:
+    def take_audio(self, context_id: str, audio: bytes, now: float) -> None:
         """Audio came."""
-        self.touched_at = self._audio_at = now
-        self.heard = True
-        self.pieces.clear()
+        self.touched_at = now
         self._bytes += len(audio)
+        if context_id == self.context_id:
+            self._audio_at = now
+            self.heard = True
+            self.pieces.clear()
 
     def take_words(self, context_id: str, times: WordTimes, now: float) -> tuple[Word, ...]:
         """Word times came; the same from the start of the utterance.
@@ -149,6 +151,8 @@ class Utterance:
     def _next_context(self) -> None:
         self.context_id = f"{self._first_id}.{len(self.contexts) + 1}"
         self.contexts.append(self.context_id)
+        self.pieces = []
+        self.heard = False
         self._audio_at = None
         self._context_from_s = self._seconds()
         self._flush_from_s = self._boundary_s = self._last_start = 0.0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import io
+import math
 import struct
 import wave
 
@@ -133,6 +135,14 @@ def test_other_rates_keep_their_playing_time(rate: int) -> None:
     second = wav.read_mulaw(pcm(bytes(2 * rate), rate=rate), name="x.wav")
     assert abs(len(second) - 8000) <= 1
     assert set(second) == {0xFF}
+
+
+def test_what_a_phone_cannot_carry_does_not_fold_back_into_the_speech() -> None:
+    hiss = array.array("h", [round(12_000 * math.sin(2 * math.pi * 6000 * n / 16_000)) for n in range(8000)])
+    heard = array.array(
+        "h", codec.mulaw_to_linear16(wav.read_mulaw(pcm(hiss.tobytes(), rate=16_000), name="x.wav"))
+    )
+    assert max(map(abs, heard[100:-100])) < 100
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,27 @@ def audio_of(peer: Peer) -> bytes:
 
 async def close_after_a_frame(peer: Peer) -> None:
     await peer.next("media")
+
+
+async def polite_agent(peer: Peer) -> None:
+    """Greets for 300 ms, answers speech for 600 ms after 100 ms of quiet, and stops when it is interrupted."""
+    await peer.next("start")
+    loop = asyncio.get_running_loop()
+    await peer.media(loud(300))
+    await peer.mark("greeting")
+    until_s, quiet, turn = loop.time() + 0.3, 99, 0
+    try:
+        while True:
+            message = await peer.next("media")
+            speaks = set(base64.b64decode(message["media"]["payload"])) != {0xFF}
+            quiet = 0 if speaks else quiet + 1
+            if speaks and loop.time() < until_s:
+                await peer.send("clear")
+                until_s = 0.0
+            if quiet == 5:
+                turn += 1
+                await peer.media(loud(600))
+                await peer.mark(f"turn {turn}")
+                until_s = loop.time() + 0.6
+    except ConnectionError:
+        pass

@@ -171,12 +171,20 @@ def test_nothing_sounds_or_returns_after_the_end() -> None:
 
 def test_what_sounds_is_told_as_it_sounds() -> None:
     told: list[tuple[float, int]] = []
-    phone = Phone(on_sound=lambda start, audio: told.append((round(start, 6), len(audio))))
+    phone = Phone(
+        on_sound=lambda start, audio: told.append((round(start, 6), len(audio))),
+        on_cut=lambda: told.append((-1, 0)),
+    )
     phone.media(0.0, tone(50))
     phone.advance(0.02)
     phone.media(0.02, tone(10))
     phone.advance(0.06)
     assert told == [(0.0, 160), (0.02, 240), (0.05, 80)]
+    phone.clear(0.1)
+    assert len(told) == 3, "there was nothing to cut"
+    phone.media(0.1, tone(50))
+    phone.clear(0.11)
+    assert told[3:] == [(0.1, 80), (-1, 0)]
 
 
 # --- against a second, much slower model: one sample at a time ---

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from bridge.conversation.events import (
     RecognizerClosed,
     RecognizerConnected,
+    RecognizerFailed,
     TurnEagerlyEnded,
     TurnEnded,
     TurnResumed,
@@ -289,6 +290,16 @@ async def test_a_close_nobody_asked_for_is_an_outage(
     assert connected == RecognizerConnected("r1")
 
 
+async def test_every_outage_is_reported_once(service: Any, turns: Build, heard: Any) -> None:
+    turns().open(heard, name="call")
+    for number in range(3):
+        line = await service.line(number)
+        await heard.until(2 * number + 1)
+        line.drop()
+    events = await heard.until(7)
+    assert [type(event) for event in events] == [RecognizerConnected, *[RecognizerFailed, RecognizerConnected] * 3]
+
+
 async def test_an_error_in_place_of_the_greeting(service: Any, turns: Build, heard: Any) -> None:
     service.greet = [{"type": "error", "title": "Bad", "message": "no such model", "error_code": "model_not_found"}]
     turns().open(heard, name="call")
@@ -374,7 +385,7 @@ async def test_a_session_without_audio_is_kept_alive(
     service: Any, turns: Build, heard: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.stt.cartesia_connection.IDLE_GAP_S", 0.1)
-    turns().open(heard, name="call")
+    turns(chunk_ms=200).open(heard, name="call")
     line = await service.line()
     await line.until(lambda line: len(line.pieces) == 2)
     assert line.audio == b"\xff" * 1600

@@ -270,7 +270,70 @@ async def test_what_was_not_sent_yet_is_taken_back(service: Service, speech: Bui
     voice.cancel(1)
     voice.speak(2, "Hello.", more=False)
     line = await service.line()
-    assert [request["context_id"] for request in await line.requests(1)] == ["call-2"]
+    await line.requests(1)
+    await line.speak("call-2", done=True)
+    await heard.until(1)
+    voice.speak(3, "Never mind, with the socket up.", more=False)
+    voice.cancel(3)
+    voice.speak(4, "Hello again.", more=False)
+    assert [request["context_id"] for request in await line.requests(2)] == ["call-2", "call-4"]
+
+
+async def test_a_context_that_is_done_is_not_cancelled(service: Service, speech: Build, heard: Heard) -> None:
+    voice = speech().open(heard, name="call")
+    voice.speak(1, "One moment. ", more=True)
+    line = await service.line()
+    await line.requests(1)
+    await line.speak("call-1", b"\x01", done=True)
+    voice.speak(2, "Meanwhile.", more=False)
+    await line.requests(2)
+    await line.speak("call-2", done=True)
+    await heard.until(2)
+    voice.cancel(1)
+    voice.speak(3, "Next.", more=False)
+    assert (await line.requests(3))[2]["context_id"] == "call-3"
+
+
+@pytest.mark.parametrize("answer", ["done", "error", "nothing", "drop"])
+async def test_the_end_told_to_a_context_that_had_expired(
+    service: Service, speech: Build, heard: Heard, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr("bridge.tts.cartesia_utterance._EXPIRY_S", 0.05)
+    monkeypatch.setattr("bridge.tts.cartesia._CLOSING_LIMIT_S", 0.1)
+    voice = speech().open(heard, name="call")
+    voice.speak(1, "One.", more=True)
+    line = await service.line()
+    await line.requests(1)
+    await line.speak("call-1", b"\x01")
+    await heard.until(1)
+    await asyncio.sleep(0.07)
+    voice.speak(1, "", more=False)
+    assert (await line.requests(2))[1]["transcript"] == ""
+    if answer == "done":
+        await line.speak("call-1", done=True)
+    elif answer == "error":
+        await line.say({"type": "error", "context_id": "call-1", "message": "expired", "status_code": 400})
+    elif answer == "drop":
+        line.drop()
+    assert await heard.until(2) == [SpeechArrived(1, b"\x01"), SpeechFinished(1)]
+
+
+async def test_an_expired_context_may_still_complain(
+    service: Service, speech: Build, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.tts.cartesia_utterance._EXPIRY_S", 0.05)
+    voice = speech().open(heard, name="call")
+    voice.speak(1, "One. ", more=True)
+    line = await service.line()
+    await line.requests(1)
+    await line.speak("call-1", b"\x01")
+    await heard.until(1)
+    await asyncio.sleep(0.07)
+    voice.speak(1, "Two.", more=False)
+    assert (await line.requests(2))[1]["context_id"] == "call-1.2"
+    await line.say({"type": "error", "context_id": "call-1", "message": "expired", "status_code": 400})
+    await line.speak("call-1.2", b"\x02", done=True)
+    assert (await heard.until(3))[1:] == [SpeechArrived(1, b"\x02"), SpeechFinished(1)]
 
 
 async def test_closing_a_voice_cancels_what_it_says(service: Service, speech: Build, heard: Heard) -> None:
@@ -415,16 +478,17 @@ async def test_an_agent_that_pauses_over_a_lost_socket(service: Service, speech:
     voice = speech().open(heard, name="call")
     voice.speak(1, "One moment. ", more=True)
     line = await service.line()
-    await line.requests(1)
+    voice.speak(2, "Meanwhile.", more=False)
+    await line.requests(2)
     await line.speak("call-1", b"\x01", done=True)  # the context has expired
-    await heard.until(1)
+    await line.speak("call-2", done=True)
+    assert await heard.until(2) == [SpeechArrived(1, b"\x01"), SpeechFinished(2)]
     line.drop()
-    await asyncio.wait_for(line.ended.wait(), 1)
-    voice.speak(1, "Here I am.", more=False)
-    second = await service.line(1)
-    assert (await second.requests(1))[0]["context_id"] == "call-1.2"
-    await second.speak("call-1.2", b"\x02", done=True)
-    assert (await heard.until(3))[1:] == [SpeechArrived(1, b"\x02"), SpeechFinished(1)]
+    voice.speak(1, "Here I am.", more=False)  # before the loss was noticed
+    (request,) = await (second := await service.line(1)).requests(1)
+    assert (request["transcript"], request["continue"]) == ("Here I am.", False)
+    await second.speak(request["context_id"], b"\x02", done=True)
+    assert (await heard.until(4))[2:] == [SpeechArrived(1, b"\x02"), SpeechFinished(1)]
 
 
 async def test_a_refusal_fails_what_waits(service: Service, speech: Build, heard: Heard) -> None:

@@ -44,9 +44,9 @@ def test_nothing_to_say_asks_for_nothing(text: str) -> None:
 def test_text_after_a_long_pause_goes_into_a_new_context() -> None:
     speech = utterance()
     speech.add("One moment. ", more=True, now=0.0)
-    speech.take_audio(SECOND, 0.2)
+    speech.take_audio("call-7", SECOND, 0.2)
     assert speech.add("Still ", more=True, now=0.9) == [Piece("call-7", "Still ", more=True)]
-    speech.take_audio(SECOND, 1.0)
+    speech.take_audio("call-7", SECOND, 1.0)
     assert speech.add("here.", more=False, now=2.0) == [Piece("call-7.2", "here.", more=False)]
     assert not speech.take_done("call-7", 2.1)
     assert speech.take_words("call-7.2", WordTimes(["here."], [0.1], [0.4]), 2.2) == (Word("here.", 2.1, 2.4),)
@@ -57,7 +57,7 @@ def test_text_after_a_long_pause_goes_into_a_new_context() -> None:
 def test_text_after_a_context_was_ended_by_the_service() -> None:
     speech = utterance()
     speech.add("One. ", more=True, now=0.0)
-    speech.take_audio(SECOND, 0.2)
+    speech.take_audio("call-7", SECOND, 0.2)
     assert not speech.take_done("call-7", 0.3)
     assert not speech.waiting
     assert speech.add("Two.", more=True, now=0.4) == [Piece("call-7.2", "Two.", more=True)]
@@ -66,32 +66,28 @@ def test_text_after_a_context_was_ended_by_the_service() -> None:
     assert speech.finished
 
 
-def test_the_end_told_to_an_expired_context_need_not_be_answered() -> None:
+@pytest.mark.parametrize(("told_at", "only_closing"), [(0.5, False), (5.0, True)])
+def test_the_end_told_to_an_expired_context_need_not_be_answered(told_at: float, *, only_closing: bool) -> None:
     speech = utterance()
     speech.add("One.", more=True, now=0.0)
-    speech.take_audio(SECOND, 0.2)
-    assert not speech.only_closing
-    assert speech.add("", more=False, now=5.0) == [Piece("call-7", "", more=False)]
-    assert speech.only_closing
-    prompt = utterance()
-    prompt.add("One.", more=True, now=0.0)
-    prompt.take_audio(SECOND, 0.2)
-    prompt.add("", more=False, now=0.5)
-    assert prompt.waiting
-    assert not prompt.only_closing
+    speech.take_audio("call-7", SECOND, 0.2)
+    assert speech.add("", more=False, now=told_at) == [Piece("call-7", "", more=False)]
+    assert speech.waiting
+    assert speech.only_closing is only_closing
 
 
 def test_who_is_waited_for() -> None:
     speech = utterance()
-    assert not speech.waiting
+    waiting = [speech.waiting]
     speech.add("One. ", more=True, now=0.0)
-    assert speech.waiting
-    speech.take_audio(b"\xff", 0.1)
-    assert not speech.waiting  # there may be more of it, and there may be more text: nobody can tell
+    waiting.append(speech.waiting)
+    speech.take_audio("call-7", b"\xff", 0.1)
+    waiting.append(speech.waiting)  # more audio may come, and more text: nobody can tell
     speech.add("Two.", more=False, now=0.2)
-    assert speech.waiting
+    waiting.append(speech.waiting)
     speech.take_done("call-7", 0.3)
-    assert not speech.waiting
+    waiting.append(speech.waiting)
+    assert waiting == [False, True, False, True, False]
 
 
 def test_asking_again_uses_a_new_context() -> None:
@@ -103,6 +99,17 @@ def test_asking_again_uses_a_new_context() -> None:
     assert speech.contexts == ["call-7", "call-7.2", "call-7.3"]
 
 
+def test_only_what_gave_no_audio_is_asked_for_again() -> None:
+    speech = utterance()
+    speech.add("One. ", more=True, now=0.0)
+    speech.take_audio("call-7", SECOND, 0.2)
+    speech.take_done("call-7", 0.3)
+    speech.add("Two.", more=False, now=0.4)
+    assert not speech.heard
+    assert speech.restart(1.0) == [Piece("call-7.3", "Two.", more=False)]
+    assert speech.take_words("call-7.3", WordTimes(["Two."], [0.1], [0.4]), 1.1) == (Word("Two.", 1.1, 1.4),)
+
+
 def test_word_times_from_the_start_of_the_context() -> None:
     speech = utterance()
     speech.add("One two. ", more=True, now=0.0)
@@ -110,7 +117,7 @@ def test_word_times_from_the_start_of_the_context() -> None:
         Word("One", 0.0, 0.2),
         Word("two.", 0.3, 0.6),
     )
-    speech.take_audio(SECOND, 0.2)
+    speech.take_audio("call-7", SECOND, 0.2)
     speech.take_boundary("call-7")
     assert speech.take_words("call-7", WordTimes(["Three."], [1.0], [1.4]), 0.3) == (Word("Three.", 1.0, 1.4),)
 
@@ -119,7 +126,7 @@ def test_word_times_that_begin_anew_with_each_text() -> None:
     speech = utterance()
     speech.add("One two. Three four.", more=True, now=0.0)
     speech.take_words("call-7", WordTimes(["One", "two."], [0.0, 0.3], [0.2, 0.6]), 0.1)
-    speech.take_audio(SECOND, 0.2)
+    speech.take_audio("call-7", SECOND, 0.2)
     speech.take_boundary("call-7")
     assert speech.take_words("call-7", WordTimes(["Three"], [0.1], [0.4]), 0.3) == (Word("Three", 1.1, 1.4),)
     assert speech.take_words("call-7", WordTimes(["four."], [0.5], [0.8]), 0.3) == (Word("four.", 1.5, 1.8),)

@@ -1,0 +1,40 @@
+# Build with the local speech engine:    docker build -t phone-bridge .
+# or small, for a speech service:        docker build --build-arg EXTRAS=speed -t phone-bridge .
+#
+# Run for simulated calls:   docker run --rm -p 8080:8080 -e BRIDGE_TWILIO__AUTH_TOKEN=… phone-bridge
+# with a read-only root:     docker run --rm --read-only --tmpfs /tmp -v calls:/data -p 8080:8080 … phone-bridge
+
+ARG PYTHON=3.13
+
+FROM python:${PYTHON}-slim AS build
+ARG EXTRAS=local,speed
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/phone-bridge
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY bridge ./bridge
+RUN /opt/phone-bridge/bin/pip install ".[${EXTRAS}]"
+
+FROM python:${PYTHON}-slim
+# A fixed number, so that volumes and Kubernetes' runAsUser can name it.
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin bridge \
+    && install --directory --owner=bridge --group=bridge /data
+COPY --from=build /opt/phone-bridge /opt/phone-bridge
+# In a container the outside is reached through all addresses. Whatever is written goes to the volume.
+ENV PATH=/opt/phone-bridge/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    BRIDGE_SERVER__HOST=0.0.0.0 \
+    BRIDGE_STORE__RECORDINGS=/data/calls \
+    BRIDGE_LOG__FORMAT=json \
+    XDG_STATE_HOME=/data/state
+USER bridge
+WORKDIR /data
+VOLUME /data
+EXPOSE 8080
+# The local speech models take some seconds to load.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('BRIDGE_SERVER__PORT', '8080') + '/healthz', timeout=4)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["phone-bridge"]
+CMD ["serve"]

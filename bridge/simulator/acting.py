@@ -1,0 +1,135 @@
+"""Carries a scenario out on a simulated call."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bridge.simulator.caller import CallError, SimulatedCall
+from bridge.simulator.listening import EARLY_S
+from bridge.simulator.scenario import (
+    Digits,
+    ExpectAgent,
+    ExpectCut,
+    ExpectEnd,
+    ExpectHeard,
+    HangUp,
+    Interrupt,
+    Pause,
+    Say,
+    Scenario,
+    Step,
+    WaitForAgent,
+    WaitUntilSilent,
+    sound_of,
+)
+
+_MARGIN_S: Final = 0.1
+"""How much longer than the limit an expectation is waited for, so that a report can say what came instead."""
+
+
+async def act(call: SimulatedCall, scenario: Scenario) -> list[str]:
+    """Carry the steps out in order; returns what did not hold, a sentence each.
+
+    An expectation that fails does not stop the call; a call that ends before its steps do is a failure and stops
+    it. Cancelling leaves the call going on: hang up.
+    """
+    failures: list[str] = []
+    for number, step in enumerate(scenario.steps, 1):
+        where = f"step {number} ({_name(step)})"
+        try:
+            failure = await _step(call, step, scenario)
+        except CallError as error:
+            return [*failures, f"{where}: {error.message}"]
+        if failure is not None:
+            failures.append(f"{where}: {failure}")
+    return failures
+
+
+async def _step(call: SimulatedCall, step: Step, scenario: Scenario) -> str | None:
+    match step:
+        case Say():
+            await call.say(sound_of(step, scenario), label=step.wav)
+        case Pause(ms=ms):
+            await call.pause(ms / 1000)
+        case Interrupt():
+            return await _interrupt(call, step, scenario)
+        case Digits(keys=keys):
+            await call.digits(keys)
+        case HangUp():
+            await call.hang_up()
+        case WaitForAgent():
+            return await _wait_for_agent(call, step)
+        case WaitUntilSilent(silence_ms=silence_ms, timeout_ms=timeout_ms):
+            if not await call.wait_until_agent_silent(silence_ms / 1000, timeout_ms / 1000):
+                return f"the agent was not silent within {timeout_ms} ms"
+        case _:
+            return await _expect(call, step)
+    return None
+
+
+async def _interrupt(call: SimulatedCall, step: Interrupt, scenario: Scenario) -> str | None:
+    last = _last_words(call)
+    began = await call.wait_agent_speaking(step.timeout_ms / 1000, after=last)
+    if began is None:
+        return f"the agent was not heard within {step.timeout_ms} ms"
+    await call.say(sound_of(step, scenario), began + step.after_ms / 1000, label=step.wav)
+    return None
+
+
+async def _wait_for_agent(call: SimulatedCall, step: WaitForAgent) -> str | None:
+    if await call.wait_for_agent(step.timeout_ms / 1000, silence_s=step.silence_ms / 1000, after=_last_words(call)):
+        return None
+    heard = call.agent.heard_after(_last_words(call))
+    if not call.live:  # an agent that says good-bye hangs up behind it
+        return None if heard else "the call ended without an answer"
+    what = "did not come to an end" if heard else "was not heard"
+    return f"the agent {what} within {step.timeout_ms} ms"
+
+
+async def _expect(call: SimulatedCall, step: Step) -> str | None:
+    match step:
+        case ExpectAgent(within_ms=within_ms):
+            return await _expect_agent(call, within_ms)
+        case ExpectCut(within_ms=within_ms):
+            return await _expect_cut(call, within_ms)
+        case ExpectEnd(within_ms=within_ms):
+            await call.pause(within_ms / 1000)
+            if call.live:
+                return f"the call was still going on after {within_ms} ms"
+            return None if call.outcome != "caller_hung_up" else "it was the caller who hung up"
+        case ExpectHeard(at_least_s=at_least_s):
+            heard_s = sum(phone.sounded_bytes for phone in call.phones) / 8000
+            return None if heard_s >= at_least_s else f"{heard_s:.2f} s were heard, expected {at_least_s:g} s"
+        case _:
+            raise AssertionError(step)
+
+
+async def _expect_agent(call: SimulatedCall, within_ms: int) -> str | None:
+    end = _last_words(call)
+    left = end + within_ms / 1000 - call.now
+    began = await call.wait_agent_speaking(max(0.0, left) + _MARGIN_S, after=end - EARLY_S)
+    if began is None:
+        return f"the agent was not heard within {within_ms} ms"
+    took = round((began - end) * 1000)
+    return None if took <= within_ms else f"the agent was heard after {took} ms, expected {within_ms} ms"
+
+
+async def _expect_cut(call: SimulatedCall, within_ms: int) -> str | None:
+    spoken = [one for one in call.said if not one.silent and one.speech_start_s is not None]
+    begin = (spoken[-1].speech_start_s or 0.0) if spoken else 0.0
+    spurt = call.agent.at(begin)
+    if not spoken or spurt is None:
+        return "the agent was not speaking when the caller began"
+    await call.pause(max(0.0, begin + within_ms / 1000 - call.now) + _MARGIN_S)
+    took = round((spurt.end_s - begin) * 1000)
+    return None if took <= within_ms else f"the agent was still heard after {took} ms, expected {within_ms} ms"
+
+
+def _last_words(call: SimulatedCall) -> float:
+    """When the caller's last words ended, as call time; 0 before the first."""
+    ends = [one.speech_end_s for one in call.said if not one.silent and one.speech_end_s is not None]
+    return ends[-1] if ends else 0.0
+
+
+def _name(step: Step) -> str:
+    return str(step.__struct_config__.tag)

@@ -1,0 +1,117 @@
+"""The ledger of the agent's speech: which words count as heard."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.conversation.commands import SendAudio, SendMark
+from bridge.conversation.events import Word
+from bridge.conversation.playout import Playout, Utterance
+from bridge.conversation.policy import Policy
+
+
+def utterance(text: str, *words: tuple[str, float, float]) -> Utterance:
+    one = Utterance(1, interruptible=True, text=text)
+    one.add_words(tuple(Word(*word) for word in words))
+    return one
+
+
+class TestWords:
+    def test_times_of_words_tell_how_much_of_the_text_has_sounded(self) -> None:
+        one = utterance("Sure, at nine.", ("Sure,", 0.0, 0.4), ("at", 0.4, 0.5), ("nine.", 0.5, 1.0))
+        assert [one.text[: one.characters_at(ms * 8)] for ms in (0, 399, 400, 999, 1000)] == [
+            "",
+            "",
+            "Sure,",
+            "Sure, at",
+            "Sure, at nine.",
+        ]
+
+    def test_a_normalised_word_counts_as_the_next_of_the_text(self) -> None:
+        one = utterance("It costs 20 dollars.", ("It", 0.0, 0.1), ("costs", 0.1, 0.4), ("twenty", 0.4, 0.8))
+        assert one.text[: one.characters_at(6400)] == "It costs 20"
+
+    def test_punctuation_belongs_to_its_word(self) -> None:
+        one = utterance('He said "no" twice.', ("He", 0, 0.1), ("said", 0.1, 0.3), ("no", 0.3, 0.5))
+        assert one.text[: one.characters_at(4000)] == 'He said "no"'
+
+    def test_without_times_words_share_the_audio_by_their_length(self) -> None:
+        one = Utterance(1, interruptible=True, text="aaaa bbbb cccc dddd", audio=bytearray(8000), finished=True)
+        assert one.text[: one.characters_at(4000)] == "aaaa"
+        assert one.text[: one.characters_at(4400)] == "aaaa bbbb"
+        assert one.text[: one.characters_at(8000)] == one.text
+
+    def test_a_failed_utterance_is_not_heard_to_its_end(self) -> None:
+        one = Utterance(1, interruptible=True, text="aaaa bbbb", audio=bytearray(800), finished=True, failed=True)
+        assert one.characters_at(800) == 0
+
+    @pytest.mark.parametrize(
+        ("heard", "at", "start"), [(0, 100, 0), (5, 4000, 3200), (5, 3300, 3200), (5, 3100, 3100)]
+    )
+    def test_speech_goes_on_at_the_first_word_not_heard(self, heard: int, at: int, start: int) -> None:
+        one = utterance("Sure, at nine.", ("Sure,", 0.0, 0.4), ("at", 0.4, 0.5), ("nine.", 0.5, 1.0))
+        assert one.rewind_to(heard, at) == start
+
+
+class TestSending:
+    def ledger(self, seconds: float, *, finished: bool = True, **policy: float) -> Playout:
+        playout = Playout(Policy(**{"lead_s": 2.0, "segment_s": 0.5, "latency_s": 0.0} | policy), epoch=3)  # type: ignore[arg-type]
+        playout.open(1, interruptible=True)
+        one = playout.find(1)
+        assert one is not None
+        one.audio += b"a" * round(seconds * 8000)
+        one.finished = finished
+        return playout
+
+    def test_a_mark_stands_behind_each_segment_and_behind_the_end(self) -> None:
+        commands = self.ledger(1.2).pump(10.0)
+        sizes = [
+            len(c.audio) if isinstance(c, SendAudio) else c.name
+            for c in commands
+            if isinstance(c, SendAudio | SendMark)
+        ]
+        assert sizes == [4000, "3.1", 4000, "3.2", 1600, "3.3"]
+
+    def test_the_end_of_speech_that_still_arrives_gets_no_mark(self) -> None:
+        commands = self.ledger(1.2, finished=False).pump(10.0)
+        assert [c.name for c in commands if isinstance(c, SendMark)] == ["3.1", "3.2"]
+
+    def test_the_phone_never_holds_more_than_the_lead(self) -> None:
+        playout = self.ledger(60.0)
+        playout.pump(10.0)
+        sent = 2.0
+        for step in range(1, 50):
+            now = 10.0 + step * 0.3
+            sent += sum(len(c.audio) for c in playout.pump(now) if isinstance(c, SendAudio)) / 8000
+            assert sent - step * 0.3 <= 2.5
+
+    def test_running_dry_inside_an_utterance_is_counted(self) -> None:
+        playout = self.ledger(0.5, finished=False)
+        playout.pump(10.0)
+        one = playout.find(1)
+        assert one is not None
+        one.audio += b"b" * 4000
+        playout.pump(10.4)
+        assert playout.under_runs == 0
+        one.audio += b"c" * 4000
+        playout.pump(12.0)
+        assert playout.under_runs == 1
+
+    def test_an_overtaken_mark_is_lost_and_its_audio_was_heard(self) -> None:
+        playout = self.ledger(2.0)
+        playout.pump(10.0)
+        assert playout.mark_returned("3.3", 11.5)
+        assert playout.lost_marks == 2
+        assert not playout.mark_returned("3.1", 11.6)
+        assert not playout.mark_returned("3.3", 11.6)
+        assert playout.mark_returned("3.4", 12.0)
+        assert playout.heard_out(12.0)
+
+    def test_a_cut_tells_whether_there_is_anything_to_drop(self) -> None:
+        playout = self.ledger(0.5)
+        assert not playout.cut(10.0)
+        playout.pump(10.0)
+        assert playout.cut(10.1)
+        playout.pump(10.2)
+        assert playout.mark_returned("3.2", 10.8)
+        assert not playout.cut(10.9)

@@ -1,0 +1,57 @@
+"""The transcript to read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.conversation.journal import AgentSpoke, CallClosed, CallerSpoke
+from bridge.store.texts import clock, ending, started, transcript_text
+from tests.store.samples import ENTRIES, HEADER
+
+EXPECTED = """\
+Call 5f0c2a7be1d9 (CA0123456789abcdef0123456789abcdef), inbound, from +15551234567 to +15557654321
+2026-03-01 12:34:56 UTC; agent: webhook; ended: the caller hung up
+
+[ 0:00.2] Agent   Hello, Blue Door.
+[ 0:03.0] Caller   Hi, when do you open? 
+[ 0:05.7] Agent   We open at — cut off; not heard: " eight."
+[ 0:07.1] Caller  And on Sunday?
+[ 0:08.9] Agent   Closed.
+[ 0:15.5] Caller  uh-huh
+[ 0:16.0] Caller  Bye
+"""  # noqa: W291 - the caller's words are kept as they came, spaces included
+
+
+def test_the_transcript_of_a_call() -> None:
+    assert transcript_text(HEADER, ENTRIES) == EXPECTED
+
+
+def test_what_was_not_heard_without_being_cut_off() -> None:
+    spoke = AgentSpoke(1, 1, "turn.ended", "", "Never.", False, 10, 20)
+    assert '[ 0:00.0] Agent    — not heard: "Never."' in transcript_text(HEADER, [spoke])
+
+
+def test_a_text_of_several_lines_stays_one_entry() -> None:
+    lines = transcript_text(HEADER, [CallerSpoke(1, "one\ntwo", 0, 5)]).splitlines()
+    assert lines[-2:] == ["[ 0:00.0] Caller  one", "                  two"]
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(0, "0:00.0"), (59_999, "0:59.9"), (60_000, "1:00.0"), (3_661_234, "1:01:01.2"), (-5, "0:00.0")],
+)
+def test_times(ms: int, text: str) -> None:
+    assert clock(ms) == text
+
+
+def test_endings() -> None:
+    assert ending([CallClosed(1, "transfer", transfer_to="+1555")]) == "the caller was transferred to +1555"
+    assert ending([CallClosed(1, "a new reason")]) == "a new reason"
+    assert ending([]) == "the record breaks off"
+
+
+def test_the_start_in_utc() -> None:
+    assert started(replace(HEADER, started_at="2026-03-01T01:00:00+02:00")) == "2026-02-28 23:00:00 UTC"
+    assert started(replace(HEADER, started_at="?")) == "?"
