@@ -17,9 +17,11 @@ from bridge.local_token import local_token
 from bridge.metrics import Metrics
 from bridge.profiles import Profiles
 from bridge.settings import Settings
+from bridge.speech_adapters import stt_settings, tts_settings
 from bridge.store.files import FileStore
-from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
-from bridge.tts.cartesia import CartesiaSpeech, CartesiaSpeechSettings
+from bridge.stt.cartesia_turns import CartesiaTurns
+from bridge.tts.cartesia import CartesiaSpeech
+from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import Gate, TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 
@@ -53,14 +55,14 @@ async def running(settings: Settings) -> AsyncIterator[Bridge]:
         stack.push_async_callback(store.close)
 
         speech_url = await _speech_url(settings, stack)
-        recognizers = CartesiaTurns(_stt_settings(settings, speech_url))
+        recognizers = CartesiaTurns(stt_settings(settings, speech_url))
         stack.push_async_callback(recognizers.close)
-        synthesizer = CartesiaSpeech(_tts_settings(settings, speech_url))
+        synthesizer = CartesiaSpeech(tts_settings(settings, speech_url))
         stack.push_async_callback(synthesizer.close)
         profiles = Profiles(settings, recognizers, synthesizer, metrics)
         stack.push_async_callback(profiles.close)
 
-        registry = _registry(profiles, store, metrics)
+        registry = _registry(settings, profiles, store, metrics)
         auth_token = _auth_token(settings)
         listening: list[int] = []
         gate = Gate(
@@ -114,37 +116,12 @@ async def _speech_url(settings: Settings, stack: contextlib.AsyncExitStack) -> s
     return server.url
 
 
-def _stt_settings(settings: Settings, url: str) -> CartesiaTurnsSettings:
-    stt, speech = settings.stt, settings.speech
-    return CartesiaTurnsSettings(
-        base_url=url,
-        api_key=speech.api_key.get_secret_value(),
-        version=speech.version,
-        model=stt.model,
-        chunk_ms=stt.chunk_ms,
-        headers=stt.headers,
-        keyterms=stt.keyterms,
-        turn_start_threshold=stt.turn_start_threshold,
-        turn_eager_end_threshold=stt.turn_eager_end_threshold,
-        turn_end_threshold=stt.turn_end_threshold,
-        turn_end_timeout_ms=stt.turn_end_timeout_ms,
-    )
-
-
-def _tts_settings(settings: Settings, url: str) -> CartesiaSpeechSettings:
-    tts, speech = settings.tts, settings.speech
-    return CartesiaSpeechSettings(
-        base_url=url,
-        api_key=speech.api_key.get_secret_value(),
-        version=speech.version,
-        model=tts.model,
-        voice=tts.voice,
-        language=tts.language,
-    )
-
-
-def _registry(profiles: Profiles, store: FileStore, metrics: Metrics) -> Registry:
-    registry = Registry(profiles.of, store)
+def _registry(settings: Settings, profiles: Profiles, store: FileStore, metrics: Metrics) -> Registry:
+    twilio = settings.twilio
+    rest: TwilioRest | None = None
+    if twilio.account_sid and (token := twilio.auth_token.get_secret_value()):
+        rest = TwilioRest(twilio.account_sid, token, twilio.api_url)
+    registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info))
     metrics.live_calls.set_function(lambda: len(registry.live))
     return registry

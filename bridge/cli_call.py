@@ -64,7 +64,8 @@ class _View:
         self._early: list[CallEvent] | None = []
 
     def show(self, event: CallEvent) -> None:
-        if event.kind == "mark":
+        # Marks are many, and a document holds a token.
+        if event.kind in {"mark", "twiml"}:
             return
         if self._early is not None:
             self._early.append(event)

@@ -8,7 +8,7 @@ from bridge.tts.cartesia import CartesiaSpeechSettings
 
 
 def stt_settings(settings: Settings, url: str) -> CartesiaTurnsSettings:
-    """What the recogniser needs. `url` is the speech service's address, found out where the settings say `local`."""
+    """What the recogniser needs. `url`: the speech service, whose address is known late where it is `local`."""
     stt, speech = settings.stt, settings.speech
     return CartesiaTurnsSettings(
         base_url=url,

@@ -87,9 +87,9 @@ def line(up: Bridge, **options: Any) -> Line:
 
 async def kept(up: Bridge, call: SimulatedCall, folder: Path) -> list[dict[str, Any]]:
     """Wait until the call is recorded, and return its journal."""
-    async with asyncio.timeout(10):
-        while call.call_sid in up.registry.live:
-            await asyncio.sleep(0.01)
+    if (session := up.registry.live.get(call.call_sid)) is not None:
+        async with asyncio.timeout(10):
+            await session.ended.wait()
     (journal,) = [path for path in folder.rglob("journal.jsonl") if call.call_sid in path.read_text()]
     return [json.loads(text) for text in journal.read_text().splitlines()[1:]]
 

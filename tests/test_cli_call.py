@@ -150,7 +150,8 @@ def test_json_is_all_there_is_on_standard_output(simulator: Simulator, capsys: p
 
 def test_the_call_is_shown_as_it_goes_on(simulator: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
     simulator.events = (
-        CallEvent(0.0, "twiml", "connect"),
+        CallEvent(0.0, "twiml", "<Response/>"),
+        CallEvent(0.0, "carrier_says", "hello"),
         CallEvent(0.0, "stream_started", "MZ1"),
         CallEvent(1.25, "mark", "1.1"),
         CallEvent(2.5, "agent_started"),
@@ -160,7 +161,7 @@ def test_the_call_is_shown_as_it_goes_on(simulator: Simulator, capsys: pytest.Ca
     said = capsys.readouterr()
     assert said.out.startswith("call CA1: caller_hung_up after 2.0 s")
     assert said.err.splitlines() == [
-        "   0.00 s  twiml           connect",
+        "   0.00 s  carrier says    hello",
         "   0.00 s  stream started  MZ1",
         "   2.50 s  agent started",
     ]

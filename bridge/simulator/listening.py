@@ -61,6 +61,9 @@ class Listener:
 
     def cut(self) -> None:
         """What follows is no longer the same talk, however soon it comes."""
+        if is_loud(self._rest):
+            self._sound(self._next_s - len(self._rest) / BYTES_PER_S)
+            self.spurts[-1].end_s = self._next_s
         self._cut = True
         self._rest = b""
 
@@ -81,8 +84,9 @@ class Listener:
         return bool(self.spurts) and self.spurts[-1].end_s > at_s
 
     def at(self, at_s: float) -> Spurt | None:
-        """The spurt that was under way at `at_s`."""
-        return next((spurt for spurt in self.spurts if spurt.start_s <= at_s < spurt.end_s), None)
+        """The spurt that was under way at `at_s`, or in the 10 ms before: this ear is no finer."""
+        finest_s = _BLOCK / BYTES_PER_S
+        return next((spurt for spurt in self.spurts if spurt.start_s <= at_s < spurt.end_s + finest_s), None)
 
     def _sound(self, at: float) -> None:
         end = at + _BLOCK / BYTES_PER_S

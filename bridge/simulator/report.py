@@ -141,7 +141,7 @@ def _interruptions(spoken: Sequence[Utterance], agent: Listener, clears: Sequenc
         spurt = agent.at(start)
         if spurt is not None:
             cleared = any(start <= at <= spurt.end_s + agent.pause_s for at in clears)
-            cut = _ms(spurt.end_s - start)
+            cut = _ms(max(0.0, spurt.end_s - start))
             found.append(Interruption(one.label, round(start, 3), round(spurt.end_s, 3), cut, cleared))
     return found
 

@@ -44,7 +44,7 @@ class Habits:
     """Audio before the detected onset that is transcribed too: soft onsets are detected late."""
     least_voiced_ms: int = 250
     """A turn with less speech than this is noise: its text is empty."""
-    settle_ms: int = 200
+    settle_ms: int = 240
     """Silence after which the text is asked for, so that it is there when the turn may be over."""
     first_preview_ms: int = 640
     preview_ms: int = 640

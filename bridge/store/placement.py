@@ -89,7 +89,7 @@ class CallerTrack:
                 at = hole_stop - len(audio)
             first = max(at, hole_start)
             last = at + len(audio) if hole_stop is None else min(at + len(audio), hole_stop)
-            if first < last and (hole_stop is not None or first == at or last - first >= JOIN):
+            if first < last:
                 part = audio[first - at : last - at]
                 self.pieces.append((first, part))
                 kept += len(part)
@@ -141,11 +141,7 @@ class AgentTrack:
     def clear(self, at_ms: float) -> None:
         """The phone drops what has not sounded by then."""
         self._advance(at_ms)
-        self.end_at(_position(at_ms))
-
-    def end_at(self, position: int) -> None:
-        """Nothing sounds from `position` on."""
-        position = max(position, self.floor)
+        position = max(_position(at_ms), self.floor)
         while self.pieces and self.pieces[-1][0] >= position:
             self.pieces.pop()
         if self.pieces:
@@ -191,9 +187,7 @@ class Placement:
 
     def finish(self) -> Stretch:
         """The rest. The call is over: what the phone still held never sounds, and both sides end together."""
-        end = max(self.caller.end, self.agent.now, self.given)
-        self.agent.end_at(end)
-        return self._give(end)
+        return self._give(max(self.caller.end, self.agent.now, self.given))
 
     def _give(self, stop: int) -> Stretch:
         start, self.given = self.given, stop

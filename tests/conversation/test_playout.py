@@ -37,8 +37,8 @@ class TestWords:
 
     def test_without_times_words_share_the_audio_by_their_length(self) -> None:
         one = Utterance(1, interruptible=True, text="aaaa bbbb cccc dddd", audio=bytearray(8000), finished=True)
-        assert one.text[: one.characters_at(4000)] == "aaaa"
-        assert one.text[: one.characters_at(4400)] == "aaaa bbbb"
+        assert one.text[: one.characters_at(3700)] == "aaaa"
+        assert one.text[: one.characters_at(3800)] == "aaaa bbbb"
         assert one.text[: one.characters_at(8000)] == one.text
 
     def test_a_failed_utterance_is_not_heard_to_its_end(self) -> None:

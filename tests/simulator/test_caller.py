@@ -44,6 +44,7 @@ async def test_the_opening_of_a_call_as_twilio_does_it() -> None:
     assert start["start"]["callSid"] == call.call_sid
     assert start["streamSid"] == start["start"]["streamSid"]
     assert bridge.peers[0].received[-1][1]["stop"]["callSid"] == call.call_sid
+    assert bridge.peers[0].socket.close_code == 1000
     assert call.outcome == "caller_hung_up"
     assert not call.problems
 
@@ -125,7 +126,7 @@ async def test_marks_return_when_the_audio_was_played_and_at_once_after_clear() 
         ("cut 2", False),
         ("after", True),
     ]
-    assert 0.3 + 0.05 < sum(len(one.audio) for one in call.heard) / 8000 < 0.3 + 0.3
+    assert 0.3 < sum(len(one.audio) for one in call.heard) / 8000 < 0.3 + 0.5
     assert len(call.clears) == 1
     kinds = [event.kind for event in seen]
     assert [kind for kind in kinds if kind in {"agent_started", "clear", "agent_stopped"}] == [

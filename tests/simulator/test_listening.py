@@ -42,7 +42,7 @@ def test_talk_after_a_cut_is_another() -> None:
     listener.feed(0.0, LOUD + LOUD[:40])
     listener.cut()
     listener.feed(0.02, LOUD * 2)
-    assert rounded(listener.spurts) == [(0.0, 0.01), (0.02, 0.04)]
+    assert rounded(listener.spurts) == [(0.0, 0.015), (0.02, 0.04)]
 
 
 def test_pieces_of_any_length_join() -> None:

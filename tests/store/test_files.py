@@ -222,9 +222,12 @@ def test_a_process_that_is_killed_loses_no_entry(tmp_path: Path) -> None:
     left = wav_reader.read((folder / "recording.wav").read_bytes()).left
     assert len(left) >= 8000 * 8
     assert left == b"".join(bytes([1 + n % 200]) * 160 for n in range(600))[: len(left)]
+    with (folder / "recording.wav").open("ab") as file:
+        file.write(b"\x01\xff\x02")  # as if it had died between a block and its header
 
     files = finish_from_journal(folder)
     assert files.recording == folder / "recording.wav"
+    assert wav_reader.read(files.recording.read_bytes()).left == left + b"\x01"
     assert "cut off" in files.transcript_text.read_text()
     ET.parse(files.timeline)
     assert unfinished(tmp_path / "calls") == []

@@ -519,7 +519,7 @@ async def test_a_service_that_is_not_there(speech: Build, heard: Heard) -> None:
     (failed,) = await heard.until(1)
     assert isinstance(failed, SpeechFailed)
     assert failed.code == "speech_unreachable"
-    assert asyncio.get_running_loop().time() - began < 2
+    assert asyncio.get_running_loop().time() - began < 4
 
 
 async def test_the_first_audio_is_waited_for_so_long(service: Service, speech: Build, heard: Heard) -> None:
@@ -538,12 +538,12 @@ async def test_the_first_audio_is_waited_for_so_long(service: Service, speech: B
 
 
 async def test_audio_that_stops_coming(service: Service, speech: Build, heard: Heard) -> None:
-    voice = speech(first_audio_timeout_s=0.2).open(heard, name="call")
+    voice = speech(first_audio_timeout_s=0.5).open(heard, name="call")
     voice.speak(1, "One two three.", more=False)
     line = await service.line()
     await line.requests(1)
     for n in range(3):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.2)
         await line.speak("call-1", bytes([n]))
     failed = (await heard.until(4))[3]
     assert isinstance(failed, SpeechFailed)
@@ -552,12 +552,12 @@ async def test_audio_that_stops_coming(service: Service, speech: Build, heard: H
 
 
 async def test_an_agent_may_take_its_time(service: Service, speech: Build, heard: Heard) -> None:
-    voice = speech(first_audio_timeout_s=0.1).open(heard, name="call")
+    voice = speech(first_audio_timeout_s=0.4).open(heard, name="call")
     voice.speak(1, "Let me see. ", more=True)
     line = await service.line()
     await line.requests(1)
     await line.speak("call-1", b"\x01")
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.5)
     voice.speak(1, "Yes.", more=False)
     await line.requests(2)
     await line.speak("call-1", b"\x02", done=True)
