@@ -78,6 +78,7 @@ def policy_from(settings: Settings) -> Policy:
         # The adapter has its own limit and a better message; this one is for agents that hang all the same.
         agent_timeout_s=agent.timeout_seconds + 1,
         apology=turns.apology,
+        farewell=turns.farewell,
         silence_s=turns.silence_seconds,
         silence_prompts=(turns.still_there, turns.still_there),
         silence_farewell=turns.goodbye,

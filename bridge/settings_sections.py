@@ -229,11 +229,13 @@ class TurnsSettings(_Section):
     """What a listener says without wanting the floor: the agent speaks on after it."""
     silence_seconds: float = Field(default=15, gt=0, le=600)
     """Seconds of silence after which the caller is asked whether they are there; twice, then let go."""
-    apology: str = "Sorry, something went wrong on our side. Please call again later."
-    """Said before hanging up when the agent fails."""
+    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    """Said when the agent fails to answer."""
+    farewell: str = "Sorry, I can't help you right now. Please call again later. Good-bye."
+    """Said before hanging up because the agent fails again and again, or speech is out of order."""
     still_there: str = "Are you still there?"
     """Said to a silent caller."""
-    goodbye: str = "I cannot hear you, so I will hang up now. Good-bye."
+    goodbye: str = "I can't hear anything, so I'll hang up now. Good-bye."
     """Said before hanging up on a caller who stays silent."""
     max_call_seconds: float = Field(default=14400, gt=0, le=86400)
     """Seconds after which any call is ended."""

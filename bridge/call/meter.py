@@ -28,6 +28,8 @@ class Meter:
     def _count(self, entry: journal.Entry) -> None:
         metrics = self._metrics
         match entry:
+            case journal.CallOpened():
+                metrics.calls.labels(mode="agent").inc()
             case journal.CallerSpoke(turn=turn, meaning=meaning, transcript=transcript):
                 metrics.turns.inc()
                 self._turn_ended = {turn: entry.ended_ms}

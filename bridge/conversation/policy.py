@@ -9,20 +9,12 @@ BACKCHANNELS = (
     "uh-huh",
     "uh huh",
     "mm-hmm",
-    "mm hmm",
     "mhm",
     "mm",
-    "mmm",
-    "hm",
     "hmm",
-    "huh",
-    "uh",
-    "um",
-    "ah",
-    "oh",
+    "yeah",
     "okay",
     "ok",
-    "yeah",
     "right",
     "i see",
 )
@@ -73,7 +65,7 @@ class Policy:
 
     silence_s: float = 15.0
     """A caller who says nothing for this long after the agent's last word is asked again."""
-    silence_prompts: tuple[str, ...] = ("Are you still there?", "Hello? I can't hear you.")
+    silence_prompts: tuple[str, ...] = ("Are you still there?", "Are you still there?")
     """What a silent caller is asked, in this order."""
     silence_farewell: str = "I can't hear anything, so I'll hang up now. Good-bye."
     """Said before a caller who stays silent is let go."""

@@ -141,7 +141,7 @@ class AgentTrack:
     def clear(self, at_ms: float) -> None:
         """The phone drops what has not sounded by then."""
         self._advance(at_ms)
-        position = max(_position(at_ms), self.floor)
+        position = _position(at_ms)
         while self.pieces and self.pieces[-1][0] >= position:
             self.pieces.pop()
         if self.pieces:

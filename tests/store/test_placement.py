@@ -64,6 +64,7 @@ CALLER = {
     "two late ones, the later first": ([(0, "a"), (60, "d"), (40, "c"), (20, "b")], "a20 b20 c20 d20"),
     "a doubled frame is dropped": ([(0, "a"), (20, "b"), (20, "x"), (0, "x"), (40, "c")], "a20 b20 c20"),
     "a late one finds its hole a little off": ([(3, "a"), (43, "c"), (21, "b")], "~3 a20 b20 c20"),
+    "a late one meets what follows it": ([(0, "a"), (60, "d"), (43, "c")], "a20 ~20 c20 d20"),
     "far too late": ([(0, "a"), *((20 * i, "b") for i in range(200, 400)), (40, "x")], "a20 ~3980 b4000"),
     "before the beginning": ([(-60, "x"), (0, "a")], "a20"),
     "a time that cannot be": ([(0, "a"), (JUMP, "x"), (20, "b")], "a20 b20"),
@@ -126,6 +127,15 @@ def test_one_side_does_not_wait_for_the_other_for_ever() -> None:
         if (stretch := placement.take()) is not None:
             given_out = stretch.stop
     assert given_out >= 59_000 * 8 - LAG - BLOCK
+
+
+def test_a_side_that_was_not_waited_for_finds_its_place_again() -> None:
+    late = [(10_000, "x"), (19_900, "y"), (19_990, "b"), (20_500, "c")]
+    steps = [("caller", at, frame(letter)) for at, letter in late]
+    left, right, placement = play([("caller", 0, frame("a")), ("clear", 30_000), *steps])
+    assert runs(left) == "a20 ~19980 b20 ~480 c20 ~9480"
+    assert right == b"\xff" * len(left)
+    assert placement.caller.dropped == 2 * FRAME
 
 
 def test_little_is_held_back() -> None:

@@ -1,0 +1,72 @@
+"""The README is true: its commands, its examples, its settings and its map."""
+
+from __future__ import annotations
+
+import re
+import typing
+from pathlib import Path
+
+import pytest
+
+from bridge.cli import cli
+from bridge.conversation.commands import Command
+from bridge.conversation.events import Event
+from bridge.settings_source import rows
+from bridge.simulator import scenario
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAP = README.split("## The map of the house")[1].split("\n## ")[0]
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_quick_start_holds_two_commands_the_demo_first() -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", section("Quick start"), re.M | re.S)
+    assert len(blocks) == 2
+    assert blocks[0].strip().endswith("phone-bridge demo")
+    assert blocks[1].strip().endswith("-m pytest -q")
+
+
+@pytest.mark.parametrize("example", ["webhook_agent.py", "webhook_agent.mjs", "signature.py"])
+def test_the_examples_stand_in_it_as_they_are_tested(example: str) -> None:
+    assert (ROOT / "tests/agents/examples" / example).read_text(encoding="utf-8").rstrip() in README
+
+
+def test_the_scenario_can_be_read() -> None:
+    (text,) = re.findall(r"^```toml\n(name = .*?)^```$", README, re.M | re.S)
+    assert len(scenario.parse(text, name="README", as_json=False).steps) == 5
+
+
+def test_every_setting_is_in_it() -> None:
+    settings = section("Settings")
+    missing = [row.key for row in rows() if f"| `{row.section}.{row.key}` | `BRIDGE_" not in settings]
+    assert missing == []
+
+
+def test_every_command_it_names_exists() -> None:
+    named = set(re.findall(r"phone-bridge ([a-z]+)", README)) - {"connects", "is"}
+    assert named <= set(cli.commands)
+
+
+def test_every_file_and_folder_of_the_package_is_on_the_map() -> None:
+    missing = []
+    for path in sorted((ROOT / "bridge").iterdir()):
+        if path.name == "py.typed" or path.name.startswith((".", "__init__", "__pycache__")):
+            continue
+        if not path.name.startswith("settings") and path.name.removesuffix(".py") not in MAP:
+            missing.append(path.name)
+    assert missing == []
+
+
+def test_every_file_on_the_map_exists() -> None:
+    named = set(re.findall(r"\b([a-z_]+\.py)\b", MAP))
+    there = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    assert named <= there
+
+
+def test_the_dictionary_is_whole() -> None:
+    for kind in (*typing.get_args(Event), *typing.get_args(Command)):
+        assert f"`{kind.__name__}`" in MAP, kind
