@@ -24,7 +24,7 @@ def section(title: str) -> str:
 
 
 def test_the_quick_start_holds_two_commands_the_demo_first() -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```$", section("Quick start"), re.M | re.S)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", section("Quick start"), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2
     assert blocks[0].strip().endswith("phone-bridge demo")
     assert blocks[1].strip().endswith("-m pytest -q")
@@ -36,7 +36,7 @@ def test_the_examples_stand_in_it_as_they_are_tested(example: str) -> None:
 
 
 def test_the_scenario_can_be_read() -> None:
-    (text,) = re.findall(r"^```toml\n(name = .*?)^```$", README, re.M | re.S)
+    (text,) = re.findall(r"^```toml\n(name = .*?)^```$", README, re.MULTILINE | re.DOTALL)
     assert len(scenario.parse(text, name="README", as_json=False).steps) == 5
 
 

@@ -36,8 +36,8 @@ Reply: TypeAlias = tuple[Action | str, ...]
 """Sentences and actions, in order."""
 
 GREETING: Reply = (
-    "Hello, this is the front desk of Riverside Bikes.",
-    "I can tell you our opening hours, our address and our prices, or take a message.",
+    "Hello, this is Riverside Bikes.",
+    "I can tell you our opening hours and prices, or take a message.",
     "How can I help you?",
 )
 ANSWERS: dict[str, Reply] = {
@@ -47,7 +47,7 @@ ANSWERS: dict[str, Reply] = {
         "On Sundays and public holidays the shop is closed, but you can leave your bike in the shed at any time.",
     ),
     "saturday": (
-        "On Saturdays we are open from ten in the morning until four in the afternoon.",
+        "On Saturdays we are open from ten until four.",
         "On Sundays we are closed.",
     ),
     "sunday": ("On Sundays and public holidays we are closed.", "On Saturdays we are open from ten until four."),
@@ -192,7 +192,7 @@ class Talk:
             return ("Good.", ASK_TEXT)
         note = Note({"caller_name": self.name, "callback_number": self.number, "message": text.strip()})
         thanks = f"Thank you, {self.name}." if self.name else "Thank you."
-        promise = f"We will call you back on {spell_digits(self.number)}." if self.number else "We will see to it."
+        promise = "We will call you back." if self.number else "We will see to it."
         self._forget()
         # The note stands before the speech: it is kept even if the caller hangs up at once.
         return (note, thanks, "I have noted your message.", promise, ANYTHING_ELSE)

@@ -74,5 +74,5 @@ class Policy:
     """A call is ended after this long, whatever happens."""
     reattach_s: float = 10.0
     """How long a call whose stream broke may take to come back."""
-    drain_s: float = 4.0
-    """Longest wait for the last words after the caller hung up."""
+    drain_s: float = 10.0
+    """Longest wait for the last words after the caller hung up. Bounds what the recogniser bounds itself."""

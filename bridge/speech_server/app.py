@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bridge.speech_server.access import Access
 from bridge.speech_server.answers import error_middleware
-from bridge.speech_server.engine import load_detector
+from bridge.speech_server.detectors import Detectors
 from bridge.speech_server.settings import ServerSettings
 from bridge.speech_server.sockets import OpenSockets
 from bridge.speech_server.speaker import Voices
@@ -34,6 +34,7 @@ class SpeechServer:
         )
         # One process speaks for all calls: a second of speech costs it some milliseconds.
         self._voices = InferencePool("voice", settings.voice_engine, settings.voice_model, 1)
+        self._detectors = Detectors()
         self._sockets = OpenSockets()
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -42,10 +43,8 @@ class SpeechServer:
     async def open(self) -> None:
         """Load, then listen. Cancelling or failing leaves nothing running."""
         try:
-            # The detector runs in this process; the first one loads its library.
-            await asyncio.gather(
-                self._recognizers.start(), self._voices.start(), asyncio.to_thread(load_detector, 8000)
-            )
+            # Detectors run in this process: 4 ms for a second of audio.
+            await asyncio.gather(self._recognizers.start(), self._voices.start(), self._detectors.prepare())
             await self._listen(self._application())
         except BaseException:
             await self.close()
@@ -67,6 +66,7 @@ class SpeechServer:
             self._recognizers,
             access,
             self._sockets,
+            self._detectors,
             max_streams=settings.max_streams,
             idle_s=settings.stt_idle_seconds,
         )

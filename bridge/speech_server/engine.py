@@ -44,6 +44,9 @@ class SpeechDetector(Protocol):
     def score(self, window: Samples) -> float:
         """0 to 1 for the next window. Quick enough for an event loop: well under a millisecond."""
 
+    def reset(self) -> None:
+        """Forget what was heard: another stream begins."""
+
 
 class SpeechSynthesis(Protocol):
     """Speaks text. One object is used by one thread at a time."""

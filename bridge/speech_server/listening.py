@@ -15,7 +15,7 @@ import structlog
 from bridge.errors import ProtocolError, SpeechError
 from bridge.speech_server import samples
 from bridge.speech_server.activity import WINDOW_MS
-from bridge.speech_server.engine import Samples, load_detector
+from bridge.speech_server.engine import Samples, SpeechDetector
 from bridge.speech_server.jobs import Recognize
 from bridge.speech_server.turns import Purpose, Transcribe
 from bridge.speech_server.worker import InferencePool, Priority
@@ -122,6 +122,7 @@ class Listener:
         self,
         logic: ListeningLogic,
         audio: StreamAudio,
+        detector: SpeechDetector,
         pool: InferencePool,
         report: Callable[[Any], None],
         *,
@@ -132,7 +133,7 @@ class Listener:
         self._pool = pool
         self._report = report
         self._language = language
-        self._detector = load_detector(audio.rate)
+        self._detector = detector
         self._running: asyncio.Task[None] | None = None
         self._purpose = Purpose.PREVIEW
         self._ahead = 0

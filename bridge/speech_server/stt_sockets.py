@@ -12,9 +12,11 @@ from bridge.errors import ProtocolError
 from bridge.speech_server import manual, turns
 from bridge.speech_server.access import Access, Slots
 from bridge.speech_server.answers import REQUEST_ID, bad_request
+from bridge.speech_server.detectors import Detectors
+from bridge.speech_server.engine import SpeechDetector
 from bridge.speech_server.listening import Listener, ListeningLogic, StreamAudio
 from bridge.speech_server.outbox import Outbox
-from bridge.speech_server.sockets import OpenSockets
+from bridge.speech_server.sockets import IdleWatch, OpenSockets
 from bridge.speech_server.word_times import share_out
 from bridge.speech_server.worker import InferencePool
 from bridge.stt import cartesia_wire as wire
@@ -29,11 +31,19 @@ class SttSockets:
     """The handlers of both endpoints."""
 
     def __init__(
-        self, pool: InferencePool, access: Access, sockets: OpenSockets, *, max_streams: int | None, idle_s: float
+        self,
+        pool: InferencePool,
+        access: Access,
+        sockets: OpenSockets,
+        detectors: Detectors,
+        *,
+        max_streams: int | None,
+        idle_s: float,
     ) -> None:
         self._pool = pool
         self._access = access
         self._sockets = sockets
+        self._detectors = detectors
         self._slots = Slots(max_streams, "speech-to-text streams")
         self._idle_s = idle_s
 
@@ -74,41 +84,37 @@ class SttSockets:
     ) -> web.StreamResponse:
         self._slots.take()
         try:
-            return await self._run(request, audio, talk, language)
+            async with self._detectors.lent(audio.rate) as detector:
+                return await self._run(request, audio, detector, talk, language)
         finally:
             self._slots.free()
 
     async def _run(
-        self, request: web.Request, audio: StreamAudio, talk: _Talk, language: str
+        self, request: web.Request, audio: StreamAudio, detector: SpeechDetector, talk: _Talk, language: str
     ) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=_MAX_MESSAGE, compress=False)
         await socket.prepare(request)
         outbox = Outbox(socket, request.transport, name="stt-outbox")
         talk.open(request[REQUEST_ID], outbox)
-        listener = Listener(talk.logic, audio, self._pool, talk.report, language=language)
+        listener = Listener(talk.logic, audio, detector, self._pool, talk.report, language=language)
+        idle = IdleWatch(socket, self._idle_s, WSCloseCode.GOING_AWAY, b"no audio")
         try:
             with self._sockets.holding(socket):
                 while not talk.closing:
-                    message = await self._receive(socket)
-                    if message is None:
+                    message = await socket.receive()
+                    if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
                         return socket
+                    idle.touch()
                     await talk.receive(message, listener)
+                idle.stop()
                 await listener.finish()
                 await outbox.drain()
                 await socket.close(code=WSCloseCode.OK)
         finally:
+            idle.stop()
             listener.abort()
             outbox.abort()
         return socket
-
-    async def _receive(self, socket: web.WebSocketResponse) -> WSMessage | None:
-        """The next message; None if the client is gone or says nothing for too long."""
-        try:
-            message = await socket.receive(timeout=self._idle_s)
-        except TimeoutError:
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"no audio")
-            return None
-        return message if message.type in {WSMsgType.TEXT, WSMsgType.BINARY} else None
 
 
 class _Talk(ABC):

@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from bridge.errors import ProtocolError, SpeechError
 from bridge.speech_server.access import Access, Slots
 from bridge.speech_server.answers import REQUEST_ID, ApiError
-from bridge.speech_server.sockets import OpenSockets
+from bridge.speech_server.sockets import IdleWatch, OpenSockets
 from bridge.speech_server.speaker import Manner, Sound, Speaker, Voices, chunks
 from bridge.speech_server.tts_context import FlushMark, Say, SpeechContext, Step
 from bridge.speech_server.worker import InferencePool
@@ -59,18 +59,16 @@ class TtsSockets:
         socket = web.WebSocketResponse(max_msg_size=_MAX_MESSAGE, compress=False)
         await socket.prepare(request)
         connection = _Connection(self, socket, request[REQUEST_ID])
+        idle = IdleWatch(socket, self._idle_s, WSCloseCode.OK, b"connection idle timeout")
         try:
             with self._sockets.holding(socket):
-                while True:
-                    message = await socket.receive(timeout=self._idle_s)
-                    if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                        break
+                while (message := await socket.receive()).type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                    idle.touch()
                     await connection.receive(message.data)
-        except TimeoutError:
-            await socket.close(code=WSCloseCode.OK, message=b"connection idle timeout")
         except ConnectionError:
             _log.debug("client_gone")
         finally:
+            idle.stop()
             connection.abort()
         return socket
 

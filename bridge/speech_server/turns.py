@@ -46,12 +46,13 @@ class Habits:
     """A turn with less speech than this is noise: its text is empty."""
     settle_ms: int = 240
     """Silence after which the text is asked for, so that it is there when the turn may be over."""
-    first_preview_ms: int = 640
-    preview_ms: int = 640
+    first_preview_ms: int = 400
+    """Time from the start to the first preview."""
+    preview_ms: int = 480
     """Shortest time between two previews."""
-    preview_share: float = 0.15
+    preview_share: float = 0.25
     """Time between previews as a share of the audio they cover, if that is longer: long ones cost more."""
-    freeze_ms: int = 8000
+    freeze_ms: int = 5000
     """From this length on the text is frozen at a pause."""
     longest_ms: int = 18000
     """At this length the text is frozen without a pause, at the quietest window of the last `search_ms`."""
@@ -129,6 +130,8 @@ class _Turn:
     next_preview_ms: int
     heard: str | None = None
     """The text of everything up to the present pause, once it is known."""
+    heard_to_ms: int = 0
+    """Where the audio of that text ends: in the pause, `Habits.settle_ms` or more behind the speech."""
     eager: bool = False
     """`EagerEnded` was reported and not taken back."""
 
@@ -206,8 +209,9 @@ class Turns:
             turn.text.freeze()
             return [*([Updated(turn.text.text)] if grew else []), *self._ask(turn)]
         if done.end_ms < self._activity.last_speech_ms:
-            # There was more speech meanwhile, so this was no more than a preview.
-            return [*self._preview(turn, text), *self._ask(turn)]
+            # There was more speech meanwhile.
+            return [*self._short_pause(turn, text or "", done.end_ms), *self._ask(turn)]
+        turn.heard_to_ms = done.end_ms
         return self._settled(turn, text or "")
 
     def finish(self) -> list[Output]:
@@ -234,13 +238,25 @@ class Turns:
         """Speech is back inside a turn."""
         heard, turn.heard = turn.heard, None
         if not turn.eager:
-            # The pause was too short to mean anything, and its text counts no more than any preview.
-            return self._preview(turn, heard)
+            return [] if heard is None else self._short_pause(turn, heard, turn.heard_to_ms)
         turn.eager = False
-        if self._activity.now_ms - turn.start_ms >= self._habits.freeze_ms:
-            turn.text.freeze()
-            self._move(turn, max(turn.start_ms, self._activity.onset_ms - self._habits.pre_roll_ms))
+        if turn.heard_to_ms - turn.start_ms >= self._habits.freeze_ms:
+            self._freeze(turn, turn.heard_to_ms)
         return [Resumed()]
+
+    def _short_pause(self, turn: _Turn, heard: str, to_ms: int) -> list[Output]:
+        """A pause is over that was too short for an eager end: its text counts no more than any preview, unless
+        there is so much of it that it is time to freeze it."""
+        if to_ms - turn.start_ms < self._habits.freeze_ms:
+            return self._preview(turn, heard)
+        grew = turn.text.settle(heard)
+        self._freeze(turn, to_ms)
+        return [Updated(turn.text.text)] if grew else []
+
+    def _freeze(self, turn: _Turn, to_ms: int) -> None:
+        """Freeze the text of the audio up to a moment in a pause, a little behind the speech."""
+        turn.text.freeze()
+        self._move(turn, to_ms - self._habits.settle_ms // 2)
 
     def _preview(self, turn: _Turn, text: str | None) -> list[Output]:
         grew = text is not None and turn.text.preview(text)

@@ -89,7 +89,7 @@ def _figures(scene: Scene) -> Iterator[str]:
     if waits:
         figures += [(f"{round(median(waits))} ms", "usual wait"), (f"{waits[-1]} ms", "longest wait")]
     figures += [
-        (str(count), name)
+        (str(count), name if count > 1 else name.removesuffix("s"))
         for count, name in (
             (scene.count("barge-in"), "barge-ins"),
             (scene.count("false alarm"), "false alarms"),
@@ -104,3 +104,7 @@ def _figures(scene: Scene) -> Iterator[str]:
         yield svg.text(x, 126, value, "big")
         yield svg.text(x, 144, name, "small")
         x += max(svg.width(value, 20), svg.width(name, 11)) + 30
+    if any(speech.unheard for speech in scene.agent):
+        meaning = "not heard by the caller"
+        yield svg.rect(RIGHT - svg.width(meaning, 11) - 34, 134, 26, 11, "unheard", round_by=3)
+        yield svg.text(RIGHT, 144, meaning, "small", anchor="end")

@@ -166,8 +166,43 @@ class TestAnswering:
         assert play.hears(on.AgentActed(old, Say("more.")), on.AgentFinished(old)) == []
         assert play.hears(on.SpeechArrived(1, b"x" * 800), on.SpeechFinished(1)) == []
 
+    def test_spaces_between_pieces_are_kept(self) -> None:
+        play = Play().start().at(1)
+        play.caller_says("Hello.")
+        reply = play.did(do.AskAgent)[-1].reply
+        play.hears(
+            *(on.AgentActed(reply, Say(text)) for text in (" ", "One. ", " ", "Two.")), on.AgentFinished(reply)
+        )
+        assert "".join(piece.text for piece in play.did(do.Synthesize)) == " One.  Two."
+        play.speech_arrives(1, "One. Two.", 0.5)
+        play.at(3).marks_return()
+        assert play.kept(AgentSpoke)[0].heard == " One.  Two."
+
+    def test_audio_behind_the_end_of_an_utterance_is_not_played(self) -> None:
+        play = Play().start().at(1)
+        play.caller_says("Hello.")
+        play.agent_says("Hi.", seconds=0.5)
+        assert play.hears(on.SpeechArrived(1, b"x" * 800)) == []
+
 
 class TestBargeIn:
+    def test_an_action_waits_while_the_caller_makes_a_sound(self) -> None:
+        play = Play().start().at(1)
+        play.caller_says("Bye.")
+        reply = play.did(do.AskAgent)[-1].reply
+        play.hears(on.TurnStarted())
+        assert play.hears(on.AgentActed(reply, HangUp()), on.AgentFinished(reply)) == []
+        assert do.LeaveCall("agent") in play.hears(on.TurnEnded(""))
+
+    def test_an_interruption_is_told_once(self) -> None:
+        play = speaking()
+        play.caller_says(" Wait.")
+        assert play.did(do.AskAgent)[-1].interrupted is not None
+        play.agent_says("Yes?", seconds=0.5)
+        play.at(5).marks_return()
+        play.caller_says(" Go on.")
+        assert play.did(do.AskAgent)[-1].interrupted is None
+
     def test_turn_start_silences_the_agent_at_once_and_words_cancel_it(self) -> None:
         play = speaking()
         assert play.hears(on.TurnStarted()) == [do.ClearPlayout()]
@@ -334,6 +369,14 @@ class TestSpeculation:
         assert ask.interrupted is not None
         assert play.hears(on.TurnEnded(" What about Sunday?")) == []
 
+    def test_one_that_fails_is_asked_again_at_the_end_and_not_before(self) -> None:
+        play, ask = self.eager()
+        play.hears(on.AgentFailed(ask.reply, "agent_status", "500"))
+        play.at(1.5)
+        assert len(play.did(do.AskAgent)) == 2
+        (again,) = play.hears(on.TurnEnded(" Book a table."))
+        assert not again.speculative
+
     def test_it_can_be_switched_off(self) -> None:
         play = Play(eager=False).start().at(1)
         assert play.hears(on.TurnStarted(), on.TurnEagerlyEnded("Hello.")) == []
@@ -403,6 +446,12 @@ class TestFaults:
         play.hears(*events)
         assert [e.transcript for e in play.kept(CallerSpoke)] == ["Hello."]
         assert play.did(do.AskAgent)[-1].transcript == "Hello."
+
+    def test_an_empty_text_does_not_unsay_words(self) -> None:
+        play = Play().start().at(1)
+        play.hears(on.TurnStarted(), on.TurnUpdated("Hello"), on.TurnEagerlyEnded(""))
+        play.hears(on.StreamStopped("caller"), on.RecognizerClosed())
+        assert [e.transcript for e in play.kept(CallerSpoke)] == ["Hello"]
 
     def test_two_starts_record_both_turns(self) -> None:
         play = Play().start().at(1)

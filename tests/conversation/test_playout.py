@@ -107,6 +107,12 @@ class TestSending:
         assert playout.mark_returned("3.4", 12.0)
         assert playout.heard_out(12.0)
 
+    def test_what_stands_behind_a_mark_that_is_not_back_was_not_heard(self) -> None:
+        playout = self.ledger(2.0)
+        playout.add_text(1, "aa bb cc dd")
+        playout.pump(10.0)
+        assert playout.heard_and_rest(11.4)[0] in {"", "aa"}, "half a second at most, with a mark there"
+
     def test_a_cut_tells_whether_there_is_anything_to_drop(self) -> None:
         playout = self.ledger(0.5)
         assert not playout.cut(10.0)

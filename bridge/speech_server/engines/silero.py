@@ -21,3 +21,7 @@ class Silero:
         """See `SpeechDetector`."""
         score: float = self._model.process(np.ascontiguousarray(window, dtype=np.float32).tobytes())
         return score
+
+    def reset(self) -> None:
+        """See `SpeechDetector`."""
+        self._model.reset()

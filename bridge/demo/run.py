@@ -1,0 +1,207 @@
+"""The demo from its start to its last line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO, cast
+
+from pydantic import SecretStr
+
+from bridge.agents.base import CallInfo
+from bridge.app import Bridge, running
+from bridge.call.session import Observer, Session
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from bridge.demo import verdict
+from bridge.demo.acting import WentWrongError, hold, moment
+from bridge.demo.lines import READER
+from bridge.demo.screen import Screen
+from bridge.demo.sounds import Sounds, make_sounds
+from bridge.demo.story import Story
+from bridge.errors import SettingsError
+from bridge.log import configure_logging
+from bridge.settings import Settings
+from bridge.settings_sections import LogSettings, ServerSettings, SpeechSettings, StoreSettings, TwilioSettings
+from bridge.simulator.caller import Line, SimulatedCall
+from bridge.simulator.report import make_report
+from bridge.speech_server.launch import launch_local
+from bridge.store.base import CallFiles
+
+_RECORDED_WITHIN_S: Final = 15.0
+"""How long the bridge may take to record the end of the call."""
+
+
+async def run_demo(settings: Settings, folder: Path) -> int:
+    """Hold the demo's call, show it, and return 0 if it ran as it should; of `settings` only [log] counts.
+
+    What is kept of the call goes to `folder`. Raises `SettingsError` for a folder that cannot be used,
+    `MissingExtraError` where local speech is not installed, and `WentWrongError` with what was missing from the
+    call. Cancelling ends the call: what was said so far is recorded, and its place is named.
+    """
+    await asyncio.to_thread(_check_folder, folder)
+    screen = Screen()
+    # Warnings are worth to be seen between the rows of the call; the rest would only hide them.
+    log = settings.log if "level" in settings.log.model_fields_set else LogSettings(level="warning")
+    configure_logging(Settings(log=log), stream=cast("TextIO", _StandardError()))
+    async with contextlib.AsyncExitStack() as stack:
+        with screen.busy("Starting the local speech server and the bridge"):
+            stage = await stack.enter_async_context(_stage(folder, log))
+        _introduce(screen, stage)
+        return await _show_call(stage, screen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """All that the call needs."""
+
+    bridge: Bridge
+    sounds: Sounds
+
+
+@contextlib.asynccontextmanager
+async def _stage(folder: Path, log: LogSettings) -> AsyncIterator[_Stage]:
+    """A speech server and a bridge with the default settings, whatever the user's are; and the caller's lines."""
+    server = await launch_local()
+    try:
+        settings = Settings(
+            server=ServerSettings(port=0),
+            # A token for this one call: nothing is left on the machine but the call's files.
+            twilio=TwilioSettings(auth_token=SecretStr(secrets.token_hex(16))),
+            speech=SpeechSettings(base_url=server.url),
+            store=StoreSettings(recordings=folder),
+            log=log,
+        )
+        async with running(settings) as bridge:
+            yield _Stage(bridge, await make_sounds(server.url))
+    finally:
+        await server.close()
+
+
+async def _show_call(stage: _Stage, screen: Screen) -> int:
+    story = Story(screen.row)
+    follower = _Follower(stage.bridge, story)
+    call = SimulatedCall(
+        Line(stage.bridge.url, stage.bridge.auth_token),
+        on_event=lambda event: (
+            story.agent_heard(moment(call, event.at_s)) if event.kind == "agent_started" else None
+        ),
+    )
+    problem = ""
+    try:
+        async with screen.following(story):
+            await call.place()
+            await hold(call, stage.sounds, story)
+    except WentWrongError as error:
+        problem = error.message
+    except asyncio.CancelledError:
+        await call.hang_up()
+        _name_what_is_there(screen, await follower.recorded())
+        raise
+    finally:
+        await call.hang_up()
+    files = await follower.recorded()
+    report = make_report(call, [])
+    if faults := [problem] if problem else verdict.missing(story.entries, report):
+        _name_what_is_there(screen, files)
+        raise WentWrongError(f"the call did not go as it should: {'; '.join(faults)}")
+    _conclude(screen, verdict.summary(story.entries, report), files)
+    return 0
+
+
+class _Follower:
+    """Observes the call inside the bridge."""
+
+    def __init__(self, bridge: Bridge, story: Story) -> None:
+        self._live = bridge.registry.live
+        self._story = story
+        self._session: Session | None = None
+        bridge.registry.observers.append(self._follow)
+
+    def _follow(self, info: CallInfo) -> Observer:
+        def step(now: float, event: on.Event, commands: list[do.Command]) -> None:
+            if self._session is None:
+                self._session = self._live.get(info.sid)
+            self._story.step(now, event, commands)
+
+        return step
+
+    async def recorded(self) -> CallFiles | None:
+        """Wait until everything of the call is on the disk; None if there is nothing."""
+        if self._session is None:
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RECORDED_WITHIN_S):
+                await self._session.ended.wait()
+        return self._session.files
+
+
+class _StandardError:
+    """Standard error as it is at the moment of writing: the live view puts its own in the place of the real one."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the folder, so that one that cannot be written is told before the call and not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        problem = "" if os.access(folder, os.W_OK | os.X_OK) else "it cannot be written to"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise SettingsError(f"--folder {folder}: {problem}; choose another folder")
+
+
+def _introduce(screen: Screen, stage: _Stage) -> None:
+    screen.say(
+        "A simulated phone call through the bridge: the addresses are Twilio's, the speech is recognised here."
+    )
+    screen.say(f"  bridge  {stage.bridge.url}, with its default settings, a local speech server and local voices")
+    screen.say("  agent   the front desk of a bicycle shop (bridge.agents.demo:agent); synthetic voice, en-US")
+    screen.say("  caller  synthetic voice, en-GB, but for two of its lines:")
+    screen.say(f"          the message is recorded human speech, {READER};")
+    screen.say("          the cough is made of noise")
+    screen.say()
+
+
+def _conclude(screen: Screen, summary: list[str], files: CallFiles | None) -> None:
+    screen.say()
+    screen.say("The call ran as it should.", style="bold")
+    for line in summary:
+        screen.say(f"  {line}")
+    screen.say()
+    _name_files(screen, files)
+    screen.say()
+    screen.say(
+        "Next: phone-bridge serve, and in a second terminal phone-bridge call --wav x.wav, with a WAV of yours."
+    )
+    screen.say('For a real phone see "A real phone number" in the README.')
+
+
+def _name_what_is_there(screen: Screen, files: CallFiles | None) -> None:
+    screen.say()
+    screen.say("What was said so far:" if files else "Nothing was said yet.")
+    _name_files(screen, files)
+
+
+def _name_files(screen: Screen, files: CallFiles | None) -> None:
+    if files is None:
+        return
+    screen.say(f"  transcript  {files.transcript_text}")
+    if files.recording is not None:
+        screen.say(f"  recording   {files.recording} (left the caller, right what the caller heard)")
+    screen.say(f"  timeline    {files.timeline} (a picture; open it in a browser)")
