@@ -20,6 +20,7 @@ from bridge.settings import Settings
 from bridge.speech_adapters import stt_settings, tts_settings
 from bridge.store.files import FileStore
 from bridge.stt.cartesia_turns import CartesiaTurns
+from bridge.tasks import spawn
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import Gate, TwilioRoutes
@@ -53,6 +54,7 @@ async def running(settings: Settings) -> AsyncIterator[Bridge]:
         metrics = Metrics()
         store = FileStore(settings.store.recordings, record_audio=settings.store.record_audio)
         stack.push_async_callback(store.close)
+        stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 
         speech_url = await _speech_url(settings, stack)
         recognizers = CartesiaTurns(stt_settings(settings, speech_url))

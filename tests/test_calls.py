@@ -20,6 +20,7 @@ from bridge.conversation.actions import Action, HangUp, Say, Transfer
 from bridge.settings_source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.phone import Stretch
+from bridge.simulator.rest import FakeTwilioRest
 from bridge.twilio import media_stream
 from bridge.twilio.signature import sign
 from tests.scripted_speech import ScriptedSpeech, sound_of
@@ -272,6 +273,42 @@ class TestFaults:
         assert "Remember this" in transcript.read_text()
         (journal,) = tmp_path.rglob("journal.jsonl")
         assert '"reason":"shutdown"' in journal.read_text()
+
+    async def test_a_call_whose_process_died_is_finished_at_the_next_start(
+        self, speech: ScriptedSpeech, tmp_path: Path
+    ) -> None:
+        async with bridge(tmp_path, speech.url) as up, SimulatedCall(line(up)) as call:
+            await (await speech.listener()).say_turn("Remember this")
+            assert await call.wait_for_agent(10, silence_s=0.3)
+            (journal,) = tmp_path.rglob("journal.jsonl")
+            left_over = tmp_path / "2026-01-01" / "000000-dead"
+            left_over.mkdir(parents=True)
+            (left_over / "journal.jsonl").write_bytes(journal.read_bytes() + b'{"entry":"torn')
+        async with bridge(tmp_path, speech.url):
+            async with asyncio.timeout(10):
+                while not (left_over / "timeline.svg").exists():  # noqa: ASYNC110  Nobody is told when it is there.
+                    await asyncio.sleep(0.02)
+        assert "Remember this" in (left_over / "transcript.txt").read_text()
+
+    async def test_a_call_that_the_carrier_forgets_is_ended_by_request(
+        self, speech: ScriptedSpeech, tmp_path: Path, agent: Asked, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.call.registry._CARRIER_ASKS_WITHIN_S", 0.1)
+        agent.answers = [[HangUp()]]
+        sid = "AC" + "1" * 32
+        async with FakeTwilioRest(sid, TOKEN) as rest:
+            account = {"BRIDGE_TWILIO__ACCOUNT_SID": sid, "BRIDGE_TWILIO__API_URL": rest.url}
+            async with bridge(tmp_path, speech.url, **PYTHON, **account) as up, aiohttp.ClientSession() as session:
+                token = await token_of(session, up, "CA1")
+                socket = await session.ws_connect(up.url + "/twilio/media")
+                await socket.send_str(start_message("CA1", {"token": token}))
+                await (await speech.listener()).say_turn("Bye")
+                async with asyncio.timeout(10):
+                    assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+                    while not rest.requests:  # noqa: ASYNC110  The fake keeps what was asked, and tells nobody.
+                        await asyncio.sleep(0.02)
+        assert "CA1" in str(rest.requests[0])
+        assert "completed" in str(rest.requests[0])
 
     async def test_a_hundred_and_twenty_calls_at_once_all_reach_the_speech_service(
         self, speech: ScriptedSpeech, tmp_path: Path

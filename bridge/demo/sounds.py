@@ -26,8 +26,8 @@ _VOICE: Final = "en-GB"
 _RECORDING: Final = "two_cities.wav"
 _EXCERPT_S: Final = (1.15, 8.3)
 """Where `MESSAGE` stands in the recording. Its pauses are too short to be taken for the end of a turn."""
-_EXCERPT_GAIN: Final = 4.0
-"""The recording is quiet; 12 dB more are the level of a voice on the phone."""
+_EXCERPT_GAIN: Final = 5.0
+"""The recording is quiet; 14 dB more are the level of a voice on the phone."""
 _TOP_HZ: Final = 3600
 
 

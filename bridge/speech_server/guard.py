@@ -41,7 +41,7 @@ _QUIET_DB: Final = -50.0
 _SHORT_MS: Final = 400
 _WORDS_PER_SECOND: Final = 6.0
 """More than even a hurried speaker reaches."""
-_LONGEST_REPEAT: Final = 8
+_LONGEST_REPEAT: Final = 12
 
 
 def guarded(text: str, *, seconds: float, voiced_ms: float, level_db: float, latin: bool = True) -> str:
@@ -57,7 +57,7 @@ def guarded(text: str, *, seconds: float, voiced_ms: float, level_db: float, lat
     if not any(character.isalnum() for character in text):
         return ""
     doubtful = voiced_ms < _SHORT_MS or level_db < _QUIET_DB
-    return "" if doubtful and _SIGNS.sub("", text).strip().lower() in PHANTOMS else text
+    return "" if doubtful and _SIGNS.sub("", text).replace("'", "").strip().lower() in PHANTOMS else text
 
 
 def _without_foreign(text: str) -> str:

@@ -38,7 +38,7 @@ _ABBREVIATIONS: Final = frozenset(
     | {"e.g", "i.e", "a.m", "p.m"}
 )
 _LAST_WORD: Final = re.compile(r"([\w.]+)\.['\"”’)\]]*$")
-_SURE_END: Final = re.compile(r"(?:[!?…]|[^\W\d]{3,}\.)['\"”’)\]]*\s*$")
+_SURE_END: Final = re.compile(r"(?:[!?…]|[^\W\d]{2,}\.)['\"”’)\]]*\s*$")
 _BREAK: Final = re.compile(r"<break\s+time=[\"'](\d+(?:\.\d+)?)(ms|s)[\"']\s*/?>", re.IGNORECASE)
 _SPELL: Final = re.compile(r"<spell>(.*?)</spell>", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"</?(?:speed|volume|emotion|spell|break)\b[^>]*>", re.IGNORECASE)

@@ -86,8 +86,14 @@ def _fit(old: list[str], new: list[str]) -> int:
         for column, other in enumerate(new, start=1):
             cost = min(left_up + (word != other), row[column] + 1, row[column - 1] + 1)
             left_up, row[column] = row[column], cost
-    # Among equals the prefix of the same length: a changed word is likelier than a lost one.
-    return min(range(len(new) + 1), key=lambda length: (row[length], abs(length - len(old))))
+
+    def rank(length: int) -> tuple[int, bool, int]:
+        # Among equals one that ends with the same word, else of the same length: a changed word is likelier than
+        # a lost one.
+        ends_alike = length > 0 and new[length - 1] == old[-1]
+        return row[length], not ends_alike, abs(length - len(old))
+
+    return min(range(len(new) + 1), key=rank)
 
 
 def _bare(word: str) -> str:

@@ -40,6 +40,15 @@ class FileStore:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
         return FileRecord(self._folder, header, self._disk, record_audio=self._record_audio)
 
+    async def finish_left_over(self) -> None:
+        """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time."""
+        for folder in await asyncio.to_thread(unfinished, self._folder):
+            try:
+                await asyncio.to_thread(finish_from_journal, folder)
+                _log.info("call_finished_late", folder=str(folder))
+            except (OSError, BridgeError) as error:
+                _log.warning("call_not_finished", folder=str(folder), error=str(error))
+
     async def close(self) -> None:
         """Wait until all that was handed over is written, and end the disk thread."""
         await self._disk.close()

@@ -134,8 +134,8 @@ def test_a_click_in_the_pause_neither_ends_nor_prolongs_the_turn() -> None:
     play.speech(1000)
     play.silence(600)
     play.logic.hear(0.9)
-    assert play.silence(150) == []
-    assert play.silence(64) == [Ended("Hello there.")]
+    assert play.silence(128) == []
+    assert play.silence(32) == [Ended("Hello there.")]
 
 
 def test_previews_send_only_what_two_of_them_agree_on_but_the_last_word() -> None:
@@ -155,7 +155,7 @@ def test_what_was_sent_stays_when_the_final_text_differs() -> None:
     play.speech(350)
     play.answer("four words to go on")
     play.silence(320)
-    assert play.told[-1] == Updated("four words to")
+    assert play.told[-1] == Updated("four words to go")
     assert play.answer("For words to go on with.", Purpose.PAUSE)[-1:] == [EagerEnded("four words to go on with.")]
 
 
