@@ -229,7 +229,7 @@ class TurnsSettings(_Section):
     """What a listener says without wanting the floor: the agent speaks on after it."""
     silence_seconds: float = Field(default=15, gt=0, le=600)
     """Seconds of silence after which the caller is asked whether they are there; twice, then let go."""
-    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    apology: str = "Sorry, something went wrong on my side. Please try again."
     """Said when the agent fails to answer."""
     farewell: str = "Sorry, I can't help you right now. Please call again later. Good-bye."
     """Said before hanging up because the agent fails again and again, or speech is out of order."""

@@ -16,6 +16,7 @@ import pytest
 
 from bridge.agents.base import Question
 from bridge.app import Bridge, running
+from bridge.call.trace import replay
 from bridge.conversation.actions import Action, HangUp, Say, Transfer
 from bridge.settings_source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
@@ -152,6 +153,12 @@ class TestTalking:
             await peer.turn("update", " Stop")
             await peer.turn("end", " Stop it.")
             assert await call.wait_for_agent(10, silence_s=0.3)
+            await call.hang_up()
+            await kept(up, call, tmp_path)
+        (trace,) = tmp_path.rglob("trace.jsonl")
+        steps, difference = replay(trace.read_bytes(), name="trace")
+        assert difference is None
+        assert steps > 20
         asked = [question for question in agent if question.occasion == "turn.ended"]
         assert asked[0].interrupted is None
         assert asked[1].interrupted is not None

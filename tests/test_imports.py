@@ -81,6 +81,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.app": None,
     "bridge.profiles": None,
     "bridge.speech_adapters": None,
+    "bridge.cli_replay": None,
     "bridge.demo": None,
     "bridge.doctor": None,
     "bridge.doctor_local": None,

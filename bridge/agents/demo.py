@@ -192,10 +192,10 @@ class Talk:
             return ("Good.", ASK_TEXT)
         note = Note({"caller_name": self.name, "callback_number": self.number, "message": text.strip()})
         thanks = f"Thank you, {self.name}." if self.name else "Thank you."
-        promise = "We will call you back." if self.number else "We will see to it."
+        promise = ", and we will call you back" if self.number else ""
         self._forget()
         # The note stands before the speech: it is kept even if the caller hangs up at once.
-        return (note, thanks, "I have noted your message.", promise, ANYTHING_ELSE)
+        return (note, thanks, f"I have noted your message{promise}.", ANYTHING_ELSE)
 
     def _not_understood(self, misses: int) -> Reply:
         self.misses = misses + 1

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from bridge.agents.base import Agent, CallInfo, Question
+from bridge.call import trace
 from bridge.call.carrier import Carrier
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -80,6 +81,7 @@ class Session:
         self._told: asyncio.Task[None] | None = None
         self._began: float | None = None
         self._offset_ms = 0
+        record.trace(trace.first_line(policy))
         self._recognizer: Recognizer = peers.recognizers.open(self.take, name=info.id)
         self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
 
@@ -148,6 +150,7 @@ class Session:
         commands = self._conversation.handle(event, now)
         for command in commands:
             self._carry_out(command, now)
+        self._record.trace(trace.step_line(now, event, commands))
         for observe in self._observers:
             observe(now, event, commands)
 

@@ -56,7 +56,7 @@ class Policy:
     """Longest wait for the audio of an utterance."""
     turn_stall_s: float = 15.0
     """A caller's turn of which nothing was heard for this long is ended by us."""
-    apology: str = "Sorry, something went wrong on my side. Could you say that again?"
+    apology: str = "Sorry, something went wrong on my side. Please try again."
     """Said when the agent fails."""
     failures_allowed: int = 3
     """Answers that may fail in a row before the call is ended with `farewell`."""

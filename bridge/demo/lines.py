@@ -17,20 +17,21 @@ class Line:
     voice: Voice = "synthetic voice"
 
 
-# The wording was chosen among many for what the local recogniser understands of the local voice, every time.
-QUESTION: Final = Line("What time do you open?")
-INTERRUPTION: Final = Line("Sorry, what about Saturday?")
-MESSAGE_WISH: Final = Line("I would like to leave a message, please.")
-NAME_AND_NUMBER: Final = Line("This is Peter Miller. My number is five five five, one two three four.")
+# The wording was chosen among many: what the local recogniser understands of the local voice, wherever in the audio
+# it begins.
+QUESTION: Final = Line("Hello. When do you open in the morning?")
+INTERRUPTION: Final = Line("Excuse me, what about Saturday?")
+MESSAGE_WISH: Final = Line("I would like to leave a message.")
+NAME_AND_NUMBER: Final = Line("My name is Peter Miller. My number is five five five, one two three four.")
 MESSAGE: Final = Line(
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness",
     "recorded human",
 )
-GOODBYE: Final = Line("Thank you very much. Goodbye.")
+GOODBYE: Final = Line("No, thank you. Goodbye.")
 COUGH: Final = Line("a cough", "made of noise")
 
 TURNS: Final = (QUESTION, INTERRUPTION, MESSAGE_WISH, NAME_AND_NUMBER, MESSAGE, GOODBYE)
 """What the caller says, in order; the cough comes in between and is no turn of speech."""
 
-READER: Final = "Pete Warden reading from Dickens' A Tale of Two Cities (CC Zero), in the package moonshine-voice"
-"""Who speaks the recorded line, as the tags of the recording say."""
+READER: Final = "Pete Warden reading from Dickens' A Tale of Two Cities"
+"""Who speaks the recorded line, as the tags of the recording say; they also say: CC Zero."""

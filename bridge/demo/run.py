@@ -53,7 +53,7 @@ async def run_demo(settings: Settings, folder: Path) -> int:
     async with contextlib.AsyncExitStack() as stack:
         with screen.busy("Starting the local speech server and the bridge"):
             stage = await stack.enter_async_context(_stage(folder, log))
-        _introduce(screen, stage)
+        screen.say(_INTRODUCTION.format(url=stage.bridge.url))
         return await _show_call(stage, screen)
 
 
@@ -166,16 +166,18 @@ def _check_folder(folder: Path) -> None:
         raise SettingsError(f"--folder {folder}: {problem}; choose another folder")
 
 
-def _introduce(screen: Screen, stage: _Stage) -> None:
-    screen.say(
-        "A simulated phone call through the bridge: the addresses are Twilio's, the speech is recognised here."
-    )
-    screen.say(f"  bridge  {stage.bridge.url}, with its default settings, a local speech server and local voices")
-    screen.say("  agent   the front desk of a bicycle shop (bridge.agents.demo:agent); synthetic voice, en-US")
-    screen.say("  caller  synthetic voice, en-GB, but for two of its lines:")
-    screen.say(f"          the message is recorded human speech, {READER};")
-    screen.say("          the cough is made of noise")
-    screen.say()
+_INTRODUCTION: Final = f"""\
+A simulated phone call, through the addresses that Twilio uses. All speech is
+made and recognised on this machine; there is no account, key or network.
+  bridge  {{url}}, with its default settings
+  agent   the front desk of a bicycle shop; synthetic voice (en-US)
+  caller  synthetic voice (en-GB); but the message is recorded human speech,
+          {READER} (CC Zero, from the
+          package moonshine-voice), and the cough is made of noise
+  times   seconds since the call began. Of each answer: how long the caller
+          heard nothing; when the turn was certain to be over; and, counted
+          from there, when the agent's text and the first audio were ready
+"""
 
 
 def _conclude(screen: Screen, summary: list[str], files: CallFiles | None) -> None:
@@ -189,7 +191,7 @@ def _conclude(screen: Screen, summary: list[str], files: CallFiles | None) -> No
     screen.say(
         "Next: phone-bridge serve, and in a second terminal phone-bridge call --wav x.wav, with a WAV of yours."
     )
-    screen.say('For a real phone see "A real phone number" in the README.')
+    screen.say('For a real phone: the section "A real phone number" of the README.')
 
 
 def _name_what_is_there(screen: Screen, files: CallFiles | None) -> None:
@@ -203,5 +205,5 @@ def _name_files(screen: Screen, files: CallFiles | None) -> None:
         return
     screen.say(f"  transcript  {files.transcript_text}")
     if files.recording is not None:
-        screen.say(f"  recording   {files.recording} (left the caller, right what the caller heard)")
-    screen.say(f"  timeline    {files.timeline} (a picture; open it in a browser)")
+        screen.say(f"  recording   {files.recording}")
+    screen.say(f"  timeline    {files.timeline}")

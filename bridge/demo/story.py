@@ -94,7 +94,7 @@ class Story:
         until, answer = self._said_until, self._answer
         if until is None or answer.turn_over is None:
             return
-        self._said_until, self._answer = None, _Answer()
+        self._said_until, self._answer, self._sounds_since = None, _Answer(), at
         parts = [f"turn over after {answer.turn_over - until:.2f} s"]
         parts += [
             f"{what} {moment - answer.turn_over:+.2f} s"
@@ -157,7 +157,7 @@ class Story:
             case journal.SpeculationDropped():
                 self._answer.dropped += 1
             case journal.NoteTaken(data=data):
-                kept = ", ".join(str(value) for value in data.values() if value)
+                kept = ", ".join(f"{key.replace('_', ' ')} {_short(str(value))}" for key, value in data.items())
                 self._row(now, "", f"the agent notes: {kept}", tone="time")
             case journal.ProblemMet(source=source, code=code, message=message):
                 self._row(now, "", f"problem ({source}, {code}): {message}", tone="cut")
@@ -181,7 +181,7 @@ class Story:
             self._row(began, "agent", f"... {rest}" if self._shown else rest)
         if entry.interrupted and entry.heard.strip():
             self._row(now, "", "barge-in: the caller has words, the agent gives way", tone="cut")
-            self._row(now, "", f"not heard: {entry.unheard.strip()}", tone="time")
+            self._row(now, "", f"not heard: {_short(entry.unheard.strip())}", tone="time")
         self._shown, self._sounds_since = 0, None
 
     def _show_so_far(self, now: float) -> None:
@@ -191,3 +191,8 @@ class Story:
             began = now if self._sounds_since is None else self._sounds_since
             self._row(began, "agent", f"... {text} ..." if self._shown else f"{text} ...")
             self._shown = len(heard)
+
+
+def _short(text: str, most: int = 60) -> str:
+    """The text, or its beginning: the whole of it is in the transcript."""
+    return text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]} ..."

@@ -8,27 +8,38 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 import structlog
+from structlog.typing import Processor
 
 from bridge.errors import BridgeError, MissingExtraError
 from bridge.speech_server.launch import ChildFailed, ChildReady
 from bridge.speech_server.server import RunningServer, ServerSettings, start
 from bridge.tasks import spawn
 
+_FOR_THE_PARENT: Sequence[Processor] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(default=str),
+)
+"""A child's log lines: `bridge.speech_server.launch` logs them again as its own."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; as a child until its input ends. Returns the exit code."""
     chosen = vars(_parser().parse_args(arguments))
+    child = chosen.pop("child")
     # Standard output has only the line that says where the server is.
     structlog.configure(
+        processors=_FOR_THE_PARENT if child else None,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    if chosen.pop("child"):
+    if child:
         return asyncio.run(_child())
     try:
         return asyncio.run(_alone(ServerSettings(**chosen)))
@@ -94,12 +105,14 @@ async def _child() -> int:
 async def _serve(settings: ServerSettings, stop: asyncio.Event, ready: Callable[[RunningServer], None]) -> None:
     """Run the server until `stop`, which may also come while the models are being loaded."""
     stopped = spawn(stop.wait(), name="stop")
-    starting = spawn(start(settings), name="start")
+    starting = spawn(_started(settings), name="start")
     try:
         await asyncio.wait([stopped, starting], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             return
         server = starting.result()
+        if isinstance(server, Exception):
+            raise server
         try:
             ready(server)
             await stopped
@@ -109,6 +122,14 @@ async def _serve(settings: ServerSettings, stop: asyncio.Event, ready: Callable[
         stopped.cancel()
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
+
+
+async def _started(settings: ServerSettings) -> RunningServer | BridgeError | OSError:
+    """The server, or why there is none: an error that left the task would be logged as a fault of the program."""
+    try:
+        return await start(settings)
+    except (BridgeError, OSError) as error:
+        return error
 
 
 async def _stop_at_end(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:

@@ -40,11 +40,14 @@ from bridge.speech_server.jobs import (
     read_job,
 )
 from bridge.speech_server.sentences import Piece, pieces
-from bridge.speech_server.word_times import SpokenWord, share_out
+from bridge.speech_server.word_times import Span, SpokenWord, share_out
 
 _BEFORE = 0.02
 _AFTER = 0.06
 """Seconds of the engine's own silence that are kept around a sentence."""
+_CLICK = 0.03
+_LONG_GAP = 0.25
+"""Seconds; see `_is_click`."""
 _NON_LATIN = frozenset({"ar", "be", "bg", "el", "fa", "he", "hi", "ja", "ko", "mk", "ru", "sr", "th", "uk", "zh"})
 _LONGEST_SECONDS = 30
 
@@ -89,11 +92,21 @@ def _spoken(engine: SpeechSynthesis, job: Speak, piece: Piece) -> tuple[Samples,
     pcm = engine.speak(piece.text, voice=job.voice, speed=job.speed, volume=job.volume) if piece.text else b""
     sound = samples.to_floats(pcm)
     spans = samples.sounding(sound, rate)
+    while len(spans) > 1 and _is_click(spans[-2], spans[-1]):
+        spans.pop()
     if not spans:
         return sound[:0], []
     start = max(0.0, spans[0][0] - _BEFORE)
     trimmed = sound[int(start * rate) : int((spans[-1][1] + _AFTER) * rate)]
     return trimmed, [(first - start, last - start) for first, last in spans]
+
+
+def _is_click(before: Span, last: Span) -> bool:
+    """Whether the last sound is none: the voice clicks in its own silence, long after the last word.
+
+    The closure before a final `t` is shorter than the gap, its release longer than the click.
+    """
+    return last[1] - last[0] <= _CLICK and last[0] - before[1] > _LONG_GAP
 
 
 def _silence(seconds: float, rate: int) -> Samples:

@@ -7,7 +7,7 @@ import dataclasses
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -23,6 +23,7 @@ _START_LIMIT: Final = 150.0
 """Seconds until it must answer; a model that is fetched by name takes longest."""
 _STOP_LIMIT: Final = 8.0
 _TAIL_LINES: Final = 15
+_LEVELS: Final = {"info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
 class ChildReady(msgspec.Struct, frozen=True, tag="ready"):
@@ -127,13 +128,25 @@ async def _started(process: Process, settings: ServerSettings) -> ChildReady | N
 
 
 async def _pass_on(process: Process, tail: deque[str]) -> None:
-    """The child's log lines go where ours go; the last ones are kept for an error."""
+    """The child's log lines become ours, in our format and at our level; the last ones are kept for an error."""
     if process.stderr is None:
         raise RuntimeError("the speech server's process has pipes")
     while line := await process.stderr.readline():
         text = line.decode(errors="replace").rstrip()
         tail.append(text)
-        sys.stderr.write(f"{text}\n")
+        if not _log_again(line):
+            sys.stderr.write(f"{text}\n")
+
+
+def _log_again(line: bytes) -> bool:
+    """Log what the child logged. False: the line is something else, such as the words of a native library."""
+    try:
+        fields: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+        event, level = str(fields.pop("event")), _LEVELS[fields.pop("level")]
+    except (msgspec.DecodeError, KeyError, UnicodeError):
+        return False
+    _log.log(level, event, **fields)
+    return True
 
 
 async def _end(process: Process) -> None:

@@ -182,11 +182,12 @@ class Listener:
             self._running.cancel()
         self._purpose = job.purpose
         self._ahead = 0
-        self._running = spawn(self._transcribe(job), name="transcribe")
-
-    async def _transcribe(self, job: Transcribe) -> None:
-        priority = Priority.PREVIEW if job.purpose is Purpose.PREVIEW else Priority.FINAL
+        # The audio is taken now: before the task begins, some of it may have been forgotten.
         audio = self._audio.stretch(job.start_ms, job.end_ms)
+        self._running = spawn(self._transcribe(job, audio), name="transcribe")
+
+    async def _transcribe(self, job: Transcribe, audio: bytes) -> None:
+        priority = Priority.PREVIEW if job.purpose is Purpose.PREVIEW else Priority.FINAL
         text: str | None = None
         try:
             text = await self._pool.recognize(

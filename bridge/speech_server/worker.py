@@ -64,6 +64,11 @@ class InferencePool:
         self.ready = Ready("")
         """What the engine said of itself."""
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes' ids."""
+        return tuple(worker.process.pid for worker in self._workers)
+
     async def start(self) -> None:
         """Start the processes and wait until their models are loaded.
 

@@ -44,6 +44,8 @@ class CallFiles:
     folder: Path
     journal: Path
     """Everything that happened, one JSON line an entry; the other texts can be made again from it."""
+    trace: Path
+    """Every event and what was done about it, for playing the call again."""
     transcript_text: Path
     """For people."""
     transcript_json: Path
@@ -63,6 +65,9 @@ class CallRecord(Protocol):
         An entry that was handed over outlives the death of the process, but for the few milliseconds that it takes
         to leave it.
         """
+
+    def trace(self, line: bytes) -> None:
+        """Keep a line of the call's trace, beside the journal. Never waits and never raises."""
 
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """Keep what the caller said (mu-law, 8000 Hz, mono). Never waits and never raises.

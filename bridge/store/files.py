@@ -15,7 +15,7 @@ import structlog
 from bridge.conversation.journal import Entry, StreamBroke
 from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader
-from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, CallFolder, files_in
+from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_peaks
 from bridge.store.texts import transcript_json, transcript_text
@@ -62,6 +62,7 @@ class FileRecord:
         self._disk = disk
         self._folder = CallFolder(folder, header)
         self._journal = JournalFile(self._folder, call=header.id)
+        self._trace = JournalFile(self._folder, call=header.id, name=TRACE)
         recording = RecordingFile(self._folder, call=header.id)
         self._recorder = Recorder(recording, disk) if record_audio else None
         self._closing: asyncio.Task[CallFiles] | None = None
@@ -80,6 +81,11 @@ class FileRecord:
         if isinstance(entry, StreamBroke):
             # What the phone still held went with its stream, and no `clear` will tell of it.
             self.agent_cleared(entry.at_ms)
+
+    def trace(self, line: bytes) -> None:
+        """Keep a line of the trace. Never waits and never raises."""
+        if self._closing is None:
+            self._disk.put(partial(self._trace.write, line), len(line))
 
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """Keep what the caller said; `at_ms` is the carrier's timestamp. Never waits and never raises."""
@@ -115,6 +121,7 @@ class FileRecord:
         return await self._disk.run(partial(self._finish, recorded=recorded))
 
     def _finish(self, *, recorded: bool) -> CallFiles:
+        self._trace.finish()
         self._journal.finish()
         try:
             return finish_from_journal(self._folder.path)

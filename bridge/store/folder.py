@@ -11,6 +11,7 @@ from typing import Final
 from bridge.store.base import CallFiles, CallHeader
 
 JOURNAL: Final = "journal.jsonl"
+TRACE: Final = "trace.jsonl"
 RECORDING: Final = "recording.wav"
 TRANSCRIPT_TEXT: Final = "transcript.txt"
 TRANSCRIPT_JSON: Final = "transcript.json"
@@ -54,6 +55,7 @@ def files_in(folder: Path, *, recording: bool) -> CallFiles:
     return CallFiles(
         folder=folder,
         journal=folder / JOURNAL,
+        trace=folder / TRACE,
         transcript_text=folder / TRANSCRIPT_TEXT,
         transcript_json=folder / TRANSCRIPT_JSON,
         recording=folder / RECORDING if recording else None,

@@ -87,9 +87,11 @@ class JournalFile:
     A line that could not be written is tried again before the next one; failing is logged once.
     """
 
-    def __init__(self, folder: CallFolder, *, call: str) -> None:
+    def __init__(self, folder: CallFolder, *, call: str, name: str = JOURNAL) -> None:
+        """`name` is the file's, for what else is kept line by line."""
         self._folder = folder
         self._call = call
+        self._name = name
         self._file: BinaryIO | None = None
         self._whole = 0
         """Bytes on the disk that end with a whole line."""
@@ -109,7 +111,9 @@ class JournalFile:
             self._report(error)
 
     def finish(self) -> None:
-        """Make the journal durable and close it."""
+        """Make the journal durable and close it. Where nothing was ever written, no file is made."""
+        if self._file is None and not self._pending and not self._lost:
+            return
         try:
             file = self._flush()
             os.fsync(file.fileno())
@@ -124,7 +128,7 @@ class JournalFile:
     def _flush(self) -> BinaryIO:
         file = self._file
         if file is None:
-            file = self._file = (self._folder.make() / JOURNAL).open("xb", buffering=0)
+            file = self._file = (self._folder.make() / self._name).open("xb", buffering=0)
         while self._pending:
             file.seek(self._whole)  # over what a failed attempt may have left half written
             if file.write(self._pending) == len(self._pending):

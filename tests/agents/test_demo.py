@@ -55,7 +55,7 @@ def test_a_talk_from_the_first_question_to_the_good_bye() -> None:
     assert talk.says("I would like to leave a message.") == "Of course. May I have your name, please?"
     assert talk.says("My name is Anna Miller.") == "Thank you, Anna Miller. What number can we reach you on?"
     assert "I have five five five, zero one two three." in talk.says("five five five oh one two three")
-    assert "We will call you back." in talk.says("Please call me about the red bike.")
+    assert "noted your message, and we will call you back." in talk.says("Please call me about the red bike.")
     assert talk.notes == [
         Note(
             {

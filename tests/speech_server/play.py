@@ -10,7 +10,7 @@ from bridge.speech_server.turns import Purpose, Transcribe, Turns
 
 
 class Talk:
-    """A stream heard by `Turns`: stretches of speech and silence, and a recogniser that answers at once or later."""
+    """A stream heard by `Turns`: speech and silence, and a recogniser that answers at once or later."""
 
     def __init__(self, logic: Turns, says: Callable[[Transcribe], str | None] | None = None) -> None:
         self.logic = logic

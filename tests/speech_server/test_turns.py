@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -337,53 +337,59 @@ STEPS = st.lists(
 )
 
 
+class Referee:
+    """Checks every event against the protocol's order and the texts against the one before."""
+
+    AFTER: ClassVar[dict[tuple[str, type], str]] = {
+        ("idle", Started): "speaking",
+        ("speaking", Updated): "speaking",
+        ("speaking", EagerEnded): "eager",
+        ("speaking", Ended): "idle",
+        ("eager", Resumed): "speaking",
+        ("eager", Ended): "idle",
+    }
+
+    def __init__(self) -> None:
+        self.state = "idle"
+        self.text = ""
+        self.job: Transcribe | None = None
+
+    def check(self, outputs: list[Any]) -> None:
+        for output in outputs:
+            if isinstance(output, Transcribe):
+                assert output.start_ms < output.end_ms
+                self.job = output
+                continue
+            assert (self.state, type(output)) in self.AFTER
+            if isinstance(output, Started):
+                self.text = ""
+            elif not isinstance(output, Resumed):
+                assert output.text.startswith(self.text)
+                assert output.text != self.text or not isinstance(output, Updated)
+                assert output.text or isinstance(output, Ended)
+                self.text = output.text
+            self.state = self.AFTER[self.state, type(output)]
+
+    def take_job(self) -> int:
+        assert self.job is not None
+        job, self.job = self.job.job, None
+        return job
+
+
 @given(STEPS)
 def test_events_are_legal_and_texts_only_grow(steps: list[tuple[str, int, Any]]) -> None:
     logic = Turns(habits=Habits(first_preview_ms=96, preview_ms=96, freeze_ms=900, longest_ms=2000, search_ms=500))
-    state, text = "idle", ""
-    open_job: Transcribe | None = None
-
-    def check(outputs: list[Any]) -> None:
-        nonlocal state, text, open_job
-        for output in outputs:
-            match output:
-                case Transcribe():
-                    assert output.start_ms < output.end_ms
-                    open_job = output
-                    continue
-                case Started():
-                    assert state == "idle"
-                    state, text = "speaking", ""
-                case Resumed():
-                    assert state == "eager"
-                    state = "speaking"
-                case Updated():
-                    assert state == "speaking"
-                    assert output.text.startswith(text)
-                    assert output.text != text
-                    text = output.text
-                case EagerEnded():
-                    assert state == "speaking"
-                    assert output.text
-                    assert output.text.startswith(text)
-                    state, text = "eager", output.text
-                case Ended():
-                    assert state in {"speaking", "eager"}
-                    assert output.text.startswith(text)
-                    state = "idle"
-
+    referee = Referee()
     for kind, count, value in steps:
         if kind == "hear":
             for _ in range(count):
-                check(logic.hear(value))
-        elif open_job is not None:
-            job, open_job = open_job, None
-            check(logic.transcribed(job.job, value))
-        if open_job is not None:
-            assert logic.keep_from_ms <= open_job.start_ms
-        assert logic.idle == (state == "idle")
-    check(logic.finish())
-    while open_job is not None:
-        job, open_job = open_job, None
-        check(logic.transcribed(job.job, "end"))
-    assert state == "idle"
+                referee.check(logic.hear(value))
+        elif referee.job is not None:
+            referee.check(logic.transcribed(referee.take_job(), value))
+        if referee.job is not None and not logic.idle:
+            assert logic.keep_from_ms <= referee.job.start_ms
+        assert logic.idle == (referee.state == "idle")
+    referee.check(logic.finish())
+    while referee.job is not None:
+        referee.check(logic.transcribed(referee.take_job(), "end"))
+    assert referee.state == "idle"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +41,6 @@ def test_times_are_in_order_and_within_the_sound(words: list[str], sound: list[t
     times = share_out(words, sound)
     assert [word.word for word in times] == words
     edges = [edge for word in times for edge in (word.start, word.end)]
-    assert all(later >= earlier - 0.002 for earlier, later in zip(edges, edges[1:], strict=False))
+    assert all(later >= earlier - 0.002 for earlier, later in pairwise(edges))
     assert edges[0] >= sound[0][0] - 0.001
     assert edges[-1] <= sound[-1][1] + 0.001

@@ -41,12 +41,15 @@ async def test_a_call_leaves_its_files(store: Store, tmp_path: Path) -> None:
         record.append(entry)
     record.agent_audio(16_000, b"\x66" * 800)
     record.agent_cleared(16_050)
+    record.trace(b'{"step":1}\n')
+    record.trace(b'{"step":2}\n')
     files = await record.close()
 
     folder = tmp_path / "calls" / "2026-03-01" / "123456-5f0c2a7be1d9"
     assert files == CallFiles(
         folder=folder,
         journal=folder / "journal.jsonl",
+        trace=folder / "trace.jsonl",
         transcript_text=folder / "transcript.txt",
         transcript_json=folder / "transcript.json",
         recording=folder / "recording.wav",
@@ -56,9 +59,11 @@ async def test_a_call_leaves_its_files(store: Store, tmp_path: Path) -> None:
         "journal.jsonl",
         "recording.wav",
         "timeline.svg",
+        "trace.jsonl",
         "transcript.json",
         "transcript.txt",
     ]
+    assert (await asyncio.to_thread(files.trace.read_bytes)) == b'{"step":1}\n{"step":2}\n'
     assert await asyncio.to_thread(read_journal, files.journal) == (HEADER, ENTRIES)
     assert files.recording is not None
     recording = wav_reader.read(files.recording.read_bytes())

@@ -1,0 +1,105 @@
+"""The trace of a call: every event with what was done about it, as JSON lines that can be played again.
+
+Each line is one step, `{"now": seconds, "event": …, "commands": […]}`; the first line holds the policy. Decisions
+depend on nothing else, so today's conversation, given the same events at the same times, does the same things;
+where it does not, its logic has changed since. Sound is kept as its length only: no decision looks into it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bridge.conversation import actions, commands, events, journal
+from bridge.conversation.machine import Conversation
+from bridge.conversation.policy import Policy
+from bridge.errors import BridgeError
+
+_KINDS: dict[str, Any] = {
+    name: kind
+    for room in (actions, commands, events, journal)
+    for name, kind in vars(room).items()
+    if dataclasses.is_dataclass(kind)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first step at which today's conversation does something else."""
+
+    line: int
+    """Number of the line in the trace, from 1."""
+    now: float
+    event: Any
+    then: Any
+    """What was done when the call was recorded."""
+    today: Any
+
+
+def first_line(policy: Policy) -> bytes:
+    """Return the line that a trace begins with."""
+    return msgspec.json.encode({"version": 1, "policy": dataclasses.asdict(policy)}) + b"\n"
+
+
+def step_line(now: float, event: events.Event, done: Iterable[commands.Command]) -> bytes:
+    """Return the line of one step; `now` as it was handed to the conversation, in seconds."""
+    step = {"now": now, "event": _plain(event), "commands": [_plain(command) for command in done]}
+    return msgspec.json.encode(step) + b"\n"
+
+
+def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
+    """Play a trace to a new conversation. Returns how many steps agreed, and the first that did not, if any.
+
+    A torn last line is passed over. Raises `BridgeError` (`trace_unreadable`) when it is no trace.
+    """
+    first, *rest = text.split(b"\n")
+    try:
+        policy = msgspec.convert(msgspec.json.decode(first)["policy"], Policy)
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise BridgeError(f"{name} is no trace of a call: {error}", code="trace_unreadable") from error
+    conversation = Conversation(policy)
+    agreed = 0
+    for number, line in enumerate(rest, start=2):
+        try:
+            step = msgspec.json.decode(line)
+            event = _object(step["event"])
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            if number > len(rest):  # The last line may be torn, or empty.
+                break
+            raise BridgeError(f"{name}, line {number}, is not understood", code="trace_unreadable") from None
+        today = msgspec.to_builtins([_plain(one) for one in conversation.handle(event, step["now"])])
+        if today != step["commands"]:
+            return agreed, Difference(number, step["now"], step["event"], step["commands"], today)
+        agreed += 1
+    return agreed, None
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: objects with their kind under `is`, sound as its length."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"is": type(value).__name__, **fields}
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {"map": dict(value)}
+    return value
+
+
+def _object(value: Any) -> Any:
+    """Return what `_plain` was given."""
+    if isinstance(value, list):
+        return tuple(_object(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "bytes" in value:
+        return b"\xff" * int(value["bytes"])
+    if "map" in value:
+        return value["map"]
+    return _KINDS[value["is"]](**{name: _object(item) for name, item in value.items() if name != "is"})
