@@ -11,6 +11,8 @@ from aiohttp import web
 from bridge.call.registry import Registry
 from bridge.metrics import Metrics
 
+_OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP")
+
 
 class HealthRoutes:
     """`/healthz`, `/readyz` and `/metrics`."""
@@ -49,10 +51,11 @@ class HealthRoutes:
     def _may_read(self, request: web.Request) -> bool:
         if self._api_token:
             given = request.headers.get("Authorization", "")
-            return secrets.compare_digest(given.encode(), f"Bearer {self._api_token}".encode())
+            return secrets.compare_digest(
+                given.encode("utf-8", "surrogateescape"), f"Bearer {self._api_token}".encode()
+            )
         # A tunnel or proxy on this machine also connects from loopback, but says for whom it asks.
-        forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For"))
-        return not forwarded and _is_loopback(request.remote)
+        return not any(name in request.headers for name in _OF_PROXIES) and _is_loopback(request.remote)
 
 
 def _is_loopback(address: str | None) -> bool:

@@ -17,7 +17,8 @@ import pytest
 from bridge.agents.base import Question
 from bridge.app import Bridge, running
 from bridge.call.trace import replay
-from bridge.conversation.actions import Action, HangUp, Say, Transfer
+from bridge.conversation.actions import Action, HangUp, Note, Say, Transfer
+from bridge.conversation.events import DigitPressed
 from bridge.settings_source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.phone import Stretch
@@ -332,8 +333,143 @@ class TestFaults:
             assert len(up.registry.live) == 120
             await asyncio.gather(*(call.hang_up() for call in calls))
 
+    async def test_a_stream_does_not_come_back_to_a_call_that_is_being_closed(
+        self, speech: ScriptedSpeech, tmp_path: Path
+    ) -> None:
+        async with bridge(tmp_path, speech.url) as up, SimulatedCall(line(up)) as call:
+            await speech.listener()
+            session = up.registry.live[call.call_sid]
+            session.stop("caller")
+            assert session.over_for_carrier
+            async with asyncio.timeout(10):
+                assert await call.ended() == "bridge_hung_up"
+            assert [document.text for document in call.twiml[1:]] == [call.twiml[-1].text]
+            assert "<Hangup" in call.twiml[-1].text
+
+    async def test_the_end_of_the_call_at_the_carrier_is_the_callers_hang_up(
+        self, speech: ScriptedSpeech, tmp_path: Path
+    ) -> None:
+        async with bridge(tmp_path, speech.url) as up, aiohttp.ClientSession() as session:
+            socket = await session.ws_connect(up.url + "/twilio/media")
+            await socket.send_str(start_message("CA1", {"token": await token_of(session, up, "CA1")}))
+            await speech.listener()
+            live = up.registry.live["CA1"]
+            form = [("CallSid", "CA1"), ("CallStatus", "completed")]
+            url = up.url + "/twilio/stream-ended"
+            async with session.post(
+                url, data=form, headers={"X-Twilio-Signature": sign(TOKEN, url, form)}
+            ) as response:
+                assert "<Hangup" in await response.text()
+            async with asyncio.timeout(5):
+                await live.ended.wait()
+            assert '"reason":"caller"' in next(tmp_path.rglob("journal.jsonl")).read_text()
+
+    @pytest.mark.parametrize(
+        "piece",
+        [Say("a \ud800"), Say(5), Note({"who": object()}), Note({(1, 2): 3}), 7],  # type: ignore[arg-type, dict-item]
+    )
+    async def test_an_odd_piece_of_an_agent_costs_an_apology_and_not_the_call(
+        self, speech: ScriptedSpeech, tmp_path: Path, agent: Asked, piece: Any
+    ) -> None:
+        agent.answers = [[piece], [Say("Fine.")]]
+        async with bridge(tmp_path, speech.url, **PYTHON) as up, SimulatedCall(line(up)) as call:
+            peer = await speech.listener()
+            await peer.say_turn("Hello")
+            assert await call.wait_for_agent(10, silence_s=0.3)
+            await peer.say_turn(" Again")
+            assert await call.wait_for_agent(10, silence_s=0.3)
+            await call.hang_up()
+            journal = await kept(up, call, tmp_path)
+        assert [entry["code"] for entry in journal if entry["entry"] == "problem_met"] == ["agent_answer"]
+        assert [entry["heard"] for entry in journal if entry["entry"] == "agent_spoke"][-1] == "Fine."
+
+    async def test_a_bug_in_one_call_ends_that_call_alone(
+        self, speech: ScriptedSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with (
+            bridge(tmp_path, speech.url) as up,
+            SimulatedCall(line(up)) as good,
+            SimulatedCall(line(up)) as bad,
+        ):
+            await speech.listener(1)
+            session = up.registry.live[bad.call_sid]
+            broken = session._conversation
+            monkeypatch.setattr(broken, "handle", lambda event, now: 1 / 0)
+            session.take(DigitPressed("1"))
+            async with asyncio.timeout(10):
+                assert await bad.ended() == "bridge_hung_up"
+                await session.ended.wait()
+            assert [*up.registry.live] == [good.call_sid]
+
+    async def test_the_record_is_whole_even_if_the_agent_takes_its_time_at_the_end(
+        self, speech: ScriptedSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slow = asyncio.Event()
+        module = types.ModuleType("slow_agent")
+
+        async def answer(question: Question) -> Any:
+            if question.occasion == "call.ended":
+                await slow.wait()
+
+        module.answer = answer  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "slow_agent", module)
+        python = {"BRIDGE_AGENT__KIND": "python", "BRIDGE_AGENT__URL": "slow_agent:answer"}
+        async with bridge(tmp_path, speech.url, **python) as up, SimulatedCall(line(up)) as call:
+            await (await speech.listener()).say_turn("Hello")
+            await call.hang_up()
+            async with asyncio.timeout(10):
+                while not [*tmp_path.rglob("timeline.svg")]:  # noqa: ASYNC110  Nobody is told when it is there.
+                    await asyncio.sleep(0.02)
+            assert call.call_sid in up.registry.live
+            slow.set()
+
 
 class TestStrangers:
+    @pytest.mark.parametrize(
+        ("body", "content_type", "status"),
+        [
+            (b"a=1", "text/plain", 415),
+            (b"--x", "multipart/form-data; boundary=x", 415),
+            (b"a=%ff\xff", "application/x-www-form-urlencoded", 400),
+            (b"a=1", "application/x-www-form-urlencoded; charset=nonsense", 400),
+            (b"a=" + b"x" * 70_000, "application/x-www-form-urlencoded", 413),
+        ],
+    )
+    async def test_what_is_no_form_is_refused_without_ado(
+        self, speech: ScriptedSpeech, tmp_path: Path, body: bytes, content_type: str, status: int
+    ) -> None:
+        async with bridge(tmp_path, speech.url) as up, aiohttp.ClientSession() as session:
+            headers = {"Content-Type": content_type}
+            async with session.post(up.url + "/twilio/voice", data=body, headers=headers) as response:
+                assert response.status == status
+
+    async def test_a_form_that_does_not_come_to_its_end_is_given_up(
+        self, speech: ScriptedSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.twilio.routes._FORM_WITHIN_S", 0.2)
+        async with bridge(tmp_path, speech.url) as up:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(up.url.rsplit(":", 1)[1]))
+            writer.write(
+                b"POST /twilio/voice HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+                b"Content-Type: application/x-www-form-urlencoded\r\n\r\nCallSid="
+            )
+            async with asyncio.timeout(5):
+                assert b"408" in await reader.readline()
+            writer.close()
+
+    async def test_metrics_are_for_this_machine_or_for_who_has_the_token(
+        self, speech: ScriptedSpeech, tmp_path: Path
+    ) -> None:
+        async with aiohttp.ClientSession() as session:
+            async with bridge(tmp_path, speech.url) as up:
+                for headers, status in (({}, 200), ({"X-Forwarded-For": "1.2.3.4"}, 401), ({"Via": "proxy"}, 401)):
+                    async with session.get(up.url + "/metrics", headers=headers) as response:
+                        assert response.status == status
+            async with bridge(tmp_path, speech.url, BRIDGE_API__TOKEN="right") as up:
+                for given, status in (("Bearer right", 200), ("Bearer wrong", 401), ("", 401)):
+                    async with session.get(up.url + "/metrics", headers={"Authorization": given}) as response:
+                        assert response.status == status
+
     async def test_unsigned_and_forged_webhooks_are_refused_and_counted(
         self, speech: ScriptedSpeech, tmp_path: Path
     ) -> None:
@@ -387,9 +523,14 @@ class TestStrangers:
             assert await closed_with(session, up, "CA1", {"token": token}) == (1008, "token_used")
             assert counted(up, "token_used") == 1
             assert not first.closed
-            second = await token_of(session, up, "CA1")
-            assert await closed_with(session, up, "CA1", {"token": second}) == (1008, "second_stream")
-            await first.close()
+            # With a token of its own a new stream takes over: the carrier knows first that the old one is dead.
+            second = await session.ws_connect(up.url + "/twilio/media")
+            await second.send_str(start_message("CA1", {"token": await token_of(session, up, "CA1")}))
+            async with asyncio.timeout(5):
+                assert (await first.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert len(up.registry.live) == 1
+            assert not second.closed
+            await second.close()
 
     @pytest.mark.parametrize(
         "frames",

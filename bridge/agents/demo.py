@@ -74,7 +74,7 @@ ASK_NAME = "May I have your name, please?"
 ASK_NUMBER = "What number can we reach you on?"
 ASK_TEXT = "What would you like to tell us?"
 ASK_MORE = "What else can I do for you?"
-ANYTHING_ELSE = "Is there anything else I can do for you?"
+ANYTHING_ELSE = "Is there anything else?"
 GOODBYE = ("Thank you for calling Riverside Bikes.", "Good-bye.")
 
 MIN_NUMBER_DIGITS = 7

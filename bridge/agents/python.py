@@ -15,6 +15,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import structlog
 
 from bridge.agents.base import Question
@@ -88,10 +89,17 @@ class PythonAgent:
             ) from error
 
     def _to_action(self, piece: object) -> Action:
-        if isinstance(piece, str):
-            return Say(piece)
-        if isinstance(piece, Say | HangUp | Transfer | Note):
-            return piece
+        action = Say(piece) if isinstance(piece, str) else piece
+        if isinstance(action, Say | HangUp | Transfer | Note):
+            try:
+                # There and back: what cannot be written down can be neither spoken nor kept.
+                checked: Action = msgspec.json.decode(msgspec.json.encode(action), type=type(action))
+            except (msgspec.MsgspecError, TypeError, ValueError) as error:
+                raise AgentError(
+                    f"the agent {self._target} gave a {type(action).__name__} that is not understood: {error}",
+                    code="agent_answer",
+                ) from error
+            return checked
         raise AgentError(
             f"the agent {self._target} gave a {type(piece).__name__}; wanted text or an action "
             "(Say, HangUp, Transfer, Note)",

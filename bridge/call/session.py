@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
@@ -27,6 +27,8 @@ from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
 from bridge.tts.base import Synthesizer, Voice
+
+T = TypeVar("T")
 
 Observer: TypeAlias = Callable[[float, on.Event, list[do.Command]], None]
 """Sees every step of a call: the time, what happened, what was done. Must not wait and not raise."""
@@ -75,6 +77,7 @@ class Session:
         self._inbox: deque[on.Event] = deque()
         self._busy = False
         self._hung_up = False
+        self._failed = False
         self._timer: asyncio.TimerHandle | None = None
         self._carrier: Carrier | None = None
         self._answers: dict[int, asyncio.Task[None]] = {}
@@ -95,10 +98,17 @@ class Session:
     @property
     def over_for_carrier(self) -> bool:
         """Tell whether no media stream may carry the call any more."""
-        return self._hung_up or self.departure is not None or self.ended.is_set()
+        return self._hung_up or self._failed or self._conversation.ending
 
     def attach(self, carrier: Carrier) -> None:
-        """Go on over this media stream: the first one, or one that replaces a lost one."""
+        """Go on over this media stream: the first one, or one that replaces a lost one.
+
+        The carrier opens another only when the one before is over, even if nothing here has noticed that yet.
+        """
+        if (old := self._carrier) is not None:
+            self._carrier = None
+            old.close()
+            self.take(on.StreamLost())
         self._carrier = carrier
         if self._began is None:
             self._began = self._loop.time()
@@ -130,6 +140,8 @@ class Session:
 
     def take(self, event: on.Event) -> None:
         """Take an event of any peer. Never waits, never raises."""
+        if self._failed:
+            return
         self._inbox.append(event)
         if self._busy:
             return  # A peer answered within its command: its turn comes when the commands are carried out.
@@ -137,13 +149,14 @@ class Session:
         try:
             while self._inbox:
                 self._step(self._inbox.popleft())
+            self._set_timer()
         except Exception:  # noqa: BLE001  Peers shared by many calls call this: one call's bug must stay its own.
             self._log.exception("call_failed")
+            self._failed = True
             self._inbox.clear()
             self._close()
         finally:
             self._busy = False
-        self._set_timer()
 
     def _step(self, event: on.Event) -> None:
         now = self._loop.time()
@@ -270,20 +283,30 @@ class Session:
             spawn(self._let_go(), name=f"close-{self.info.id}")
 
     async def _let_go(self) -> None:
-        """Release every peer; the record last, so that it holds everything."""
+        """Release every peer, and finish the record. One that fails at that does not keep the others."""
         for answer in [*self._answers.values()]:
             answer.cancel()
-        if self._carrier is not None:
-            self._carrier.close()
-        await self._recognizer.abort()
-        await self._voice.close()
-        if self._told is not None:
-            await asyncio.wait([self._told])
-        self.files = await self._record.close()
-        self.ended.set()
         if self._timer is not None:
             self._timer.cancel()
-        self._log.info("call_ended", folder=str(self.files.folder))
+        try:
+            await self._attempt(self._recognizer.abort())
+            await self._attempt(self._voice.close())
+            self.files = await self._attempt(self._record.close())
+            if self._told is not None:
+                await asyncio.wait([self._told])
+        finally:
+            if self._carrier is not None:
+                self._carrier.close()
+            self.ended.set()
+        self._log.info("call_ended", folder=str(self.files.folder) if self.files else None)
+
+    async def _attempt(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Do one step of the end; what goes wrong in it is logged."""
+        try:
+            return await work
+        except Exception:  # noqa: BLE001  The end of a call must come, whatever a peer does.
+            self._log.exception("call_end_failed")
+            return None
 
     def _at_ms(self, now: float | None = None) -> int:
         """Return the time of the call in milliseconds."""

@@ -8,6 +8,7 @@ where it does not, its logic has changed since. Sound is kept as its length only
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,12 @@ def first_line(policy: Policy) -> bytes:
 def step_line(now: float, event: events.Event, done: Iterable[commands.Command]) -> bytes:
     """Return the line of one step; `now` as it was handed to the conversation, in seconds."""
     step = {"now": now, "event": _plain(event), "commands": [_plain(command) for command in done]}
-    return msgspec.json.encode(step) + b"\n"
+    try:
+        return msgspec.json.encode(step) + b"\n"
+    except (TypeError, ValueError):
+        # A note may hold anything, and a text half of a surrogate pair: keep what can be kept.
+        text = json.dumps(step, ensure_ascii=False, default=str, skipkeys=True)
+        return text.encode("utf-8", "replace") + b"\n"
 
 
 def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
@@ -82,6 +88,9 @@ def _plain(value: Any) -> Any:
     """Return what JSON can hold: objects with their kind under `is`, sound as its length."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        if "messages" in fields:
+            # All that was said stands in the steps before: written again at each turn, it would grow without end.
+            fields["messages"] = len(fields["messages"])
         return {"is": type(value).__name__, **fields}
     if isinstance(value, bytes):
         return {"bytes": len(value)}

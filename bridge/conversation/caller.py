@@ -19,12 +19,15 @@ class CallerTurn:
     eager_at: float | None = None
     dismissed: bool = False
     """No word came within the limit: it no longer keeps the agent silent."""
+    known: str = ""
+    """What the service's text begins with, and an earlier turn has: the turn that we ended too early goes on."""
     given_up: str | None = None
     """The text with which we ended a turn ourselves, in case its end comes after all."""
 
-    def begin(self, now: float) -> None:
-        """Start the next turn."""
+    def begin(self, now: float, *, known: str = "") -> None:
+        """Start the next turn. `known` is text that the service goes on to repeat, but that was kept before."""
         self.number += 1
+        self.known = known
         self.speaking, self.eager, self.dismissed = True, False, False
         self.transcript, self.eager_at, self.given_up = "", None, None
         self.started_at = self.touched_at = now
@@ -32,6 +35,7 @@ class CallerTurn:
     def hear(self, transcript: str, now: float) -> None:
         """Take the text of the turn so far. It only grows: an empty one does not unsay words."""
         self.touched_at = now
+        transcript = transcript.removeprefix(self.known)
         if transcript.strip() or not self.worded:
             self.transcript = transcript
 

@@ -51,6 +51,11 @@ class Conversation:
         """Tell whether everything is done and recorded."""
         return self._talk.state == "over"
 
+    @property
+    def ending(self) -> bool:
+        """Tell whether the call cannot go on: it is being left, drained, or over."""
+        return self._talk.state in {"leaving", "draining", "over"}
+
     def _settle(self) -> bool:
         """Run the first rule that finds something to do. False: all is as it should be."""
         talk = self._talk
@@ -96,7 +101,8 @@ class Conversation:
                 talk.patience.stir(talk.now)
                 talk.record(journal.StreamResumed(talk.ms()))
             case on.StreamLost() if talk.state == "live":
-                talk.speech.playout.cut(talk.now)
+                # Nobody knows since when the line was dead: only what the phone has told was heard.
+                talk.speech.playout.cut(talk.now, told=True)
                 talk.state, talk.until = "broken", talk.now + talk.policy.reattach_s
                 talk.record(journal.StreamBroke(talk.ms()))
             case on.StreamStopped(reason) if talk.state in {"waiting", "live", "broken"}:
@@ -144,10 +150,12 @@ class Conversation:
                 if turn.repeats(transcript):
                     return
                 if not turn.speaking:
-                    turn.begin(talk.now)
+                    late = turn.given_up or ""
+                    turn.begin(talk.now, known=late if transcript.startswith(late) else "")
                 turn.hear(transcript, talk.now)
                 if isinstance(event, on.TurnEagerlyEnded):
                     turn.eager, turn.eager_at = True, talk.now
+                    talk.drop_stale_speculation()
                 elif isinstance(event, on.TurnEnded):
                     talk.close_turn(incomplete=False)
             case _:
@@ -162,7 +170,6 @@ class Conversation:
             case on.AgentActed(_, action):
                 reply.text_first = reply.text_first or talk.now
                 talk.speech.act(reply, action, talk.now)
-                talk.agent_failures = 0
             case on.AgentFinished():
                 talk.speech.finish_text(reply, talk.now)
                 talk.agent_failures = 0

@@ -9,6 +9,7 @@ Positions are bytes of the open reply's speech, all its utterances in a row; 8 b
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -17,8 +18,11 @@ from bridge.conversation.events import Word
 from bridge.conversation.policy import Policy
 
 BYTES_PER_SECOND = 8000
-_GUESSED_BYTES_PER_CHARACTER = 560
-"""70 ms: an ordinary pace of speech, used until the length of an utterance is known."""
+_GUESSED_BYTES_PER_CHARACTER = 1000
+"""125 ms: slow speech, used until the length of an utterance is known, so that no word counts too early."""
+_LONGEST_LAG_S = 3.0
+_WORDS_AHEAD = 120
+"""How many characters behind the last word the next one is looked for."""
 
 
 @dataclass(slots=True)
@@ -45,13 +49,12 @@ class Utterance:
 
     def _end_in_text(self, word: str) -> int:
         begin = self.words[-1][0] if self.words else 0
-        found = self.text.find(word, begin) if word else -1
-        if found < 0 or found - begin > 2 * len(word) + 20:
-            # The service speaks a normalised form ("twenty" for "20"): count it as the next token of the text.
-            found, word = begin, ""
-            while found < len(self.text) and self.text[found].isspace():
-                found += 1
-        end = found + len(word)
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word else r"\Z\A"
+        found = re.compile(pattern).search(self.text, begin, begin + _WORDS_AHEAD)
+        if found is None:
+            # The service speaks another form than the text has ("twenty" for "20"): it counts with the next word.
+            return begin
+        end = found.end()
         while end < len(self.text) and not self.text[end].isspace():
             end += 1
         return end
@@ -69,10 +72,10 @@ class Utterance:
             at -= 1
         return at
 
-    def rewind_to(self, characters: int, offset: int) -> int:
-        """Return where the first word after `characters` starts in the audio, but not after `offset`."""
-        for end, start, _ in self.words:
-            if end > characters:
+    def rewind_to(self, offset: int) -> int:
+        """Return where the word begins that sounds at `offset`; between words, `offset` itself."""
+        for _, start, last in self.words:
+            if last > offset:
                 return min(start, offset)
         return offset
 
@@ -83,6 +86,8 @@ class _Mark:
     position: int
     expected: float
     """When its audio has been played, by the clock."""
+    lag: float
+    """What was assumed for the way to the phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,11 @@ class Playout:
         self._anchor = (0, 0.0)
         self._phone_end = 0.0
         self._cut_at = 0
+        self._told = 0
+        """Up to here the phone has told that it played."""
+        self._lag = policy.latency_s
+        self.begun = False
+        """Whether any of the reply's speech went to the phone."""
         self.under_runs = 0
         self.lost_marks = 0
 
@@ -117,7 +127,8 @@ class Playout:
     def reset(self) -> None:
         """Forget the reply's speech; the next reply starts with nothing said."""
         self._utterances = []
-        self._sent = self._marked = self._cut_at = 0
+        self._sent = self._marked = self._cut_at = self._told = 0
+        self.begun = False
         self._anchor = (0, self._anchor[1])
         self._pending.clear()
         self._messages.clear()
@@ -177,7 +188,8 @@ class Playout:
 
     def _sending(self, size: int, now: float, *, within: bool) -> None:
         """Account for audio that goes to the phone now."""
-        arrives = now + self._policy.latency_s
+        self.begun = True
+        arrives = now + self._lag
         if self._phone_end <= now and within and self._sent > self._cut_at:
             self.under_runs += 1
         self._messages.append(_Sent(self._sent, self._sent + size, now))
@@ -186,7 +198,7 @@ class Playout:
 
     def _mark(self) -> SendMark:
         self._count += 1
-        mark = _Mark(f"{self._epoch}.{self._count}", self._sent, self._phone_end)
+        mark = _Mark(f"{self._epoch}.{self._count}", self._sent, self._phone_end, self._lag)
         self._pending.append(mark)
         self._marked = self._sent
         return SendMark(mark.name)
@@ -199,6 +211,10 @@ class Playout:
             return False
         while (mark := self._pending.popleft()).name != name:
             self.lost_marks += 1  # Marks come back in order: this one was overtaken, so it never will.
+        self._told = mark.position
+        # How late it is against the clock is what the way to the phone and back takes: at most that is forgiven.
+        late = now - (mark.expected - mark.lag)
+        self._lag = min(max(late, self._policy.latency_s), _LONGEST_LAG_S)
         self._know(mark.position, now)
         return True
 
@@ -224,7 +240,7 @@ class Playout:
         position, free = self._anchor
         for message in self._messages:
             begin = max(message.begin, self._anchor[0])
-            starts = max(free, message.at + self._policy.latency_s)
+            starts = max(free, message.at + self._lag)
             free = starts + (message.end - begin) / BYTES_PER_SECOND
             if now > starts and position >= begin:
                 position = min(message.end, begin + _to_bytes(now - starts))
@@ -253,20 +269,21 @@ class Playout:
         text = self.text
         return text[:heard], text[heard:]
 
-    def cut(self, now: float) -> bool:
+    def cut(self, now: float, *, told: bool = False) -> bool:
         """Take back what has not sounded, because the phone is told to drop it.
 
-        Sending starts again from the first word that was not heard. Returns whether the phone may hold
-        anything at all that has not sounded.
+        Sending starts again from the first word that was not heard; with `told`, from the first of which the phone
+        did not tell that it was. Returns whether the phone may hold anything at all that has not sounded.
         """
-        self.listen(now)
-        position = self._position(now)
+        if not told:
+            self.listen(now)
+        position = self._told if told else self._position(now)
         held = position < self._sent
         begin = 0
         for utterance in self._utterances:
             end = begin + len(utterance.audio)
             if position <= end:
-                position = begin + utterance.rewind_to(utterance.heard, position - begin)
+                position = begin + utterance.rewind_to(position - begin)
                 break
             begin = end
         self._pending.clear()
@@ -281,11 +298,6 @@ class Playout:
     def sounding(self, now: float) -> bool:
         """Tell whether something sent may not have sounded yet."""
         return self._position(now) < self._sent
-
-    @property
-    def begun(self) -> bool:
-        """Tell whether any of the reply's speech went to the phone."""
-        return self._sent > 0
 
     def guarded(self, now: float) -> bool:
         """Tell whether the speech that sounds now, or comes next, must not be cut."""

@@ -44,8 +44,8 @@ class Policy:
     segment_s: float = 0.5
     """Length of speech between two marks."""
     latency_s: float = 0.25
-    """How long audio may take to the caller's ear when nothing is known yet."""
-    mark_grace_s: float = 1.5
+    """How long audio may take to the caller's ear, as long as no mark has told."""
+    mark_grace_s: float = 2.0
     """A mark this late is taken as lost, and its audio as heard."""
     text_pause_s: float = 0.5
     """An agent that streams no text for this long has its unfinished sentence spoken, and the utterance closed."""

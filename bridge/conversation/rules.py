@@ -126,12 +126,14 @@ def reply_over(talk: Talk) -> bool:
     if not talk.speech.playout.heard_out(talk.now):
         return False
     talk.close_reply(reply, interrupted=False)
-    if reply.failed:
+    if reply.failed and talk.policy.agent:
         if talk.agent_failures >= talk.policy.failures_allowed:
             talk.prompt(talk.policy.farewell, HangUp("agent_failed"))
         else:
             talk.prompt(talk.policy.apology)
         return True
+    if talk.unanswered:
+        return True  # The caller has said something meanwhile: that is answered before anything is done.
     for action in reply.actions:
         match action:
             case HangUp(reason):
@@ -151,7 +153,7 @@ def question_due(talk: Talk) -> bool:
     if talk.unanswered and not turn.speaking:
         transcript = "".join(talk.unanswered)
         talk.unanswered.clear()
-        talk.ask(talk.speech.open("turn.ended", turn.number, transcript, talk.now))
+        talk.ask(talk.speech.open("turn.ended", talk.unanswered_turn, transcript, talk.now))
     elif turn.eager and turn.worded and talk.policy.eager:
         turn.eager = False  # One question for one eager end.
         transcript = "".join([*talk.unanswered, turn.transcript])

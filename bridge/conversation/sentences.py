@@ -36,6 +36,8 @@ _ABBREVIATIONS = frozenset(
     ]
 )
 _END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]|\n")
+_LOOK_BACK = 40
+"""Characters before a full stop that can matter to it: an answer of many sentences stays cheap."""
 _LAST_WORD = re.compile(r"([\w.]+)\.$")
 
 
@@ -46,7 +48,7 @@ def take_sentences(text: str) -> tuple[str, str]:
     """
     end = 0
     for match in _END.finditer(text):
-        if not _is_abbreviation(text[: match.end()]):
+        if not _is_abbreviation(text[max(0, match.end() - _LOOK_BACK) : match.end()]):
             end = match.end()
     return text[:end], text[end:]
 

@@ -31,6 +31,9 @@ class Talk:
         self.agent_failures = 0
         self.speech_failures = 0
         self.unanswered: list[str] = []
+        """What the caller said and nobody has answered yet, turn by turn."""
+        self.unanswered_turn = 0
+        """The last of these turns."""
         self.interruption: do.Interruption | None = None
         self.messages: list[do.Message] = []
         self.left = do.LeaveCall("")
@@ -76,6 +79,7 @@ class Talk:
             return
         self.messages.append(do.Message("user", turn.transcript.strip()))
         self.unanswered.append(turn.transcript)
+        self.unanswered_turn = turn.number
         if reply is not None and reply.speculative:
             if same_words(reply.transcript, "".join(self.unanswered)):
                 self.speech.release(reply)
@@ -142,6 +146,14 @@ class Talk:
             self.record(journal.SpeculationDropped(self.ms(), reply.turn, reply.number))
             self.speech.close(reply, self.now)
 
+    def drop_stale_speculation(self) -> None:
+        """Give up a prepared answer to other words than the turn has now."""
+        reply = self.speech.reply
+        if reply is not None and reply.speculative:
+            now = "".join([*self.unanswered, self.turn.transcript])
+            if not same_words(reply.transcript, now):
+                self.drop_speculation()
+
     def close_reply(self, reply: Reply, *, interrupted: bool) -> None:
         """The reply is over: keep what was heard of it."""
         begun = self.speech.playout.begun
@@ -155,6 +167,7 @@ class Talk:
             self.interruption = None
         if interrupted and reply.transcript and not heard.strip():
             # The caller went on before a word of the answer was heard: both halves are one question.
+            self.unanswered_turn = self.unanswered_turn if self.unanswered else reply.turn
             self.unanswered.insert(0, reply.transcript)
         if not reply.text and reply.occasion != "turn.ended":
             return
@@ -185,7 +198,7 @@ class Talk:
             self.drop_speculation()  # The turn's end asks again.
             return
         self.agent_failures += 1
-        reply.failed = not reply.text
+        reply.failed = not reply.text.strip()
         self.speech.finish_text(reply, self.now)
 
     def fail_speech(self, reply: Reply, utterance: int, code: str, message: str) -> None:
@@ -202,7 +215,7 @@ class Talk:
 
     def leave(self, leave: do.LeaveCall) -> None:
         """End the call from our side."""
-        if self.state != "live":
+        if self.state not in {"live", "broken"}:
             return
         self.speech.silence(self.now)
         self.drop_speculation()

@@ -17,7 +17,7 @@ _ANSWER_WITHIN_S: Final = 20.0
 _DONE_S: Final = 0.7
 """Silence after which the caller takes the agent to be done; its pauses between sentences are shorter."""
 _COUGH_AFTER_S: Final = 4.4
-_INTERRUPT_AFTER_S: Final = 2.2
+_INTERRUPT_AFTER_S: Final = 1.8
 
 
 class WentWrongError(BridgeError):

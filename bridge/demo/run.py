@@ -43,18 +43,25 @@ async def run_demo(settings: Settings, folder: Path) -> int:
 
     What is kept of the call goes to `folder`. Raises `SettingsError` for a folder that cannot be used,
     `MissingExtraError` where local speech is not installed, and `WentWrongError` with what was missing from the
-    call. Cancelling ends the call: what was said so far is recorded, and its place is named.
+    call, `BrokenPipeError` when nobody reads what is shown. Cancelling ends the call: what was said so far is
+    recorded, and its place is named.
     """
     await asyncio.to_thread(_check_folder, folder)
-    screen = Screen()
+    task = asyncio.current_task()
+    screen = Screen(on_closed=task.cancel if task is not None else lambda: None)
     # Warnings are worth to be seen between the rows of the call; the rest would only hide them.
     log = settings.log if "level" in settings.log.model_fields_set else LogSettings(level="warning")
     configure_logging(Settings(log=log), stream=cast("TextIO", _StandardError()))
-    async with contextlib.AsyncExitStack() as stack:
-        with screen.busy("Starting the local speech server and the bridge"):
-            stage = await stack.enter_async_context(_stage(folder, log))
-        screen.say(_INTRODUCTION.format(url=stage.bridge.url))
-        return await _show_call(stage, screen)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            with screen.busy("Starting the local speech server and the bridge"):
+                stage = await stack.enter_async_context(_stage(folder, log))
+            screen.say(_INTRODUCTION.format(url=stage.bridge.url))
+            return await _show_call(stage, screen)
+    except asyncio.CancelledError:
+        if screen.closed:
+            raise BrokenPipeError from None
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +179,8 @@ made and recognised on this machine; there is no account, key or network.
   bridge  {{url}}, with its default settings
   agent   the front desk of a bicycle shop; synthetic voice (en-US)
   caller  synthetic voice (en-GB); but the message is recorded human speech,
-          {READER} (CC Zero, from the
-          package moonshine-voice), and the cough is made of noise
+          {READER} (CC Zero;
+          it comes with the package moonshine-voice); the cough is made of noise
   times   seconds since the call began. Of each answer: how long the caller
           heard nothing; when the turn was certain to be over; and, counted
           from there, when the agent's text and the first audio were ready

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 from rich.console import Console, RenderableType
@@ -53,11 +53,30 @@ def _columns(at: Text, who: Text, text: Text) -> Table:
     return table
 
 
+class _Console(Console):
+    """Standard output. When nobody reads it any more (`| head`) that is told once, and nothing is raised."""
+
+    def __init__(self, on_closed: Callable[[], object]) -> None:
+        super().__init__(highlight=False)
+        self._on_closed = on_closed
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more: rows come from inside the call, which an error would break."""
+        self.quiet = True
+        self._on_closed()
+
+
 class Screen:
     """Prints the demo on a console. Nothing it writes moves the cursor unless that is a terminal."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = Console(highlight=False) if console is None else console
+    def __init__(self, console: Console | None = None, *, on_closed: Callable[[], object] = lambda: None) -> None:
+        """`console` is standard output unless given; `on_closed` is called when nobody reads that any more."""
+        self._console = _Console(on_closed) if console is None else console
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody reads any more."""
+        return self._console.quiet
 
     def say(self, text: str = "", style: str = "") -> None:
         """Print a line as it is, however long: paths stay whole."""

@@ -53,8 +53,11 @@ class Habits:
     preview_share: float = 0.25
     """Time between previews as a share of the audio they cover, if that is longer: long ones cost more."""
     freeze_ms: int = 5000
-    """From this length on the text is frozen at a pause."""
-    longest_ms: int = 18000
+    """From this length on the text is frozen at a pause: what is transcribed at the end of the turn stays short."""
+    hurry_ms: int = 6000
+    """From this length on a pause of `short_pause_ms` will do."""
+    short_pause_ms: int = 160
+    longest_ms: int = 14000
     """At this length the text is frozen without a pause, at the quietest window of the last `search_ms`."""
     search_ms: int = 4000
 
@@ -131,7 +134,7 @@ class _Turn:
     heard: str | None = None
     """The text of everything up to the present pause, once it is known."""
     heard_to_ms: int = 0
-    """Where the audio of that text ends: in the pause, `Habits.settle_ms` or more behind the speech."""
+    """Where the audio of that text ends: in the pause, `Habits.short_pause_ms` or more behind the speech."""
     eager: bool = False
     """`EagerEnded` was reported and not taken back."""
 
@@ -256,7 +259,7 @@ class Turns:
     def _freeze(self, turn: _Turn, to_ms: int) -> None:
         """Freeze the text of the audio up to a moment in a pause, a little behind the speech."""
         turn.text.freeze()
-        self._move(turn, to_ms - self._habits.settle_ms // 2)
+        self._move(turn, to_ms - self._habits.short_pause_ms // 2)
 
     def _preview(self, turn: _Turn, text: str | None) -> list[Output]:
         grew = text is not None and turn.text.preview(text)
@@ -282,14 +285,15 @@ class Turns:
             return []
         if running is not None and running.purpose is not Purpose.PREVIEW:
             return []
-        if self._finishing or (not activity.speaking and activity.silence_ms >= self._settle_ms):
-            return self._ask_pause(turn)
         length = activity.now_ms - turn.start_ms
+        pause = self._settle_ms if length < self._habits.hurry_ms else self._habits.short_pause_ms
+        if self._finishing or (not activity.speaking and activity.silence_ms >= pause):
+            return self._ask_pause(turn)
         if length >= self._habits.longest_ms:
             return self._ask_freeze(turn)
         if running is None and activity.speaking and activity.now_ms >= turn.next_preview_ms:
-            pause = max(self._habits.preview_ms, int(length * self._habits.preview_share))
-            turn.next_preview_ms = activity.now_ms + pause
+            wait = max(self._habits.preview_ms, int(length * self._habits.preview_share))
+            turn.next_preview_ms = activity.now_ms + wait
             return [self._transcribe(turn, activity.now_ms, Purpose.PREVIEW)]
         return []
 

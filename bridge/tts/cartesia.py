@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
@@ -259,6 +260,10 @@ class _Speaking:
             self.timer = None
 
 
+_ENDED_KEPT: Final = 8
+"""How many of the last utterances are remembered after their end, so that late text for them is known as such."""
+
+
 class _CartesiaVoice(Voice):
     """The agent's voice in one call."""
 
@@ -276,6 +281,9 @@ class _CartesiaVoice(Voice):
         now = self._loop.time()
         speaking = self._utterances.get(utterance)
         if speaking is None:
+            for ended in [number for number, one in self._utterances.items() if one.ended]:
+                if ended < utterance - _ENDED_KEPT:
+                    del self._utterances[ended]
             speaking = _Speaking(Utterance(self._name, utterance, now), self._emit, voice, language)
             self._utterances[utterance] = speaking
         if speaking.ended:

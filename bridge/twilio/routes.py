@@ -28,7 +28,7 @@ MEDIA = "/twilio/media"
 STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
 
-_MAX_FORM_BYTES = 64 * 1024
+_FORM_WITHIN_S = 5.0
 _MAX_FRAME_BYTES = 256 * 1024
 _START_WITHIN_S = 5.0
 """A stream that has not said by then which call it carries is closed."""
@@ -101,7 +101,9 @@ class TwilioRoutes:
         if departure is not None:
             return _document(twiml.hang_up(departure.farewell))
         session = self._registry.live.get(sid)
-        if session is None or session.over_for_carrier or form.get("CallStatus") in _CALL_OVER:
+        if session is not None and form.get("CallStatus") in _CALL_OVER:
+            session.stop("caller")
+        if session is None or session.over_for_carrier:
             return _document(twiml.hang_up())
         log.warning("stream_resuming", sid=sid, call=session.info.id)
         info = session.info
@@ -131,8 +133,7 @@ class TwilioRoutes:
 
     async def _signed_form(self, request: web.Request) -> Form:
         """Read the form and check its signature. Raises 403 for a forged one, and counts it."""
-        fields = await request.post()
-        form = [(name, value) for name, value in fields.items() if isinstance(value, str)]
+        form = await _form(request)
         url = self._gate.public_url() + request.raw_path
         if self._gate.validate and not signature.verify(
             self._gate.auth_tokens, url, form, request.headers.get(signature.HEADER)
@@ -195,8 +196,8 @@ class TwilioRoutes:
             raise ProtocolError("the stream's audio is not mu-law at 8000 Hz", code="wrong_format")
         session = self._registry.live.get(started.call_sid)
         if session is not None:
-            if session.attached or session.over_for_carrier:
-                raise ProtocolError("the call has a stream already", code="second_stream")
+            if session.over_for_carrier:
+                raise ProtocolError("the call is over", code="call_over")
             return session
         if self._registry.draining:
             raise ProtocolError("no new calls are taken", code="draining")
@@ -247,6 +248,20 @@ def _take(message: WSMessage, session: Session) -> bool:
         case _:
             pass  # Events of a newer protocol, and a second `start`, change nothing.
     return False
+
+
+async def _form(request: web.Request) -> Form:
+    """Read the fields of a webhook. Raises 4xx for what is no form of Twilio's, or does not come to its end."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPUnsupportedMediaType(text="wanted a form, as Twilio posts it\n")
+    try:
+        async with asyncio.timeout(_FORM_WITHIN_S):
+            fields = await request.post()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the form did not come to its end\n") from None
+    except (ValueError, LookupError, web.RequestPayloadError):
+        raise web.HTTPBadRequest(text="the form cannot be read\n") from None
+    return [(name, value) for name, value in fields.items() if isinstance(value, str)]
 
 
 def _document(text: str) -> web.Response:

@@ -99,7 +99,7 @@ def test_questions_in_the_middle_of_a_message_are_answered() -> None:
     assert talk.says("Wait, where are you located?").endswith("Now to your message. May I have your name, please?")
     assert talk.says("Bob").startswith("Thank you, Bob.")
     assert talk.says("When do you close?").endswith("What number can we reach you on?")
-    assert talk.says("never mind") == "All right, no message then. Is there anything else I can do for you?"
+    assert talk.says("never mind") == "All right, no message then. Is there anything else?"
     assert talk.notes == []
 
 

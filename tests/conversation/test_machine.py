@@ -194,6 +194,24 @@ class TestBargeIn:
         assert play.hears(on.AgentActed(reply, HangUp()), on.AgentFinished(reply)) == []
         assert do.LeaveCall("agent") in play.hears(on.TurnEnded(""))
 
+    def test_words_over_a_wordless_hang_up_are_answered_first(self) -> None:
+        play = Play().start().at(1)
+        play.caller_says("Bye.")
+        reply = play.did(do.AskAgent)[-1].reply
+        play.hears(on.TurnStarted(), on.AgentActed(reply, HangUp()), on.AgentFinished(reply))
+        play.hears(on.TurnUpdated(" Wait, one"), on.TurnEnded(" Wait, one more thing."))
+        assert play.did(do.LeaveCall) == []
+        assert play.did(do.AskAgent)[-1].transcript.endswith(" Wait, one more thing.")
+
+    def test_the_first_moments_of_an_answer_are_protected_from_a_backchannel_too(self) -> None:
+        play = Play().start().at(1)
+        play.caller_says("When are you open?")
+        play.agent_says(LONG, seconds=7.5)
+        play.at(1.1)
+        assert play.hears(on.TurnStarted()) == [do.ClearPlayout()]
+        assert "SendAudio" in kinds(play.hears(on.TurnEnded(" Uh-huh.")))
+        assert len(play.kept(journal.AgentSilenced)) == len(play.kept(journal.AgentResumed)) == 1
+
     def test_an_interruption_is_told_once(self) -> None:
         play = speaking()
         play.caller_says(" Wait.")
@@ -377,6 +395,13 @@ class TestSpeculation:
         (again,) = play.hears(on.TurnEnded(" Book a table."))
         assert not again.speculative
 
+    def test_a_second_eager_end_with_other_words_asks_anew(self) -> None:
+        play, _ = self.eager()
+        commands = play.hears(on.TurnEagerlyEnded(" Book a table for two."))
+        assert kinds(commands) == ["CancelReply", "AskAgent"]
+        assert commands[1].speculative
+        assert play.hears(on.TurnEagerlyEnded(" Book a table for two.")) == []
+
     def test_it_can_be_switched_off(self) -> None:
         play = Play(eager=False).start().at(1)
         assert play.hears(on.TurnStarted(), on.TurnEagerlyEnded("Hello.")) == []
@@ -422,6 +447,37 @@ class TestFaults:
         commands = play.hears(on.RecognizerFailed("speech_auth", "401", final=True))
         assert commands == [do.LeaveCall("speech_failed", farewell="Bye.")]
         assert play.hears(on.RecognizerFailed("speech_auth", "401", final=True)) == []
+
+    def test_an_agent_that_says_nothing_but_space_has_failed(self) -> None:
+        play = Play(apology="Sorry.").start().at(1)
+        play.caller_says("Hello.")
+        reply = play.did(do.AskAgent)[-1].reply
+        play.hears(on.AgentActed(reply, Say(" ")), on.AgentFailed(reply, "agent_unreachable", "gone"))
+        assert play.did(do.Synthesize)[-1].text == "Sorry."
+
+    def test_a_turn_that_goes_on_after_we_ended_it_brings_only_what_is_new(self) -> None:
+        play = Play(turn_stall_s=5.0).start().at(1)
+        play.hears(on.TurnStarted(), on.TurnUpdated("Hello there"))
+        play.at(7)
+        play.hears(on.TurnUpdated("Hello there my"), on.TurnEnded("Hello there my friend."))
+        assert [e.transcript for e in play.kept(CallerSpoke)] == ["Hello there", " my friend."]
+
+    def test_a_recogniser_lost_for_good_while_the_stream_is_broken_is_not_forgotten(self) -> None:
+        play = speaking()
+        play.hears(on.StreamLost())
+        commands = play.hears(on.RecognizerFailed("speech_auth", "401", final=True))
+        assert kinds(commands) == ["LeaveCall"]
+        assert play.conversation.ending
+
+    def test_what_was_not_told_before_the_stream_was_lost_is_said_again(self) -> None:
+        play = speaking()
+        play.at(8)  # The line has been dead for seconds, and nobody knew: no mark came back.
+        play.hears(on.StreamLost())
+        play.at(8.5)
+        before = sum(len(c.audio) for c in play.did(do.SendAudio))
+        play.hears(on.StreamStarted())
+        play.at(30)
+        assert sum(len(c.audio) for c in play.did(do.SendAudio)) - before == 45000, "all but the words told"
 
     def test_a_turn_that_never_ends_is_ended_and_its_late_end_adds_nothing(self) -> None:
         play = Play(turn_stall_s=15.0).start().at(1)

@@ -116,7 +116,7 @@ def play(plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, *, hang_u
 calls = given(plots, habits, policies, traits, st.booleans())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_what_counts_as_heard_did_sound_and_is_a_prefix_of_what_was_said(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -154,7 +154,7 @@ def utterances_of(world: World, reply: int) -> list[int]:
     return numbers
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_while_the_caller_speaks_nothing_that_may_be_cut_reaches_the_phone(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -188,33 +188,32 @@ def test_while_the_caller_speaks_nothing_that_may_be_cut_reaches_the_phone(
                 assert moment >= silent_until
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_one_reply_at_a_time_and_every_turn_kept_once(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
 ) -> None:
     world = play(plot, habit, policy, trait, hang_up=hang_up)
     open_reply = 0
-    for _, _, commands in world.steps:
+    for _, event, commands in world.steps:
         for command in commands:
             if isinstance(command, do.AskAgent):
                 assert not open_reply, f"reply {command.reply} is asked for while {open_reply} is open"
                 open_reply = command.reply
-            elif isinstance(command, do.Record) and isinstance(
-                command.entry, AgentSpoke | journal.SpeculationDropped
+            elif isinstance(command, do.CancelReply) or (
+                isinstance(command, do.Record)
+                and isinstance(command.entry, AgentSpoke | journal.SpeculationDropped)
             ):
                 open_reply = 0
-            elif isinstance(command, do.Record) and isinstance(command.entry, CallerSpoke):
-                pass
-            if isinstance(command, do.AskAgent) and command.occasion == "call.started":
-                open_reply = 0  # It is kept only if it said something.
+        if isinstance(event, on.AgentFinished | on.AgentFailed) and event.reply == open_reply == 1:
+            open_reply = 0  # Of a start to which the agent has nothing to say nothing is kept.
     numbers = [spoke.turn for spoke in world.kept(CallerSpoke)]
     assert numbers == list(range(1, len(numbers) + 1))
     replies = [spoke.reply for spoke in world.kept(AgentSpoke)]
     assert replies == sorted(set(replies))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_a_call_never_gets_stuck_and_after_its_end_there_is_silence(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -230,7 +229,7 @@ def test_a_call_never_gets_stuck_and_after_its_end_there_is_silence(
         assert world.conversation.handle(event, world.now) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_words_of_the_caller_are_answered_in_the_end(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -245,7 +244,7 @@ def test_words_of_the_caller_are_answered_in_the_end(
         assert said[-1].turn in [ask.turn for ask in asked] + committed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_the_same_events_give_the_same_commands_and_the_journal_survives_json(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -257,6 +256,3 @@ def test_the_same_events_give_the_same_commands_and_the_journal_survives_json(
     entries = world.entries()
     back = [journal.from_dict(json.loads(json.dumps(journal.to_dict(entry)))) for entry in entries]
     assert back == entries
-    whole = journal.transcript(entries)
-    for cut in range(len(entries)):
-        assert all(line in whole for line in journal.transcript(entries[:cut]))

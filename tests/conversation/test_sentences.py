@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,12 @@ from bridge.conversation.sentences import take_sentences
 )
 def test_whole_sentences_come_out_and_the_rest_waits(text: str, ready: str) -> None:
     assert take_sentences(text) == (ready, text.removeprefix(ready))
+
+
+def test_a_long_answer_costs_no_more_per_sentence_than_a_short_one() -> None:
+    start = time.process_time()
+    take_sentences("Yes it is. " * 20_000)
+    assert time.process_time() - start < 5, "it took minutes when each sentence looked at all before it"
 
 
 @given(st.text(alphabet=" .!?ab1\n\"'…", max_size=40))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.audio import wav
+from bridge.speech_server import samples
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +40,9 @@ def assets() -> Path:
 
 
 @pytest.fixture(scope="session")
-def dickens(assets: Path) -> bytes:
-    """About 17 s of "A Tale of Two Cities", read by a man: mu-law, 8000 Hz."""
-    return wav.read_mulaw((assets / "two_cities.wav").read_bytes(), name="two_cities.wav")[: 17 * 8000]
-
-
-@pytest.fixture(scope="session")
-def sentence(dickens: bytes) -> bytes:
-    """ "It was the age of foolishness." """
-    return dickens[int(6.4 * 8000) : int(8.2 * 8000)]
+def sentence(assets: Path) -> bytes:
+    """ "It was the age of foolishness" (Dickens, read by a man): mu-law, 8000 Hz, 1.8 s, no silence at its end."""
+    recording = wav.parse((assets / "two_cities.wav").read_bytes(), name="two_cities.wav")
+    rate = recording.sample_rate
+    spoken = samples.to_floats(recording.data[2 * int(6.4 * rate) : 2 * int(8.2 * rate)])
+    return samples.encode(samples.to_linear16(samples.resampled(spoken, rate, 8000)), "pcm_mulaw")

@@ -50,15 +50,15 @@ async def test_what_is_spoken_is_understood(server_url: str) -> None:
 
 
 async def test_word_times_of_a_file(server_url: str, assets: Path) -> None:
-    file = (assets / "two_cities.wav").read_bytes()
+    file = (assets / "beckett.wav").read_bytes()
     fields = {"timestamp_granularities[]": "word"}
     _, answer, _ = await post(f"{server_url}/stt", data=form(file, **fields))
     words = answer["words"]
     assert [word["word"] for word in words] == answer["text"].split()
-    assert answer["text"].startswith("It was the best of times")
+    assert answer["text"].startswith("Ever")
     edges = [edge for word in words for edge in (word["start"], word["end"])]
     assert edges == sorted(edges)
-    assert 40 < edges[-1] < answer["duration"]
+    assert 8 < edges[-1] < answer["duration"] < 10
 
 
 async def test_headerless_audio(server_url: str, sentence: bytes) -> None:

@@ -19,7 +19,7 @@ class _Voice:
 _VOICES: Final = MappingProxyType(
     {
         # A little slower than the engine's own pace: over the phone it is understood better.
-        "en-US": _Voice(speed=0.92, pitch=1.0),
+        "en-US": _Voice(speed=0.9, pitch=1.0),
         # Lowered, so that nobody takes it for the one above.
         "en-GB": _Voice(speed=0.9, pitch=0.8),
         "de-DE": _Voice(speed=1.0, pitch=1.0),
