@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +40,14 @@ class Run:
         return [entry for entry in self.entries if entry["entry"] == kind]
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "bridge", "demo", "--folder", str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # of a test that failed; one that ended does not mind
 
 
 def call_folder(folder: Path) -> Path:
@@ -50,8 +57,8 @@ def call_folder(folder: Path) -> Path:
 
 @pytest.mark.timeout(180)
 def test_the_whole_call(tmp_path: Path) -> None:
-    process = start(tmp_path / "calls")
-    shown, complaints = process.communicate(timeout=170)
+    with started(tmp_path / "calls") as process:
+        shown, complaints = process.communicate(timeout=170)
     run = Run(process.returncode, shown, complaints, call_folder(tmp_path / "calls"))
     assert (run.code, run.complaints) == (0, "")
     assert "The call ran as it should." in run.shown
@@ -119,12 +126,12 @@ def check_recording(run: Run) -> None:
 
 @pytest.mark.timeout(90)
 def test_ctrl_c_in_mid_call_keeps_what_was_said(tmp_path: Path) -> None:
-    process = start(tmp_path)
-    assert process.stdout is not None
-    while "  agent   Hello" not in (line := process.stdout.readline()):
-        assert line, "the demo ended before the agent spoke"
-    process.send_signal(signal.SIGINT)
-    shown, complaints = process.communicate(timeout=60)
+    with started(tmp_path) as process:
+        assert process.stdout is not None
+        while "  agent   Hello" not in (line := process.stdout.readline()):
+            assert line, "the demo ended before the agent spoke"
+        process.send_signal(signal.SIGINT)
+        shown, complaints = process.communicate(timeout=60)
     folder = call_folder(tmp_path)
     assert (process.returncode, complaints) == (130, "")
     assert str(folder / "transcript.txt") in shown
@@ -134,8 +141,8 @@ def test_ctrl_c_in_mid_call_keeps_what_was_said(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    process = start(tmp_path / "file" / "calls")
-    shown, complaints = process.communicate(timeout=60)
+    with started(tmp_path / "file" / "calls") as process:
+        shown, complaints = process.communicate(timeout=60)
     assert (process.returncode, shown) == (2, "")
     assert complaints.splitlines() == [
         f"error: --folder {tmp_path}/file/calls: Not a directory; choose another folder"
