@@ -20,7 +20,7 @@ class Line:
 # The wording was chosen among many: what the local recogniser understands of the local voice, wherever in the audio
 # it begins.
 QUESTION: Final = Line("Hello. When do you open in the morning?")
-INTERRUPTION: Final = Line("Excuse me, what about Saturday?")
+INTERRUPTION: Final = Line("No, I want to come on Saturday.")
 MESSAGE_WISH: Final = Line("I would like to leave a message.")
 NAME_AND_NUMBER: Final = Line("My name is Peter Miller. My number is five five five, one two three four.")
 MESSAGE: Final = Line(

@@ -96,7 +96,8 @@ def check_turns(run: Run) -> None:
 
 def check_who_had_the_floor(run: Run) -> None:
     alarm, barge_in = run.all("agent_silenced")
-    (resumed,) = run.all("agent_resumed")
+    # On a very busy machine the words of the interruption come so late that it, too, is taken for noise at first.
+    resumed, *_ = run.all("agent_resumed")
     replies = {entry["reply"]: entry for entry in run.all("agent_spoke")}
     assert resumed["reply"] == alarm["reply"]
     greeting, hours = replies[alarm["reply"]], replies[barge_in["reply"]]
