@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
 
 from bridge.call.meter import Meter
 from bridge.call.registry import Registry
+from bridge.errors import BridgeError, SettingsError
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
@@ -26,8 +30,14 @@ from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import Gate, TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 
+if TYPE_CHECKING:
+    from bridge.speech_server.launch import LocalServer
+
 _RECORDED_WITHIN_S = 15.0
 """How long the calls that are ended at a stop may take to be recorded."""
+
+_SPEECH_PAUSE_S = 1.0
+"""Between the death of the local speech server and its next start."""
 
 log = structlog.get_logger()
 
@@ -52,6 +62,7 @@ async def running(settings: Settings) -> AsyncIterator[Bridge]:
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
+        await asyncio.to_thread(_check_folder, settings.store.recordings)
         store = FileStore(settings.store.recordings, record_audio=settings.store.record_audio)
         stack.push_async_callback(store.close)
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
@@ -114,8 +125,46 @@ async def _speech_url(settings: Settings, stack: contextlib.AsyncExitStack) -> s
     from bridge.speech_server.launch import launch_local  # noqa: PLC0415  Its models are an extra.
 
     server = await launch_local()
-    stack.push_async_callback(server.close)
+    keeper = spawn(_keep_speech(server), name="keep-local-speech")
+    stack.push_async_callback(_cancelled, keeper)
     return server.url
+
+
+async def _keep_speech(server: LocalServer) -> None:
+    """Start the local speech server again, at the same address, whenever it has died. Cancelling ends it."""
+    from bridge.speech_server.launch import launch_local  # noqa: PLC0415  As above.
+    from bridge.speech_server.settings import ServerSettings  # noqa: PLC0415  As above.
+
+    port = server.port
+    try:
+        while True:
+            await server.died.wait()
+            await asyncio.sleep(_SPEECH_PAUSE_S)
+            try:
+                server = await launch_local(ServerSettings(port=port))
+            except BridgeError as error:
+                log.error("speech_server_not_restarted", error=error.message)
+    finally:
+        await server.close()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder for the calls that cannot be written to: better now than at the first call."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"store.recordings (BRIDGE_STORE__RECORDINGS) is {str(folder)!r}, which cannot be written to:"
+            f" {error.strerror or error}. Choose another folder, or mend its rights"
+        ) from None
 
 
 def _registry(settings: Settings, profiles: Profiles, store: FileStore, metrics: Metrics) -> Registry:

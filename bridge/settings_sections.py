@@ -223,7 +223,7 @@ class TurnsSettings(_Section):
 
     barge_in: Literal["speech", "never"] = "speech"
     """What stops the agent's voice: `speech` of the caller, or `never`."""
-    false_alarm_seconds: float = Field(default=2.0, ge=0, le=30)
+    false_alarm_seconds: float = Field(default=3.0, ge=0, le=30)
     """Seconds after which a caller's turn that brought no word counts as noise, and the agent speaks on."""
     backchannels: Texts = ("uh-huh", "uh huh", "mm-hmm", "mhm", "mm", "hmm", "yeah", "okay", "ok", "right", "i see")
     """What a listener says without wanting the floor: the agent speaks on after it."""

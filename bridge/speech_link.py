@@ -200,7 +200,7 @@ def _detail(body: bytes | None) -> str:
     """The sentence in the body of a refusal: JSON from version 2026-03-01 on, plain text before."""
     try:
         problem = msgspec.json.decode(body or b"", type=_Problem)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         text = (body or b"").decode(errors="replace").strip()
         return "" if text.startswith("<") else text
     return problem.message or problem.error or problem.title or ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
 import types
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +21,7 @@ from bridge.app import Bridge, running
 from bridge.call.trace import replay
 from bridge.conversation.actions import Action, HangUp, Note, Say, Transfer
 from bridge.conversation.events import DigitPressed
+from bridge.errors import SettingsError
 from bridge.settings_source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.phone import Stretch
@@ -422,6 +425,35 @@ class TestFaults:
                     await asyncio.sleep(0.02)
             assert call.call_sid in up.registry.live
             slow.set()
+
+    async def test_a_folder_that_cannot_be_written_to_is_told_at_the_start(
+        self, speech: ScriptedSpeech, tmp_path: Path
+    ) -> None:
+        in_the_way = tmp_path / "file"
+        in_the_way.write_text("")
+        with pytest.raises(SettingsError, match="BRIDGE_STORE__RECORDINGS"):
+            async with bridge(in_the_way, speech.url):
+                pass
+
+    @pytest.mark.timeout(120)
+    async def test_a_local_speech_server_that_dies_comes_back_at_the_same_address(self, tmp_path: Path) -> None:
+        async with bridge(tmp_path, "local", BRIDGE_AGENT__GREETING="Hello.") as up:
+            async with SimulatedCall(line(up)) as call:
+                assert await call.wait_agent_speaking(20)
+            for child in children_of(os.getpid()):
+                os.kill(child, signal.SIGKILL)
+            async with asyncio.timeout(60):
+                while True:
+                    async with SimulatedCall(line(up)) as call:
+                        if await call.wait_agent_speaking(3):
+                            break
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes of the local speech server that this one has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for task in tasks for child in task.read_text().split()]
+    return [child for child in found if b"bridge.speech_server" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 class TestStrangers:

@@ -33,6 +33,8 @@ T = TypeVar("T")
 Observer: TypeAlias = Callable[[float, on.Event, list[do.Command]], None]
 """Sees every step of a call: the time, what happened, what was done. Must not wait and not raise."""
 
+_AHEAD_MS = 30_000
+"""Sound whose timestamp lies further ahead of the clock than this is not recorded: it would fill the disk."""
 _FAREWELL_TO_AGENT_S = 20.0
 """How long the agent may take to be told that the call is over."""
 
@@ -118,7 +120,10 @@ class Session:
     def hear(self, timestamp_ms: int | None, audio: bytes) -> None:
         """Take mu-law audio of the caller; `timestamp_ms` counts from the start of the media stream."""
         self._recognizer.send(audio)
-        self._record.caller_audio(self._at_ms() if timestamp_ms is None else self._offset_ms + timestamp_ms, audio)
+        now_ms = self._at_ms()
+        at_ms = now_ms if timestamp_ms is None else self._offset_ms + timestamp_ms
+        if at_ms <= now_ms + _AHEAD_MS:
+            self._record.caller_audio(at_ms, audio)
 
     def detach(self, carrier: Carrier, event: on.StreamLost | on.StreamStopped) -> None:
         """The media stream is gone."""

@@ -87,11 +87,11 @@ def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
 def _plain(value: Any) -> Any:
     """Return what JSON can hold: objects with their kind under `is`, sound as its length."""
     if dataclasses.is_dataclass(value):
-        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         if "messages" in fields:
             # All that was said stands in the steps before: written again at each turn, it would grow without end.
             fields["messages"] = len(fields["messages"])
-        return {"is": type(value).__name__, **fields}
+        return {"is": type(value).__name__, **{name: _plain(field) for name, field in fields.items()}}
     if isinstance(value, bytes):
         return {"bytes": len(value)}
     if isinstance(value, tuple | list):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal, rules
+from bridge.conversation.actions import Say
 from bridge.conversation.policy import Policy
 from bridge.conversation.state import Talk
 
@@ -165,7 +166,10 @@ class Conversation:
         talk, reply = self._talk, self._talk.speech.reply
         if reply is None or event.reply != reply.number or reply.done:
             return  # A piece of a reply that is over.
-        reply.heard_from_at = talk.now
+        if not (
+            isinstance(event, on.AgentActed) and isinstance(event.action, Say) and not event.action.text.strip()
+        ):
+            reply.heard_from_at = talk.now  # White space alone is no sign of work.
         match event:
             case on.AgentActed(_, action):
                 reply.text_first = reply.text_first or talk.now

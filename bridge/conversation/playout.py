@@ -21,6 +21,8 @@ BYTES_PER_SECOND = 8000
 _GUESSED_BYTES_PER_CHARACTER = 1000
 """125 ms: slow speech, used until the length of an utterance is known, so that no word counts too early."""
 _LONGEST_LAG_S = 3.0
+_LONGEST_S = 1800.0
+"""Speech of one utterance beyond this is not kept."""
 _WORDS_AHEAD = 120
 """How many characters behind the last word the next one is looked for."""
 
@@ -41,9 +43,16 @@ class Utterance:
     heard: int = 0
     """Characters of the text that were heard. Never shrinks."""
 
+    def add_audio(self, audio: bytes) -> None:
+        """Add what the service sent, up to the longest that is kept."""
+        if len(self.audio) < _LONGEST_S * BYTES_PER_SECOND:
+            self.audio += audio
+
     def add_words(self, words: tuple[Word, ...]) -> None:
         """Tie the service's word times to the text."""
         for word in words:
+            if not 0 <= word.start <= word.end < _LONGEST_S:
+                continue  # No time at all.
             end = self._end_in_text(word.text.strip())
             self.words.append((end, _to_bytes(word.start), _to_bytes(word.end)))
 

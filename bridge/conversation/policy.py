@@ -36,7 +36,7 @@ class Policy:
     """`speech`: the caller's voice silences the agent. `never`: the agent always speaks to the end."""
     backchannels: tuple[str, ...] = BACKCHANNELS
     """Turns that consist of one of these do not interrupt the agent."""
-    false_alarm_s: float = 2.0
+    false_alarm_s: float = 3.0
     """A caller's turn without a word for this long does not keep the agent silent any longer."""
 
     lead_s: float = 2.0
@@ -50,6 +50,8 @@ class Policy:
     text_pause_s: float = 0.5
     """An agent that streams no text for this long has its unfinished sentence spoken, and the utterance closed."""
 
+    longest_reply: int = 20_000
+    """Characters of one reply that are spoken, more than twenty minutes of speech; the rest is left out."""
     agent_timeout_s: float = 10.0
     """Longest wait for the first piece of an answer, and between pieces."""
     speech_timeout_s: float = 10.0

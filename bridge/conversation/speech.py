@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.actions import Action, Note, Say
@@ -54,6 +56,11 @@ class Speech:
 
     def say(self, reply: Reply, say: Say, now: float) -> None:
         """Speak whole sentences of what was said so far; the rest waits for more."""
+        room = self._policy.longest_reply - len(reply.text)
+        if room <= 0:
+            return
+        if len(say.text) > room:
+            say = dataclasses.replace(say, text=say.text[:room])
         style = Style(say.interruptible, say.voice, say.language)
         if style != reply.style:
             self.finish_utterance(reply, now)
@@ -98,7 +105,7 @@ class Speech:
         reply.audio_at = now
         match event:
             case on.SpeechArrived(_, audio):
-                utterance.audio += audio
+                utterance.add_audio(audio)
                 reply.audio_first = reply.audio_first or now
             case on.WordsTimed(_, words):
                 utterance.add_words(words)

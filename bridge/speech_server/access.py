@@ -54,7 +54,7 @@ class Access:
         self.check(request)
         try:
             wish = _wish.decode(await request.read() or b"{}")
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise bad_request(f"malformed request: {error}") from error
         return web.json_response({"token": self.mint(wish.expires_in)})
 

@@ -131,7 +131,7 @@ class TtsHttp:
             if body.output_format.get("container") == "mp3":
                 raise bad_request("this server makes no MP3: ask for the container wav or raw")
             wanted = msgspec.convert(body.output_format, wire.OutputFormat)
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise bad_request(f"malformed request: {error}") from error
         check_format(wanted, containers=containers)
         if body.language and body.locale:

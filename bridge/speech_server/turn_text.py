@@ -3,8 +3,8 @@
 A recogniser that is asked again and again about the same, growing audio changes its mind; a client must never see
 that, because text once sent is final. Three rules keep both true:
 
-* from a preview only those words are sent that two successive previews agree on, and never the newest word, which
-  the end of the audio may have cut;
+* from a preview only those words are sent that three successive previews agree on, and never its last word, which
+  the end of the audio may have cut (with two, words heard wrong in the first second often were sent and stayed);
 * when a later transcription does not begin with the words already sent, those stay, and only what comes after them
   is taken: the words sent are laid on the transcription where they fit best (fewest words changed, added or lost),
   and the rest is appended;
@@ -15,6 +15,10 @@ from __future__ import annotations
 
 import re
 from itertools import takewhile
+from typing import Final
+
+_AGREEING: Final = 3
+"""How many previews must agree on a word."""
 
 _SIGNS = re.compile(r"[^\w']+")
 _TRAILING = re.compile(r"[^\w']+$")
@@ -28,7 +32,7 @@ class TurnText:
         self._lead = lead
         self._frozen = ""
         self._sent = ""
-        self._previous: list[str] = []
+        self._previews: list[list[str]] = []
 
     @property
     def text(self) -> str:
@@ -39,9 +43,11 @@ class TurnText:
     def preview(self, transcription: str) -> bool:
         """Take a preview of the unfrozen part. True if `text` grew."""
         words = transcription.split()
-        pairs = zip(words[:-1], self._previous, strict=False)
-        agreed = len(list(takewhile(lambda pair: _bare(pair[0]) == _bare(pair[1]), pairs)))
-        self._previous = words
+        self._previews = [*self._previews, words][-_AGREEING:]
+        if len(self._previews) < _AGREEING:
+            return False
+        columns = zip(words[:-1], *self._previews[:-1], strict=False)
+        agreed = len(list(takewhile(lambda column: len({*map(_bare, column)}) == 1, columns)))
         if not agreed:
             return False
         # The sign behind the last agreed word (a full stop, often) depends on what follows.
@@ -50,14 +56,13 @@ class TurnText:
 
     def settle(self, transcription: str) -> bool:
         """Take a transcription that ends where the speech paused: all of it counts. True if `text` grew."""
-        self._previous = transcription.split()
         return self._extend(transcription)
 
     def freeze(self) -> None:
         """Close the part transcribed so far: what comes next is about audio after it."""
         self._frozen = " ".join(part for part in (self._frozen, self._sent) if part)
         self._sent = ""
-        self._previous = []
+        self._previews = []
 
     def _extend(self, transcription: str) -> bool:
         before = self._sent

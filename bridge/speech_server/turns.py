@@ -48,7 +48,7 @@ class Habits:
     """Silence after which the text is asked for, so that it is there when the turn may be over."""
     first_preview_ms: int = 400
     """Time from the start to the first preview."""
-    preview_ms: int = 480
+    preview_ms: int = 560
     """Shortest time between two previews."""
     preview_share: float = 0.25
     """Time between previews as a share of the audio they cover, if that is longer: long ones cost more."""

@@ -101,7 +101,7 @@ class JournalFile:
 
     def write(self, lines: bytes) -> None:
         """Add whole lines and hand them to the operating system, where this process's death cannot reach them."""
-        if len(self._pending) + len(lines) > _PENDING_BYTES:
+        if self._pending and len(self._pending) + len(lines) > _PENDING_BYTES:
             self._lost += 1
             return
         self._pending += lines

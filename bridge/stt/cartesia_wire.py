@@ -210,7 +210,7 @@ def parse_from_service(text: str | bytes) -> ServiceMessage | Unknown:
     """Read a text frame that the service sent on either socket. Raises `ProtocolError` if it is malformed."""
     try:
         return _service.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return _unknown(text, _SERVICE_TYPES, error)
 
 
@@ -222,7 +222,7 @@ def parse_turns_command(text: str | bytes) -> TurnsCommand | Unknown:
     """
     try:
         return _turns_command.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return _unknown(text, frozenset({"close", "config"}), error)
 
 
@@ -262,7 +262,7 @@ def _unknown(text: str | bytes, known: frozenset[str], error: Exception) -> Unkn
     """Tell a message of an unknown type, which is fine, from a malformed one, which raises."""
     try:
         head = _head.decode(text)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise ProtocolError(f"not a JSON message with a type: {error}") from error
     if head.type in known:
         raise ProtocolError(f"malformed {head.type} message: {error}") from error

@@ -204,10 +204,10 @@ def parse_from_service(text: str | bytes) -> ServiceMessage | Unknown:
     """Read a text frame that the service sent. Raises `ProtocolError` if it is malformed."""
     try:
         return _service.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         try:
             head = _service_head.decode(text)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise ProtocolError(f"not a JSON message with a type: {error}") from error
         if head.type in _SERVICE_TYPES:
             raise ProtocolError(f"malformed {head.type} message: {error}") from error
@@ -219,7 +219,7 @@ def parse_from_client(text: str | bytes) -> Request:
     try:
         head = _request_head.decode(text)
         return Cancel(head.context_id) if head.cancel else _generate.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ProtocolError(f"malformed speech request: {error}") from error
 
 

@@ -291,9 +291,9 @@ class TestBargeIn:
         play = speaking()
         play.hears(on.TurnStarted())
         sent = len(play.did(do.SendAudio))
-        play.at(3.25 + 1.9)
+        play.at(3.25 + 2.9)
         assert len(play.did(do.SendAudio)) == sent
-        play.at(3.25 + 2.0)
+        play.at(3.25 + 3.0)
         assert len(play.did(do.SendAudio)) > sent
         assert play.hears(on.TurnUpdated(" Hey you"))[0] == do.ClearPlayout()
 
@@ -478,6 +478,21 @@ class TestFaults:
         play.hears(on.StreamStarted())
         play.at(30)
         assert sum(len(c.audio) for c in play.did(do.SendAudio)) - before == 45000, "all but the words told"
+
+    def test_an_agent_that_sends_white_space_for_ever_times_out(self) -> None:
+        play = Play(agent_timeout_s=5.0, apology="Sorry.").start().at(1)
+        play.caller_says("Hello.")
+        reply = play.did(do.AskAgent)[-1].reply
+        for second in range(2, 8):
+            play.at(second).hears(on.AgentActed(reply, Say(" ")))
+        assert play.did(do.Synthesize)[-1].text == "Sorry."
+
+    def test_an_endless_answer_is_spoken_up_to_a_limit(self) -> None:
+        play = Play(longest_reply=100).start().at(1)
+        play.caller_says("Hello.")
+        reply = play.did(do.AskAgent)[-1].reply
+        play.hears(*(on.AgentActed(reply, Say("Word after word. ")) for _ in range(50)), on.AgentFinished(reply))
+        assert sum(len(piece.text) for piece in play.did(do.Synthesize)) == 100
 
     def test_a_turn_that_never_ends_is_ended_and_its_late_end_adds_nothing(self) -> None:
         play = Play(turn_stall_s=15.0).start().at(1)

@@ -43,6 +43,10 @@ class TestWords:
         one = utterance("I know no one.", ("I", 0.0, 0.1), ("no", 0.5, 0.6))
         assert one.text[: one.characters_at(4800)] == "I know no"
 
+    @pytest.mark.parametrize("times", [(1e308, 1e308), (float("nan"), 1.0), (-1.0, 0.5), (2.0, 1.0)])
+    def test_impossible_times_are_passed_over(self, times: tuple[float, float]) -> None:
+        assert utterance("Hi there.", ("Hi", *times)).words == []
+
     def test_punctuation_belongs_to_its_word(self) -> None:
         one = utterance('He said "no" twice.', ("He", 0, 0.1), ("said", 0.1, 0.3), ("no", 0.3, 0.5))
         assert one.text[: one.characters_at(4000)] == 'He said "no"'

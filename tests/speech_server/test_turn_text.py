@@ -57,15 +57,18 @@ def test_the_lead_stands_before_the_first_word_only() -> None:
     assert text.text == " One. Two."
 
 
-def test_the_first_preview_sends_nothing() -> None:
+def test_three_previews_must_agree() -> None:
     text = TurnText()
     assert not text.preview("It was the best of times.")
-    assert text.preview("it was the worst of times")
-    assert text.text == "it was the"
+    assert not text.preview("it was the best of all")
+    assert text.preview("It was the worst")
+    assert text.text == "It was the"
+    assert not text.preview("It")
 
 
 def test_the_sign_behind_the_last_agreed_word_waits() -> None:
     text = TurnText()
+    text.preview("Hello there.")
     text.preview("Hello there.")
     text.preview("Hello there. My")
     assert text.text == "Hello there"

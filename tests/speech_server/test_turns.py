@@ -138,25 +138,38 @@ def test_a_click_in_the_pause_neither_ends_nor_prolongs_the_turn() -> None:
     assert play.silence(32) == [Ended("Hello there.")]
 
 
-def test_previews_send_only_what_two_of_them_agree_on_but_the_last_word() -> None:
-    play = talk(None, habits=Habits(first_preview_ms=320, preview_ms=320, preview_share=0))
+OFTEN = Habits(first_preview_ms=320, preview_ms=320, preview_share=0)
+
+
+def test_previews_send_only_what_three_of_them_agree_on_but_the_last_word() -> None:
+    play = talk(None, habits=OFTEN)
     play.speech(500)
     assert play.answer("I would like to") == []
     play.speech(350)
+    assert play.answer("I would like two") == []
+    play.speech(350)
     assert play.answer("I would like two tickets") == [Updated("I would like")]
     play.speech(350)
-    assert play.answer("I would like two tickets, please.") == [Updated("I would like two tickets")]
+    assert play.answer("I would like two tickets, please.") == [Updated("I would like two")]
 
 
 def test_what_was_sent_stays_when_the_final_text_differs() -> None:
-    play = talk(None, habits=Habits(first_preview_ms=320, preview_ms=320, preview_share=0))
-    play.speech(500)
-    play.answer("four words to go")
-    play.speech(350)
-    play.answer("four words to go on")
+    play = talk(None, habits=OFTEN)
+    for text in ("four words", "four words to", "four words to go"):
+        play.speech(350)
+        play.answer(text)
+    assert play.told[-1] == Updated("four words")
     play.silence(320)
-    assert play.told[-1] == Updated("four words to go")
     assert play.answer("For words to go on with.", Purpose.PAUSE)[-1:] == [EagerEnded("four words to go on with.")]
+
+
+def test_a_short_pause_will_do_to_freeze_very_long_speech() -> None:
+    play = talk(None)
+    play.speech(6500)
+    play.silence(192)
+    assert play.answer("A long one.") == []
+    assert play.speech(320) == [Updated("A long one.")]
+    assert play.logic.keep_from_ms > 6400
 
 
 def test_a_final_replaces_a_preview_that_is_still_in_work() -> None:

@@ -60,12 +60,13 @@ def test_every_changed_character_makes_a_token_wrong() -> None:
     tokens = StreamTokens("secret")
     token = tokens.issue(CALL, FACTS)
 
-    for place in range(len(token)):
+    # The last character of a base64 part has bits that say nothing: another one may stand for the same bytes.
+    loose = {place - 1 for place, character in enumerate(token + ".") if character == "."}
+    for place in sorted(set(range(len(token))) - loose):
         changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
         with pytest.raises(TokenRefused) as caught:
             tokens.redeem(changed, CALL)
-        # The last character of base64 has bits that say nothing, so it may decode to the same signature.
-        assert caught.value.reason == "wrong" or place == len(token) - 1
+        assert caught.value.reason == "wrong"
 
 
 def test_no_token_is_missing() -> None:
