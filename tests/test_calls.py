@@ -437,10 +437,11 @@ class TestFaults:
 
     @pytest.mark.timeout(120)
     async def test_a_local_speech_server_that_dies_comes_back_at_the_same_address(self, tmp_path: Path) -> None:
+        others = children_of(os.getpid())
         async with bridge(tmp_path, "local", BRIDGE_AGENT__GREETING="Hello.") as up:
             async with SimulatedCall(line(up)) as call:
                 assert await call.wait_agent_speaking(20)
-            for child in children_of(os.getpid()):
+            for child in children_of(os.getpid()) - others:
                 os.kill(child, signal.SIGKILL)
             async with asyncio.timeout(60):
                 while True:
@@ -449,11 +450,11 @@ class TestFaults:
                             break
 
 
-def children_of(pid: int) -> list[int]:
+def children_of(pid: int) -> set[int]:
     """Return the processes of the local speech server that this one has started."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     found = [int(child) for task in tasks for child in task.read_text().split()]
-    return [child for child in found if b"bridge.speech_server" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return {child for child in found if b"bridge.speech_server" in Path(f"/proc/{child}/cmdline").read_bytes()}
 
 
 class TestStrangers:

@@ -155,6 +155,7 @@ def test_previews_send_only_what_three_of_them_agree_on_but_the_last_word() -> N
 
 def test_what_was_sent_stays_when_the_final_text_differs() -> None:
     play = talk(None, habits=OFTEN)
+    play.speech(150)
     for text in ("four words", "four words to", "four words to go"):
         play.speech(350)
         play.answer(text)
