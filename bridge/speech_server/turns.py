@@ -48,9 +48,9 @@ class Habits:
     """Silence after which the text is asked for, so that it is there when the turn may be over."""
     first_preview_ms: int = 400
     """Time from the start to the first preview."""
-    preview_ms: int = 560
+    preview_ms: int = 320
     """Shortest time between two previews."""
-    preview_share: float = 0.25
+    preview_share: float = 0.3
     """Time between previews as a share of the audio they cover, if that is longer: long ones cost more."""
     freeze_ms: int = 5000
     """From this length on the text is frozen at a pause: what is transcribed at the end of the turn stays short."""
