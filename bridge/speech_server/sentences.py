@@ -13,7 +13,9 @@ from typing import Final
 
 _LONGEST: Final = 240
 """Characters of a piece; longer sentences are cut at a clause or a space, so that sound comes soon."""
-_END: Final = re.compile(r"[.!?…]+['\"”’)\]]*(?=\s)|[。！？\n]")
+# A client may send a megabyte of anything: each pattern looks at a place once (the possessive `++`, and the look
+# behind that keeps a run of signs from being tried at each of its signs), and the rest looks at a few letters only.
+_END: Final = re.compile(r"(?<![.!?…])[.!?…]++['\"”’)\]]*+(?=\s)|[。！？\n]++")
 _CLAUSE: Final = re.compile(r"[,;:–—](?=\s)")
 _ABBREVIATIONS: Final = frozenset(
     {
@@ -43,6 +45,10 @@ _BREAK: Final = re.compile(r"<break\s+time=[\"'](\d+(?:\.\d+)?)(ms|s)[\"']\s*/?>
 _SPELL: Final = re.compile(r"<spell>(.*?)</spell>", re.IGNORECASE | re.DOTALL)
 _TAG: Final = re.compile(r"</?(?:speed|volume|emotion|spell|break)\b[^>]*>", re.IGNORECASE)
 _LONGEST_BREAK: Final = 5.0
+_LOOK_BACK: Final = 24
+"""Characters at the end of a text that show whether it ends a sentence."""
+_MOST_WAITING: Final = 2000
+"""Characters that wait for the end of their sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,13 @@ class SentenceBuffer:
 
     def take_ready(self) -> list[str]:
         """The sentences that are certainly whole; the rest waits."""
-        end = 0
-        for match in _END.finditer(self._text):
-            if not _is_abbreviation(self._text[: match.end()]):
-                end = match.end()
-        if _SURE_END.search(self._text) and not _is_abbreviation(self._text.rstrip()):
+        if len(self._text) > _MOST_WAITING:
+            return self.take_all()
+        end = _last_end(self._text)
+        tail = self._text[-_LOOK_BACK:]
+        if _SURE_END.search(tail) and not _is_abbreviation(tail.rstrip()):
             end = len(self._text)
-        if _TAG.search(self._text[:end]) and self._text[:end].count("<spell>") > self._text[:end].count("</spell>"):
+        if self._text.count("<spell>", 0, end) > self._text.count("</spell>", 0, end):
             end = 0
         return self._take(end)
 
@@ -115,26 +121,36 @@ def _piece(text: str, pause: float) -> Iterator[Piece]:
         yield Piece(" ".join(clean.split()), written, pause)
 
 
+def _ends(text: str) -> Iterator[int]:
+    """Where sentences certainly end."""
+    for match in _END.finditer(text):
+        if not _is_abbreviation(text[max(0, match.end() - _LOOK_BACK) : match.end()]):
+            yield match.end()
+
+
+def _last_end(text: str) -> int:
+    return max(_ends(text), default=0)
+
+
 def _sentences(text: str) -> Iterator[str]:
     start = 0
-    for match in _END.finditer(text):
-        if not _is_abbreviation(text[: match.end()]):
-            yield text[start : match.end()]
-            start = match.end()
-    if text[start:].strip():
-        yield text[start:]
+    for end in [*_ends(text), len(text)]:
+        if sentence := text[start:end]:
+            yield sentence
+        start = end
 
 
 def _not_too_long(sentence: str) -> Iterator[str]:
-    while len(sentence) > _LONGEST:
-        head = sentence[:_LONGEST]
+    start = 0
+    while len(sentence) - start > _LONGEST:
+        head = sentence[start : start + _LONGEST]
         clauses = [match.end() for match in _CLAUSE.finditer(head)]
         cut = clauses[-1] if clauses and clauses[-1] > _LONGEST // 3 else head.rfind(" ")
         cut = cut if cut > 0 else _LONGEST
-        yield sentence[:cut]
-        sentence = sentence[cut:]
-    if sentence.strip():
-        yield sentence
+        yield sentence[start : start + cut]
+        start += cut
+    if sentence[start:].strip():
+        yield sentence[start:]
 
 
 def _is_abbreviation(head: str) -> bool:

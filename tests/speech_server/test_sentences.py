@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,3 +77,23 @@ def test_signs_that_voices_take_for_markup_are_not_spoken() -> None:
     assert list(pieces("<b>3 < 5 & more</b>")) == [
         Piece("b 3 5 and more /b", ("<b>3", "<", "5", "&", "more</b>"), 0.0)
     ]
+
+
+@pytest.mark.parametrize("text", ["Hello there. ", ".", '."', "a", "a ", "<spell>", "<speed ", "no. ", "\n", "!"])
+def test_a_megabyte_of_anything_is_cut_in_no_time(text: str) -> None:
+    megabyte = text * ((1 << 20) // len(text))
+    began = time.process_time()
+    buffer = SentenceBuffer()
+    buffer.add(megabyte)
+    parts = buffer.take_ready() + buffer.take_all()
+    assert time.process_time() - began < 2
+    assert all(len(part) <= 240 for part in parts)
+
+
+def test_text_that_never_ends_does_not_pile_up() -> None:
+    buffer = SentenceBuffer()
+    taken = 0
+    for _ in range(2_000):
+        buffer.add("word ")
+        taken += sum(map(len, buffer.take_ready()))
+    assert taken > 7_000
