@@ -110,7 +110,12 @@ class Settings(BaseSettings):
         elif "url" in own and "kind" not in own:
             del agent["kind"]
         tts = self.tts.model_dump() | {name: value for name, value in entry.tts if value is not None}
-        changed: dict[str, Any] = {"agent": AgentSettings(**agent), "tts": TtsSettings(**tts)}
+        turns = self.turns.model_dump() | {name: value for name, value in entry.turns if value is not None}
+        changed: dict[str, Any] = {
+            "agent": AgentSettings(**agent),
+            "tts": TtsSettings(**tts),
+            "turns": TurnsSettings(**turns),
+        }
         return self.model_copy(update=changed)
 
     def public_url(self, port: int) -> str:

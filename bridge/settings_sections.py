@@ -24,11 +24,11 @@ from pydantic import (
 
 from bridge.settings_values import (
     agent_kind,
+    barge_in,
     comma_list,
     header_map,
     http_url,
     lower,
-    not_yet,
     origin,
     phone_number,
 )
@@ -39,6 +39,7 @@ DEFAULT_VOICE = "6ccbfb76-1fc6-48f7-b71d-91ac6298247b"
 DEMO_AGENT = "bridge.agents.demo:agent"
 
 AgentKind: TypeAlias = Annotated[str, BeforeValidator(agent_kind)]
+BargeIn: TypeAlias = Annotated[str, BeforeValidator(barge_in)]
 Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(comma_list)]
 
 
@@ -98,6 +99,8 @@ class SpeechSettings(_Section):
 
     api_key: SecretStr = SecretStr("")
     """Cartesia's API key; CARTESIA_API_KEY is read when this is empty."""
+    access_token: SecretStr = SecretStr("")
+    """Short-lived access token of Cartesia, used in place of the key."""
     base_url: str = Field(default="", validate_default=True)
     """`local`, or a server that speaks the protocol; empty: https://api.cartesia.ai with a key, else local."""
     version: str = Field(default="2026-03-01", pattern=r"^\d{4}-\d{2}-\d{2}$")
@@ -106,7 +109,7 @@ class SpeechSettings(_Section):
     @field_validator("base_url")
     @classmethod
     def _base_url(cls, value: str, info: ValidationInfo) -> str:
-        has_key = bool(info.data.get("api_key", SecretStr("")).get_secret_value())
+        has_key = any(info.data.get(name, SecretStr("")).get_secret_value() for name in ("api_key", "access_token"))
         if not value:
             return CARTESIA_URL if has_key else "local"
         if value == "local":
@@ -120,12 +123,14 @@ class SpeechSettings(_Section):
 class SttSettings(_Section):
     """Speech to text."""
 
-    endpoint: Annotated[Literal["turns"], BeforeValidator(not_yet("manual", instead="turns"))] = "turns"
-    """Which recogniser: `turns` finds the ends of turns itself."""
+    endpoint: Literal["turns", "manual"] = "turns"
+    """Which recogniser: `turns` finds turns itself; for `manual`, and its languages, the bridge finds them."""
     model: str = Field(default="ink-2", min_length=1)
-    """Model of the speech-to-text service."""
+    """Model of the speech-to-text service; `ink-whisper` knows many languages, at the `manual` endpoint."""
     language: str = Field(default="en", min_length=2)
     """Language of the callers, ISO 639-1."""
+    encoding: Literal["pcm_mulaw", "pcm_alaw", "pcm_s16le", "pcm_s32le", "pcm_f16le", "pcm_f32le"] = "pcm_mulaw"
+    """Encoding of the audio sent to the recogniser; `pcm_mulaw` is the phone's own and costs nothing."""
     chunk_ms: int = Field(default=100, ge=20, le=200)
     """Milliseconds of audio in one message to the recogniser."""
     headers: Annotated[dict[str, str], BeforeValidator(header_map)] = Field(default_factory=dict, repr=False)
@@ -140,6 +145,14 @@ class SttSettings(_Section):
     """Score below which a turn is over, lower is more patient; unset: the service's own, 0.2."""
     turn_end_timeout_ms: int | None = Field(default=None, ge=640, le=11200)
     """Milliseconds after the last word at which a turn is over in any case; unset: the service's own, 5600."""
+    pause_ms: int = Field(default=800, ge=200, le=5000)
+    """At the `manual` endpoint: milliseconds of silence that end a turn."""
+    eager_pause_ms: int = Field(default=300, ge=100, le=5000)
+    """At the `manual` endpoint: milliseconds of silence after which a turn may be over."""
+    min_volume: float | None = Field(default=None, ge=0, le=1)
+    """For `ink-whisper`: audio quieter than this counts as silence, 0 to 1; unset: the service's own."""
+    max_silence_seconds: float | None = Field(default=None, gt=0)
+    """For `ink-whisper`: seconds of silence after which the service finalises by itself; unset: its own."""
 
     @field_validator("keyterms")
     @classmethod
@@ -174,6 +187,8 @@ class TtsSettings(_Section):
     """Voice id of the service."""
     language: str = Field(default="en", min_length=2)
     """Language of the agent's speech, ISO 639-1."""
+    max_buffer_delay_ms: int = Field(default=0, ge=0, le=5000)
+    """Milliseconds for which the service may hold streamed text; 0: the bridge sends whole sentences instead."""
 
 
 class AgentSettings(_Section):
@@ -221,24 +236,49 @@ class AgentSettings(_Section):
 class TurnsSettings(_Section):
     """Who has the floor, and for how long."""
 
-    barge_in: Literal["speech", "never"] = "speech"
-    """What stops the agent's voice: `speech` of the caller, or `never`."""
+    barge_in: BargeIn = "speech"
+    """What takes the floor from the agent: `speech`, that is any words; `words:N`, at least N; or `never`."""
+    barge_in_ms: int = Field(default=0, ge=0, le=30_000)
+    """Milliseconds of the caller's voice that take the floor even before there are words; 0: only words do."""
     false_alarm_seconds: float = Field(default=3.0, ge=0, le=30)
     """Seconds after which a caller's turn that brought no word counts as noise, and the agent speaks on."""
     backchannels: Texts = ("uh-huh", "uh huh", "mm-hmm", "mhm", "mm", "hmm", "yeah", "okay", "ok", "right", "i see")
     """What a listener says without wanting the floor: the agent speaks on after it."""
+    echo_guard: bool = True
+    """Take no notice of a turn that is the agent's own voice, come back through the caller's loudspeaker."""
+    filler: str = "One moment, please."
+    """Said when the agent is slow to answer; empty: nothing."""
+    filler_seconds: float = Field(default=3.0, gt=0, le=60)
+    """Seconds without a word of the answer after which `filler` is said."""
     silence_seconds: float = Field(default=15, gt=0, le=600)
     """Seconds of silence after which the caller is asked whether they are there; twice, then let go."""
     apology: str = "Sorry, something went wrong on my side. Please try again."
     """Said when the agent fails to answer."""
     farewell: str = "Sorry, I can't help you right now. Please call again later. Good-bye."
     """Said before hanging up because the agent fails again and again, or speech is out of order."""
+    failure_transfer: str = ""
+    """Number or SIP address to pass the caller on to, where the call would end with `farewell`; empty: none."""
+    handover: str = "I can't help you right now, so I'll connect you with somebody who can."
+    """Said in place of `farewell` where there is somebody to pass the caller on to."""
+    outage_seconds: float = Field(default=8.0, gt=0, le=60)
+    """Seconds that a caller's turn waits for a speech-to-text service that broke off; then it is given up."""
+    outage: str = "Sorry, I lost you for a moment. Could you say that again, please?"
+    """Said when a turn was given up because the speech-to-text service broke off."""
     still_there: str = "Are you still there?"
     """Said to a silent caller."""
     goodbye: str = "I can't hear anything, so I'll hang up now. Good-bye."
     """Said before hanging up on a caller who stays silent."""
     max_call_seconds: float = Field(default=14400, gt=0, le=86400)
     """Seconds after which any call is ended."""
+    limit_notice: str = "This call has to end in one minute."
+    """Said before the longest call is ended; empty: nothing."""
+    limit_notice_seconds: float = Field(default=60, gt=0, le=3600)
+    """How many seconds before its end."""
+
+    @field_validator("failure_transfer")
+    @classmethod
+    def _failure_transfer(cls, value: str) -> str:
+        return str(phone_number(value)) if value else ""
 
 
 class StoreSettings(_Section):
@@ -299,6 +339,13 @@ class NumberTts(_Section):
     """As tts.language."""
 
 
+class NumberTurns(_Section):
+    """What of [turns] a number has of its own."""
+
+    barge_in: BargeIn | None = None
+    """As turns.barge_in."""
+
+
 class NumberSettings(_Section):
     """One phone number that differs from the rest."""
 
@@ -306,3 +353,4 @@ class NumberSettings(_Section):
     """The number dialled, in E.164 form (+15551234567), or a `sip:` or `client:` address."""
     agent: NumberAgent = NumberAgent()
     tts: NumberTts = NumberTts()
+    turns: NumberTurns = NumberTurns()

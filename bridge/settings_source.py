@@ -23,6 +23,7 @@ from pydantic_settings import EnvSettingsSource
 
 from bridge.errors import SettingsError
 from bridge.settings import Settings
+from bridge.settings_sections import NumberAgent, NumberTts, NumberTurns
 
 DEFAULT_FILES = (Path("config/bridge.toml"), Path("bridge.toml"))
 """Looked for in the working folder, in this order; only the first that is there is read."""
@@ -174,12 +175,13 @@ def _unknown_keys(table: Mapping[str, Any], path: Path | None) -> Iterator[str]:
 
 
 def _unknown_number_keys(entries: Any, path: Path | None) -> Iterator[str]:
-    known = ["number", "agent.kind", "agent.url", "agent.secret", "agent.greeting", "tts.voice", "tts.language"]
+    parts = {"agent": NumberAgent, "tts": NumberTts, "turns": NumberTurns}
+    known = ["number", *(f"{name}.{key}" for name, part in parts.items() for key in part.model_fields)]
     for index, entry in enumerate(entries if isinstance(entries, list) else [], start=1):
         for key, value in entry.items() if isinstance(entry, Mapping) else ():
-            nested = isinstance(value, Mapping) and key in {"agent", "tts"}
+            nested = isinstance(value, Mapping) and key in parts
             for name in [f"{key}.{inner}" for inner in value] if nested else [key]:
-                if name not in known and name not in {"agent", "tts"}:
+                if name not in known and name not in parts:
                     where = f"[[numbers]] table {index} of {path}"
                     yield f"{name} in {where} is not a setting{_did_you_mean(name, known)}"
 

@@ -30,6 +30,14 @@ def not_yet(*names: str, instead: str) -> Callable[[Any], Any]:
     return check
 
 
+def barge_in(value: Any) -> Any:
+    """A rule for what takes the floor from the agent, in lower case."""
+    value = lower(value)
+    if not isinstance(value, str) or not re.fullmatch(r"speech|never|words:[1-9]\d?", value):
+        raise ValueError("wanted speech, never, or words:N with N from 1 to 99")
+    return value
+
+
 def agent_kind(value: Any) -> Any:
     """A kind of agent that can be had: built in, or brought along by an installed distribution."""
     built_in = ("webhook", "python", "echo", "none")

@@ -202,6 +202,10 @@ class Session:
                 self._voice.cancel(utterance)
             case do.AskAgent() | do.CancelReply() | do.TellAgentEnded():
                 self._to_agent(command)
+            case do.ForgetTurn():
+                self._recognizer.forget()
+            case do.TuneRecognizer(tuning):
+                self._recognizer.tune(tuning)
             case do.FinishRecognizer():
                 spawn(self._recognizer.finish(), name=f"drain-{self.info.id}")
             case do.Record(entry):

@@ -25,6 +25,8 @@ class Say:
     """Voice id of the speech service; None is the voice of the settings."""
     language: str | None = None
     """Language tag such as `en`; None is the language of the settings."""
+    barge_in: str | None = None
+    """What cuts this text off: `speech`, `words:N` or `never`; None is the rule of the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +52,34 @@ class Note:
     """Anything JSON can hold, by key. A later note's keys are added to the earlier ones."""
 
 
-Action: TypeAlias = Say | HangUp | Transfer | Note
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Settings of the speech-to-text service to be changed in mid-call. What is None stays as it is."""
+
+    model: str | None = None
+    language: str | None = None
+    keyterms: tuple[str, ...] | None = None
+    """Words and names to listen for; they replace the earlier ones."""
+    start_threshold: float | None = None
+    """Score of speech above which a turn starts: 0.5 to 0.9."""
+    eager_end_threshold: float | None = None
+    """Score below which a turn may be over: 0.3 to 0.6."""
+    end_threshold: float | None = None
+    """Score below which a turn is over: 0.05 to 0.5. Always end < eager end < start."""
+    end_timeout_ms: int | None = None
+    """Longest wait after the caller's last word, in ms: 640 to 11200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Change how the call is held from here on. What is None stays as it is."""
+
+    voice: str | None = None
+    """Voice of what is said after this."""
+    language: str | None = None
+    """Language of what is said after this."""
+    tuning: Tuning | None = None
+    """Settings of speech to text."""
+
+
+Action: TypeAlias = Say | HangUp | Transfer | Note | Set

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from bridge.conversation.actions import Tuning
 from bridge.conversation.journal import Entry
 
 Role: TypeAlias = Literal["user", "assistant"]
@@ -125,6 +126,18 @@ class CancelSpeech:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetTurn:
+    """Drop the caller's audio that waits for the speech-to-text service: the turn it belongs to was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuneRecognizer:
+    """Change settings of the speech-to-text session."""
+
+    tuning: Tuning
+
+
+@dataclass(frozen=True, slots=True)
 class FinishRecognizer:
     """No more of the caller's audio comes: drain the speech-to-text session for the last words."""
 
@@ -154,6 +167,8 @@ Command: TypeAlias = (
     | TellAgentEnded
     | Synthesize
     | CancelSpeech
+    | ForgetTurn
+    | TuneRecognizer
     | FinishRecognizer
     | Record
     | Close

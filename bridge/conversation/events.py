@@ -7,7 +7,8 @@ text-to-speech service; the clock is the fifth. They carry no time of their own:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from bridge.conversation.actions import Action
@@ -59,6 +60,19 @@ class RecognizerConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class RecognizerLost:
+    """The connection of the speech-to-text session broke, and is being restored.
+
+    A turn that was open stays open: the audio since then is kept and sent again, and the turn's next text goes on
+    from the text it had.
+    """
+
+    code: str
+    """A stable code of `bridge.errors`, such as `speech_unreachable`."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnStarted:
     """The caller began to speak (`turn.start`). There are no words yet."""
 
@@ -100,6 +114,8 @@ class RecognizerFailed:
     message: str
     final: bool
     """True: it will not come back (wrong key, plan, setting). False: it is being tried again."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What else the service said: `title`, `status_code`, `error_code`, `doc_url`, `request_id`, where it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +193,8 @@ class SpeechFailed:
     utterance: int
     code: str
     message: str
+    final: bool = True
+    """False: it was the connection that failed, so the rest can be asked for again."""
 
 
 # --- the clock ---------------------------------------------------------------------------------------------
@@ -189,6 +207,7 @@ class DeadlineReached:
 
 RecognizerEvent: TypeAlias = (
     RecognizerConnected
+    | RecognizerLost
     | TurnStarted
     | TurnUpdated
     | TurnEagerlyEnded

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-Meaning: TypeAlias = Literal["words", "empty", "backchannel"]
+Meaning: TypeAlias = Literal["words", "empty", "backchannel", "echo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,11 @@ class CallerSpoke:
     eager_ms: int | None = None
     """When the last eager end came, if one did."""
     meaning: Meaning = "words"
-    """Whether the turn was answered, was noise, or only showed that the caller listens."""
+    """Whether the turn was answered, was noise, showed that the caller listens, or was the agent's own echo."""
     incomplete: bool = False
     """True: the end was never told (the call or the service broke off); there may have been more."""
+    degraded: bool = False
+    """True: the speech-to-text service was away for so long that words of the turn are missing."""
 
 
 @dataclass(frozen=True, slots=True)

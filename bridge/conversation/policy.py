@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 BACKCHANNELS = (
     "uh-huh",
@@ -32,10 +31,15 @@ class Policy:
     eager: bool = True
     """Ask the agent at an eager end of turn already, and hold its speech until the turn has ended."""
 
-    barge_in: Literal["speech", "never"] = "speech"
-    """`speech`: the caller's voice silences the agent. `never`: the agent always speaks to the end."""
+    barge_in: str = "speech"
+    """What takes the floor from the agent, once its voice was stopped by the caller's: `speech`, that is any
+    words; `words:N`, at least N words; or `never`, and then its voice is not stopped either."""
+    barge_in_s: float = 0.0
+    """The caller's voice takes the floor after this long, even without words; 0: only words do."""
     backchannels: tuple[str, ...] = BACKCHANNELS
     """Turns that consist of one of these do not interrupt the agent."""
+    echo_guard: bool = True
+    """A turn that is the agent's own voice, come back through the caller's loudspeaker, is not answered."""
     false_alarm_s: float = 3.0
     """A caller's turn without a word for this long does not keep the agent silent any longer."""
 
@@ -50,8 +54,14 @@ class Policy:
     text_pause_s: float = 0.5
     """An agent that streams no text for this long has its unfinished sentence spoken, and the utterance closed."""
 
+    whole_sentences: bool = True
+    """Streamed text goes to the speech service sentence by sentence; False: as it comes, to be held there."""
     longest_reply: int = 20_000
     """Characters of one reply that are spoken, more than twenty minutes of speech; the rest is left out."""
+    filler: str = "One moment, please."
+    """Said once when the agent is slow to answer; empty: nothing."""
+    filler_s: float = 3.0
+    """How long the caller hears nothing before that."""
     agent_timeout_s: float = 10.0
     """Longest wait for the first piece of an answer, and between pieces."""
     speech_timeout_s: float = 10.0
@@ -64,6 +74,16 @@ class Policy:
     """Answers that may fail in a row before the call is ended with `farewell`."""
     farewell: str = "Sorry, I can't help you right now. Please call again later. Good-bye."
     """Said before the call is ended because the agent, or speech, is out of order."""
+    failure_transfer: str = ""
+    """Whom the caller is passed on to where the call would end with `farewell`; empty: nobody."""
+    handover: str = "I can't help you right now, so I'll connect you with somebody who can."
+    """Said in place of `farewell` before that."""
+    outage_s: float = 8.0
+    """How long a caller's turn waits for a speech-to-text service that broke off."""
+    outage: str = "Sorry, I lost you for a moment. Could you say that again, please?"
+    """Said when the service did not come back within that time."""
+    outage_limit_s: float = 30.0
+    """A call whose speech-to-text service is away for this long is ended."""
 
     silence_s: float = 15.0
     """A caller who says nothing for this long after the agent's last word is asked again."""
@@ -74,6 +94,10 @@ class Policy:
 
     max_call_s: float = 4 * 3600.0
     """A call is ended after this long, whatever happens."""
+    limit_notice: str = "This call has to end in one minute."
+    """Said before that; empty: nothing."""
+    limit_notice_s: float = 60.0
+    """How long before."""
     reattach_s: float = 10.0
     """How long a call whose stream broke may take to come back."""
     drain_s: float = 10.0

@@ -14,7 +14,7 @@ from bridge.conversation import journal
 from bridge.conversation.journal import Entry
 from bridge.store.markers import Marker, MarkerKind, read_markers, read_silences
 
-Kind: TypeAlias = Literal["words", "backchannel", "empty"]
+Kind: TypeAlias = Literal["words", "backchannel", "empty", "echo"]
 _LONGEST_MS: Final = 24 * 3600 * 1000
 """No call is longer; a time beyond it is an error in the journal and must not blow the picture up."""
 _UNHEARD_MS_PER_CHARACTER: Final = 70

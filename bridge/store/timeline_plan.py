@@ -133,6 +133,6 @@ def _words(speech: Speech) -> list[tuple[str, str]]:
     """The words to set, each with its look: heard, not heard, or an aside."""
     if speech.kind == "empty":
         return []
-    look = "aside" if speech.kind == "backchannel" else "said"
+    look = "aside" if speech.kind in {"backchannel", "echo"} else "said"
     words = [(word, look) for word in speech.text[:_LONGEST_TEXT].split()]
     return words + [(word, "missed") for word in speech.unheard[:_LONGEST_TEXT].split()]

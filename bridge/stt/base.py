@@ -10,19 +10,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from bridge.conversation.actions import Tuning
 from bridge.conversation.events import RecognizerEvent
 
 EmitTurn: TypeAlias = Callable[[RecognizerEvent], None]
 
 
 class Recognizer(Protocol):
-    """One speech-to-text session: one speaker of one call."""
+    """One speech-to-text session: one speaker of one call.
+
+    A connection that breaks is restored behind this contract: `RecognizerLost`, then `RecognizerConnected`. A turn
+    that was open goes on: there is no second `TurnStarted` for it, its texts go on from the text it had, every
+    spoken word stands in them once, and it ends in one `TurnEnded`. However long that takes, the adapter never ends
+    a turn by itself because of an outage; when the conversation gives up waiting it calls `forget`.
+    """
 
     def send(self, audio: bytes) -> None:
         """Take mu-law audio (8000 Hz, mono, any length) of the speaker.
 
         Never waits and never raises: audio that comes before the connection is up, or while it is lost, is
         kept (bounded) and sent later. Pieces are joined to the size the service likes.
+        """
+
+    def forget(self) -> None:
+        """Drop audio that was taken and not delivered yet, and what is kept of an open turn.
+
+        The conversation has given the turn up; what the service still tells of it must not be emitted as a turn.
+        """
+
+    def tune(self, tuning: Tuning) -> None:
+        """Change settings of the session; what is None stays.
+
+        Never waits and never raises. What the service can change in mid-session takes effect at once; for the rest
+        the session connects anew between two turns, and the audio that comes meanwhile is kept and sent. Forbidden
+        values change nothing: they are logged, and reported as a `RecognizerFailed` that is not final.
         """
 
     async def finish(self) -> None:

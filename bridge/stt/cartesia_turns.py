@@ -16,6 +16,7 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 
 from bridge.audio.codec import BYTES_PER_MS
+from bridge.conversation.actions import Tuning
 from bridge.conversation.events import RecognizerClosed, RecognizerConnected, RecognizerEvent, RecognizerFailed
 from bridge.errors import ProtocolError, SettingsError, SpeechError
 from bridge.speech_link import DEFAULT_VERSION, SpeechLink, drop
@@ -138,6 +139,14 @@ class _Session(Recognizer):
         """Take audio; see `Recognizer.send`."""
         if self._outbox.add(audio) and self._connection is not None:
             self._connection.wake()
+
+    def forget(self) -> None:
+        """Drop what waits; see `Recognizer.forget`."""
+        raise NotImplementedError
+
+    def tune(self, tuning: Tuning) -> None:
+        """Change settings; see `Recognizer.tune`."""
+        raise NotImplementedError
 
     async def finish(self) -> None:
         """Drain and close; see `Recognizer.finish`.

@@ -39,6 +39,9 @@ class Voice(Protocol):
 class Synthesizer(Protocol):
     """Opens voices; one per process."""
 
+    def warm(self) -> None:
+        """Open the connection in the background, because a call is about to come. Never waits and never raises."""
+
     def open(self, emit: EmitSpeech, *, name: str) -> Voice:
         """Start a voice for one call. Returns at once and connects in the background if need be.
 

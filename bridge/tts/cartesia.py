@@ -80,10 +80,14 @@ class CartesiaSpeech(Synthesizer):
         self._contexts: dict[str, _Speaking] = {}
         self._closed = False
 
-    def open(self, emit: EmitSpeech, *, name: str) -> Voice:
-        """Start a voice; see `Synthesizer.open`."""
+    def warm(self) -> None:
+        """Connect; see `Synthesizer.warm`."""
         if not self._closed:
             self._shared_socket().warm()
+
+    def open(self, emit: EmitSpeech, *, name: str) -> Voice:
+        """Start a voice; see `Synthesizer.open`."""
+        self.warm()
         return _CartesiaVoice(self, emit, name)
 
     async def close(self) -> None:

@@ -27,6 +27,9 @@ class ToneVoice(Synthesizer):
         self._step_s = (word_ms + gap_ms) / 1000
         self._beep = _tone(word_ms, pitch_hz) + silence(gap_ms)
 
+    def warm(self) -> None:
+        """There is nothing to connect to."""
+
     def open(self, emit: EmitSpeech, *, name: str) -> Voice:  # noqa: ARG002 - there is no log to name it in
         """Start a voice; see `Synthesizer.open`."""
         return _Beeps(emit, self._beep, word_s=self._word_s, step_s=self._step_s)
