@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 from pydantic_settings import EnvSettingsSource
@@ -175,7 +175,7 @@ def _unknown_keys(table: Mapping[str, Any], path: Path | None) -> Iterator[str]:
 
 
 def _unknown_number_keys(entries: Any, path: Path | None) -> Iterator[str]:
-    parts = {"agent": NumberAgent, "tts": NumberTts, "turns": NumberTurns}
+    parts: dict[str, type[BaseModel]] = {"agent": NumberAgent, "tts": NumberTts, "turns": NumberTurns}
     known = ["number", *(f"{name}.{key}" for name, part in parts.items() for key in part.model_fields)]
     for index, entry in enumerate(entries if isinstance(entries, list) else [], start=1):
         for key, value in entry.items() if isinstance(entry, Mapping) else ():
