@@ -11,9 +11,25 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 
+def words_needed(barge_in: str) -> int | None:
+    """Return how many words of the caller take the floor under a rule such as `words:2`; None: nothing does.
+
+    Raises ValueError for a rule that is none.
+    """
+    match barge_in.partition(":"):
+        case "speech", "", "":
+            return 1
+        case "never", "", "":
+            return None
+        case "words", ":", number if number.isdecimal() and int(number) > 0:
+            return int(number)
+        case _:
+            raise ValueError(f"{barge_in!r} is no rule for barge-in: wanted speech, never, or words:N")
+
+
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Speak `text` to the caller.
+    """Speak `text` to the caller. Raises ValueError for a `barge_in` that is no rule.
 
     Pieces of one answer are joined exactly as they come: spaces and punctuation are the agent's.
     """
@@ -27,6 +43,10 @@ class Say:
     """Language tag such as `en`; None is the language of the settings."""
     barge_in: str | None = None
     """What cuts this text off: `speech`, `words:N` or `never`; None is the rule of the number."""
+
+    def __post_init__(self) -> None:
+        if self.barge_in is not None:
+            words_needed(self.barge_in)  # The author of an agent is told at the place of the mistake.
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,30 +23,30 @@ class CallerTurn:
     """What the service's text begins with, and an earlier turn has: the turn that we ended too early goes on."""
     given_up: str | None = None
     """The text with which we ended a turn ourselves, in case its end comes after all."""
+    over_reply: int | None = None
+    """The reply that sounded when the turn began."""
+    over_from: int = 0
+    """The first character of that reply that the turn can be an echo of."""
 
     def begin(self, now: float, *, known: str = "") -> None:
         """Start the next turn. `known` is text that the service goes on to repeat, but that was kept before."""
         self.number += 1
         self.known = known
         self.speaking, self.eager, self.dismissed = True, False, False
-        self.transcript, self.eager_at, self.given_up = "", None, None
+        self.transcript, self.eager_at, self.given_up, self.over_reply = "", None, None, None
         self.started_at = self.touched_at = now
 
     def hear(self, transcript: str, now: float) -> None:
         """Take the text of the turn so far. It only grows: an empty one does not unsay words."""
-        self.touched_at = now
         transcript = transcript.removeprefix(self.known)
-        if transcript.strip() or not self.worded:
-            self.transcript = transcript
+        if transcript != self.transcript and (transcript.strip() or not self.worded):
+            # A service that only repeats itself tells nothing: such a turn must be able to stall.
+            self.transcript, self.touched_at = transcript, now
 
     @property
     def worded(self) -> bool:
         """Tell whether the turn has words."""
         return bool(self.transcript.strip())
-
-    def claims_floor(self, backchannels: tuple[str, ...]) -> bool:
-        """Tell whether what was said so far is meant to interrupt, and not noise or a sign of listening."""
-        return self.speaking and self.worded and not is_backchannel(self.transcript, backchannels)
 
     def repeats(self, transcript: str) -> bool:
         """Tell whether this is the late end of a turn that we have ended already, and adds nothing to it."""
@@ -57,14 +57,15 @@ class CallerTurn:
 
 def same_words(one: str, other: str) -> bool:
     """Tell whether two transcripts say the same, ignoring case, punctuation and spacing."""
-    return _bare(one) == _bare(other)
+    return bare(one) == bare(other)
 
 
 def is_backchannel(transcript: str, listed: tuple[str, ...]) -> bool:
     """Tell whether the transcript is nothing but one of the listed backchannels."""
-    bare = _bare(transcript)
-    return bool(bare) and any(bare == _bare(one) for one in listed)
+    said = bare(transcript)
+    return bool(said) and any(said == bare(one) for one in listed)
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """Return a copy of the text fit for comparing: its letters and digits, without case."""
     return "".join(c for c in text.casefold() if c.isalnum())

@@ -82,7 +82,7 @@ class Conversation:
                 self._take_speech(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
                 self._take_answer(event)
-            case on.RecognizerConnected() | on.RecognizerFailed() | on.RecognizerClosed():
+            case on.RecognizerConnected() | on.RecognizerLost() | on.RecognizerFailed() | on.RecognizerClosed():
                 self._take_recognizer(event)
             case on.DeadlineReached():
                 pass  # The joint rules look at the clock themselves.
@@ -125,13 +125,25 @@ class Conversation:
                 talk.patience.stir(talk.now)
                 talk.record(journal.KeyPressed(talk.ms(), digit))
 
-    def _take_recognizer(self, event: on.RecognizerConnected | on.RecognizerFailed | on.RecognizerClosed) -> None:
+    def _take_recognizer(
+        self, event: on.RecognizerConnected | on.RecognizerLost | on.RecognizerFailed | on.RecognizerClosed
+    ) -> None:
         talk = self._talk
         match event:
+            case on.RecognizerConnected():
+                if talk.outage.since is not None:
+                    # Nobody could be understood until now: neither a stalled turn nor a silent caller is to blame.
+                    talk.turn.touched_at = talk.now
+                    talk.patience.stir(talk.now)
+                talk.outage.back()
+            case on.RecognizerLost(code, message):
+                talk.record(journal.ProblemMet(talk.ms(), "stt", code, message))
+                talk.outage.lost(talk.now)
             case on.RecognizerFailed(code, message, final):
                 talk.record(journal.ProblemMet(talk.ms(), "stt", code, message))
+                talk.outage.failed(talk.now)
                 if final:
-                    talk.leave(do.LeaveCall("speech_failed", farewell=talk.policy.farewell))
+                    talk.leave_for_failure("speech_failed")
             case on.RecognizerClosed() if talk.state == "draining":
                 talk.end()
             case _:
@@ -143,7 +155,7 @@ class Conversation:
             case on.TurnStarted():
                 if turn.speaking:
                     talk.close_turn(incomplete=True)  # The service forgot to end it.
-                turn.begin(talk.now)
+                talk.begin_turn()
             case on.TurnResumed():
                 turn.eager, turn.touched_at = False, talk.now
                 talk.drop_speculation()
@@ -152,7 +164,7 @@ class Conversation:
                     return
                 if not turn.speaking:
                     late = turn.given_up or ""
-                    turn.begin(talk.now, known=late if transcript.startswith(late) else "")
+                    talk.begin_turn(known=late if transcript.startswith(late) else "")
                 turn.hear(transcript, talk.now)
                 if isinstance(event, on.TurnEagerlyEnded):
                     turn.eager, turn.eager_at = True, talk.now
@@ -188,4 +200,4 @@ class Conversation:
             return
         utterance = talk.speech.playout.find(event.utterance)
         if reply is not None and utterance is not None and not utterance.finished:
-            talk.fail_speech(reply, event.utterance, event.code, event.message)
+            talk.fail_speech(reply, event.utterance, event.code, event.message, final=event.final)

@@ -9,84 +9,14 @@ Positions are bytes of the open reply's speech, all its utterances in a row; 8 b
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.conversation.commands import Command, SendAudio, SendMark
-from bridge.conversation.events import Word
 from bridge.conversation.policy import Policy
+from bridge.conversation.utterance import BYTES_PER_SECOND, Utterance, to_bytes
 
-BYTES_PER_SECOND = 8000
-_GUESSED_BYTES_PER_CHARACTER = 1000
-"""125 ms: slow speech, used until the length of an utterance is known, so that no word counts too early."""
 _LONGEST_LAG_S = 3.0
-_LONGEST_S = 1800.0
-"""Speech of one utterance beyond this is not kept."""
-_WORDS_AHEAD = 120
-"""How many characters behind the last word the next one is looked for."""
-
-
-@dataclass(slots=True)
-class Utterance:
-    """One stretch of speech with one voice."""
-
-    number: int
-    interruptible: bool
-    text: str = ""
-    audio: bytearray = field(default_factory=bytearray)
-    finished: bool = False
-    failed: bool = False
-    """The rest of its audio will never come."""
-    words: list[tuple[int, int, int]] = field(default_factory=list)
-    """For each word: where it ends in the text (characters), where it starts and ends in the audio (bytes)."""
-    heard: int = 0
-    """Characters of the text that were heard. Never shrinks."""
-
-    def add_audio(self, audio: bytes) -> None:
-        """Add what the service sent, up to the longest that is kept."""
-        if len(self.audio) < _LONGEST_S * BYTES_PER_SECOND:
-            self.audio += audio
-
-    def add_words(self, words: tuple[Word, ...]) -> None:
-        """Tie the service's word times to the text."""
-        for word in words:
-            if not 0 <= word.start <= word.end < _LONGEST_S:
-                continue  # No time at all.
-            end = self._end_in_text(word.text.strip())
-            self.words.append((end, _to_bytes(word.start), _to_bytes(word.end)))
-
-    def _end_in_text(self, word: str) -> int:
-        begin = self.words[-1][0] if self.words else 0
-        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word else r"\Z\A"
-        found = re.compile(pattern).search(self.text, begin, begin + _WORDS_AHEAD)
-        if found is None:
-            # The service speaks another form than the text has ("twenty" for "20"): it counts with the next word.
-            return begin
-        end = found.end()
-        while end < len(self.text) and not self.text[end].isspace():
-            end += 1
-        return end
-
-    def characters_at(self, offset: int) -> int:
-        """Return how much of the text has sounded, in whole words, when `offset` bytes of the audio have."""
-        if self.finished and not self.failed and offset >= len(self.audio):
-            return len(self.text)
-        if self.words:
-            return max((end for end, _, last in self.words if last <= offset), default=0)
-        guessed = 0 if self.finished and not self.failed else len(self.text) * _GUESSED_BYTES_PER_CHARACTER
-        spoken = max(len(self.audio), guessed)
-        at = len(self.text) * offset // spoken if spoken else 0
-        while at > 0 and not self.text[at : at + 1].isspace():
-            at -= 1
-        return at
-
-    def rewind_to(self, offset: int) -> int:
-        """Return where the word begins that sounds at `offset`; between words, `offset` itself."""
-        for _, start, last in self.words:
-            if last > offset:
-                return min(start, offset)
-        return offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +72,25 @@ class Playout:
         self._pending.clear()
         self._messages.clear()
 
-    def open(self, number: int, *, interruptible: bool) -> None:
+    def open(self, number: int, *, words_needed: int | None) -> None:
         """Begin an utterance behind the others."""
-        self._utterances.append(Utterance(number, interruptible))
+        self._utterances.append(Utterance(number, words_needed))
+
+    def go_on(self, failed: int, number: int) -> str | None:
+        """The rest of utterance `failed` will not come: make `number` a new one behind what did come of it.
+
+        Returns the text that the new one is to speak, so that no word is lost and none that was sent is repeated,
+        or None if that cannot be told; then nothing has changed.
+        """
+        begin = 0
+        for index, utterance in enumerate(self._utterances):
+            if utterance.number == failed:
+                rest = utterance.split(max(0, self._sent - begin))
+                if rest is not None:
+                    self._utterances.insert(index + 1, Utterance(number, utterance.words_needed, rest))
+                return rest
+            begin += len(utterance.audio)
+        return None
 
     def add_text(self, number: int, text: str) -> None:
         """Add to what an open utterance says."""
@@ -177,7 +123,7 @@ class Playout:
     def pump(self, now: float) -> list[Command]:
         """Return what may go to the phone now: audio up to the lead, and a mark behind every segment."""
         commands: list[Command] = []
-        segment = _to_bytes(self._policy.segment_s)
+        segment = to_bytes(self._policy.segment_s)
         begin = 0
         for utterance in self._utterances:
             end = begin + len(utterance.audio)
@@ -252,7 +198,7 @@ class Playout:
             starts = max(free, message.at + self._lag)
             free = starts + (message.end - begin) / BYTES_PER_SECOND
             if now > starts and position >= begin:
-                position = min(message.end, begin + _to_bytes(now - starts))
+                position = min(message.end, begin + to_bytes(now - starts))
         return position, free
 
     def listen(self, now: float) -> None:
@@ -308,15 +254,27 @@ class Playout:
         """Tell whether something sent may not have sounded yet."""
         return self._position(now) < self._sent
 
-    def guarded(self, now: float) -> bool:
-        """Tell whether the speech that sounds now, or comes next, must not be cut."""
+    def words_needed(self, now: float, default: int | None) -> int | None:
+        """Return how many words of the caller cut the speech that sounds now, or comes next; None: it is not cut.
+
+        `default` is the answer when there is no such speech.
+        """
         position = self._position(now)
         begin = 0
         for utterance in self._utterances:
             begin += len(utterance.audio)
             if position < begin or not utterance.finished:
-                return not utterance.interruptible
-        return False
+                return utterance.words_needed
+        return default
+
+    def heard_before(self, now: float, seconds: float) -> int:
+        """Return how many characters had been heard `seconds` ago, had the speech run without a break."""
+        position = max(0, self._position(now) - to_bytes(seconds))
+        heard = begin = 0
+        for utterance in self._utterances:
+            heard += utterance.characters_at(position - begin) if position > begin else 0
+            begin += len(utterance.audio)
+        return heard
 
     def heard_out(self, now: float) -> bool:
         """Tell whether everything that was to be said has been heard."""
@@ -344,7 +302,3 @@ class Playout:
             if not utterance.finished:
                 break
         return available
-
-
-def _to_bytes(seconds: float) -> int:
-    return round(seconds * BYTES_PER_SECOND)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.conversation.actions import Action, Note
+from bridge.conversation.actions import Action, Note, Set
 from bridge.conversation.sentences import take_sentences
 
 
@@ -12,7 +12,8 @@ from bridge.conversation.sentences import take_sentences
 class Style:
     """What must be the same in all of an utterance."""
 
-    interruptible: bool = True
+    words_needed: int | None = 1
+    """How many words of the caller cut it off; None: nothing does."""
     voice: str | None = None
     language: str | None = None
 
@@ -30,6 +31,8 @@ class Reply:
     asked_at: float
     speculative: bool
     """It is held: nothing of it may be heard or done yet."""
+    certain_at: float = 0.0
+    """When a reply that was held was released."""
     done: bool = False
     """The agent has nothing more to add."""
     was_speculative: bool = False
@@ -49,6 +52,15 @@ class Reply:
     """When audio last came from it."""
     notes: list[Note] = field(default_factory=list)
     """Data to be kept as soon as the reply is certain."""
+    changes: list[Set] = field(default_factory=list)
+    """Settings to be changed for the rest of the call, as soon as the reply is certain."""
+    voice: str | None = None
+    """Voice of what follows, where it names none."""
+    language: str | None = None
+    filler: int = 0
+    """Characters at the beginning of `text` that are not the agent's: what covered its slowness."""
+    new_starts: int = 0
+    """How often the rest of an utterance was asked for again, because its connection was lost."""
     actions: list[Action] = field(default_factory=list)
     """What is to be done once everything said was heard."""
     paused: bool = False
@@ -63,6 +75,11 @@ class Reply:
     def __post_init__(self) -> None:
         self.was_speculative = self.speculative
         self.heard_from_at = self.synthesized_at = self.audio_at = self.asked_at
+
+    @property
+    def answer(self) -> str:
+        """What the agent said, without what covered its slowness."""
+        return self.text[self.filler :]
 
     @property
     def pausing(self) -> bool:

@@ -1,44 +1,27 @@
-"""The joint rules: each looks at the whole of a live call, and does one thing if it is time for it.
+"""The joint rules of the floor, and the order of all rules.
 
-A rule speaks of states and not of events, so that barge-in, for one, holds however the caller came to be
+Each looks at the whole of a live call, and does one thing if it is time for it. A rule speaks of states and not of events, so that barge-in, for one, holds however the caller came to be
 speaking while the agent is audible. A rule returns True when it changed something that another may care about.
 """
 
 from __future__ import annotations
 
 from bridge.conversation import commands as do
-from bridge.conversation import journal
+from bridge.conversation import journal, limits
 from bridge.conversation.actions import HangUp, Transfer
 from bridge.conversation.reply import Reply
 from bridge.conversation.state import Talk
 
-
-def call_too_long(talk: Talk) -> bool:
-    """The call has lasted as long as any call may."""
-    if talk.now < talk.began + talk.policy.max_call_s:
-        return False
-    talk.leave(do.LeaveCall("limit"))
-    return True
-
-
-def turn_stalled(talk: Talk) -> bool:
-    """The caller speaks, and the service says nothing for too long: the end of the turn is not coming."""
-    turn = talk.turn
-    if not turn.speaking or talk.now < turn.touched_at + talk.policy.turn_stall_s:
-        return False
-    talk.close_turn(incomplete=True)
-    turn.given_up = turn.transcript
-    return True
+_ECHOES_LEARNT = 2
+"""After so many echoes the line is known to give back what the agent says."""
 
 
 def caller_interrupts(talk: Talk) -> bool:
-    """The caller has words, and a reply is open that may be cut: the agent has lost the floor."""
+    """The caller has words enough, and a reply is open that may be cut: the agent has lost the floor."""
     reply = talk.speech.reply
     if reply is None or reply.speculative or not _can_be_cut(talk, reply):
         return False
-    # Before anything is audible there is nothing to listen to: then an "okay" is meant for the agent.
-    listed = talk.policy.backchannels if talk.speech.playout.begun else ()
-    if not talk.unanswered and not talk.turn.claims_floor(listed):
+    if not _insists(talk) and _words_for_floor(talk) < _words_needed(talk):
         return False
     talk.speech.silence(talk.now)
     talk.close_reply(reply, interrupted=True)
@@ -50,8 +33,8 @@ def fall_silent(talk: Talk) -> bool:
     reply, turn = talk.speech.reply, talk.turn
     if reply is None or reply.speculative or reply.paused or not turn.speaking or turn.dismissed:
         return False
-    if not _can_be_cut(talk, reply):
-        return False
+    if not _can_be_cut(talk, reply) or (talk.echoes >= _ECHOES_LEARNT and turn.over_reply == reply.number):
+        return False  # On a line that gives back what the agent says, each of its words would silence it.
     reply.paused = True
     if talk.speech.silence(talk.now):
         talk.record(journal.AgentSilenced(talk.ms(), turn.number, reply.number))
@@ -73,38 +56,6 @@ def speak_on(talk: Talk) -> bool:
     return True
 
 
-def agent_too_slow(talk: Talk) -> bool:
-    """The agent owes a piece of its answer for too long."""
-    reply = talk.speech.reply
-    if reply is None or reply.done or talk.now < reply.heard_from_at + talk.policy.agent_timeout_s:
-        return False
-    talk.out.append(do.CancelReply(reply.number))
-    talk.fail_reply(reply, "agent_timeout", f"no answer within {talk.policy.agent_timeout_s:g} s")
-    return True
-
-
-def agent_pauses(talk: Talk) -> bool:
-    """The agent stops in mid-stream: speak what it said, and end the utterance before it expires."""
-    reply = talk.speech.reply
-    if reply is None or reply.done or not reply.pausing:
-        return False
-    if talk.now < reply.text_due(talk.policy.text_pause_s):
-        return False
-    talk.speech.finish_utterance(reply, talk.now)
-    return True
-
-
-def speech_too_slow(talk: Talk) -> bool:
-    """The speech service owes audio for too long."""
-    reply, unfinished = talk.speech.reply, talk.speech.playout.unfinished
-    if reply is None or not unfinished or talk.now < reply.audio_at + talk.policy.speech_timeout_s:
-        return False
-    talk.out.append(do.CancelSpeech(unfinished[0]))
-    message = f"no audio within {talk.policy.speech_timeout_s:g} s"
-    talk.fail_speech(reply, unfinished[0], "speech_timeout", message)
-    return True
-
-
 def reply_certain(talk: Talk) -> bool:
     """The reply is wanted, so what it notes is kept, and what it says is sent."""
     reply = talk.speech.reply
@@ -113,6 +64,9 @@ def reply_certain(talk: Talk) -> bool:
     for note in reply.notes:
         talk.record(journal.NoteTaken(talk.ms(), note.data))
     reply.notes.clear()
+    for change in reply.changes:
+        talk.change(change)
+    reply.changes.clear()
     if not reply.paused:
         talk.speech.play(reply, talk.now)
     return False  # Neither gives another rule anything to do.
@@ -127,10 +81,7 @@ def reply_over(talk: Talk) -> bool:
         return False
     talk.close_reply(reply, interrupted=False)
     if reply.failed and talk.policy.agent:
-        if talk.agent_failures >= talk.policy.failures_allowed:
-            talk.prompt(talk.policy.farewell, HangUp("agent_failed"))
-        else:
-            talk.prompt(talk.policy.apology)
+        _apologise(talk)
         return True
     if talk.unanswered:
         return True  # The caller has said something meanwhile: that is answered before anything is done.
@@ -143,6 +94,17 @@ def reply_over(talk: Talk) -> bool:
             case _:
                 pass
     return True
+
+
+def _apologise(talk: Talk) -> None:
+    """The agent has failed: say so, and when it does so again and again, help the caller on or let go."""
+    policy = talk.policy
+    if talk.agent_failures < policy.failures_allowed:
+        talk.prompt(policy.apology)
+    elif policy.failure_transfer:
+        talk.prompt(policy.handover, Transfer(policy.failure_transfer))
+    else:
+        talk.prompt(policy.farewell, HangUp("agent_failed"))
 
 
 def question_due(talk: Talk) -> bool:
@@ -163,24 +125,37 @@ def question_due(talk: Talk) -> bool:
     return True
 
 
-def silence_too_long(talk: Talk) -> bool:
-    """Nobody says anything: ask whether the caller is there, and in the end let go."""
-    if not talk.policy.agent or talk.speech.reply is not None or talk.turn.speaking:
-        return False
-    if talk.now < talk.patience.next_at:
-        return False
-    prompt = talk.patience.take_prompt()
-    if prompt is None:
-        talk.prompt(talk.policy.silence_farewell, HangUp("silence"))
-    else:
-        talk.prompt(prompt)
-    return True
-
-
 def _can_be_cut(talk: Talk, reply: Reply) -> bool:
     """Tell whether the caller may cut the reply now: it is not protected, and there is something left of it."""
     playout = talk.speech.playout
-    return not playout.guarded(talk.now) and not (reply.done and playout.heard_out(talk.now))
+    if playout.words_needed(talk.now, default=1) is None:
+        return False
+    return not (reply.done and playout.heard_out(talk.now))
+
+
+def _words_needed(talk: Talk) -> int:
+    """Return how many words take the floor now. Before anything is audible there is nothing to protect."""
+    playout = talk.speech.playout
+    return (playout.words_needed(talk.now, default=1) or 1) if playout.begun else 1
+
+
+def _words_for_floor(talk: Talk) -> int:
+    """Return how many words the caller has said since the agent was last asked, signs of listening left out."""
+    words = len("".join(talk.unanswered).split())
+    if talk.turn.speaking and talk.meaning() == "words":
+        words += len(talk.turn.transcript.split())
+    return words
+
+
+def _insists(talk: Talk) -> bool:
+    """Tell whether the caller's voice goes on for so long that it counts without words."""
+    if not talk.policy.barge_in_s or not talk.turn.speaking or talk.meaning() == "echo":
+        return False
+    return talk.now >= _insists_at(talk)
+
+
+def _insists_at(talk: Talk) -> float:
+    return talk.turn.started_at + talk.policy.barge_in_s
 
 
 def _false_alarm_at(talk: Talk) -> float:
@@ -191,31 +166,33 @@ def _false_alarm_at(talk: Talk) -> float:
 
 def moments(talk: Talk) -> list[float]:
     """Return when the joint rules of a live call have to look again, if nothing happens before."""
-    due = [talk.began + talk.policy.max_call_s]
+    due = limits.moments(talk)
     turn, reply = talk.turn, talk.speech.reply
-    if turn.speaking:
-        due.append(turn.touched_at + talk.policy.turn_stall_s)
-    if reply is not None:
-        due += talk.speech.moments(reply, talk.now)
-        if reply.paused and turn.speaking:
+    if reply is not None and turn.speaking:
+        if reply.paused:
             due.append(_false_alarm_at(talk))
-    elif talk.policy.agent and not turn.speaking:
-        due.append(talk.patience.next_at)
+        if talk.policy.barge_in_s and talk.now < _insists_at(talk):
+            due.append(_insists_at(talk))
     return due
 
 
 RULES = (
-    call_too_long,
-    turn_stalled,
+    limits.call_too_long,
+    limits.recognizer_gone,
+    limits.recognizer_away,
+    limits.turn_stalled,
     caller_interrupts,
     fall_silent,
     speak_on,
-    agent_too_slow,
-    agent_pauses,
-    speech_too_slow,
+    limits.agent_too_slow,
+    limits.agent_slow,
+    limits.agent_pauses,
+    limits.speech_too_slow,
     reply_certain,
     reply_over,
+    limits.loss_told,
     question_due,
-    silence_too_long,
+    limits.limit_near,
+    limits.silence_too_long,
 )
 """In this order: ends before beginnings, the caller before the agent."""

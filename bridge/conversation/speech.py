@@ -6,7 +6,7 @@ import dataclasses
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation.actions import Action, Note, Say
+from bridge.conversation.actions import Action, Note, Say, Set, words_needed
 from bridge.conversation.playout import Playout
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply, Style
@@ -23,8 +23,12 @@ class Speech:
         self._out = out
         self._replies = 0
         self._utterances = 0
+        self._styles: dict[int, Style] = {}
         self.playout = Playout(policy, epoch)
         self.reply: Reply | None = None
+        self.voice: str | None = None
+        """The voice of what names none, as the agent has set it."""
+        self.language: str | None = None
 
     def next_reply(self) -> int:
         """Return the number of the next question to the agent."""
@@ -34,12 +38,22 @@ class Speech:
     def open(self, occasion: str, turn: int, transcript: str, now: float, *, speculative: bool = False) -> Reply:
         """Open a reply. There must be no other."""
         self.playout.reset()
-        self.reply = Reply(self.next_reply(), occasion, turn, transcript, now, speculative)
+        self._styles.clear()
+        self.reply = Reply(
+            self.next_reply(),
+            occasion,
+            turn,
+            transcript,
+            now,
+            speculative,
+            voice=self.voice,
+            language=self.language,
+        )
         return self.reply
 
-    def release(self, reply: Reply) -> None:
+    def release(self, reply: Reply, now: float) -> None:
         """The reply's turn ended as it was foreseen: it may be heard."""
-        reply.speculative = False
+        reply.speculative, reply.certain_at = False, now
 
     # --- pieces --------------------------------------------------------------------------------------------
 
@@ -50,6 +64,9 @@ class Speech:
                 self.say(reply, action, now)
             case Note():
                 reply.notes.append(action)
+            case Set(voice, language):
+                reply.voice, reply.language = voice or reply.voice, language or reply.language
+                reply.changes.append(action)
             case _:
                 self.finish_utterance(reply, now)
                 reply.actions.append(action)
@@ -61,13 +78,29 @@ class Speech:
             return
         if len(say.text) > room:
             say = dataclasses.replace(say, text=say.text[:room])
-        style = Style(say.interruptible, say.voice, say.language)
+        rule = (say.barge_in or self._policy.barge_in) if say.interruptible else "never"
+        style = Style(words_needed(rule), say.voice or reply.voice, say.language or reply.language)
         if style != reply.style:
             self.finish_utterance(reply, now)
             reply.style = style
         reply.text += say.text
         reply.waiting += say.text
-        self._synthesize(reply, reply.take_text(everything=False), now, more=True)
+        self._synthesize(reply, reply.take_text(everything=not self._policy.whole_sentences), now, more=True)
+
+    def say_whole(self, reply: Reply, text: str, now: float) -> None:
+        """Speak a text of our own as one utterance, in one piece: the speech service may know it by heart."""
+        self.finish_utterance(reply, now)
+        reply.style = Style(words_needed(self._policy.barge_in), reply.voice, reply.language)
+        reply.text += text
+        reply.waiting += text
+        self.finish_utterance(reply, now)
+
+    def fill(self, reply: Reply, text: str, now: float) -> None:
+        """Cover the agent's slowness: its answer follows behind this."""
+        self.say_whole(reply, text, now)
+        reply.text += " "
+        reply.waiting += " "
+        reply.filler = len(reply.text)
 
     def finish_utterance(self, reply: Reply, now: float) -> None:
         """Speak all that waits, and let the utterance end."""
@@ -85,8 +118,8 @@ class Speech:
                 return
             self._utterances += 1
             reply.utterance = self._utterances
-            interruptible = reply.style.interruptible and self._policy.barge_in != "never"
-            self.playout.open(reply.utterance, interruptible=interruptible)
+            self._styles[reply.utterance] = reply.style
+            self.playout.open(reply.utterance, words_needed=reply.style.words_needed)
         elif not text and more:
             return
         self.playout.add_text(reply.utterance, text)
@@ -126,6 +159,21 @@ class Speech:
         if held:
             self._out.append(do.ClearPlayout())
         return held
+
+    def go_on(self, reply: Reply, failed: int, now: float) -> bool:
+        """Ask again for what did not come of an utterance, behind what did. False: nobody can tell what that is."""
+        rest = self.playout.go_on(failed, self._utterances + 1)
+        if rest is None:
+            return False
+        self._utterances += 1
+        style = self._styles[self._utterances] = self._styles[failed]
+        reply.new_starts += 1
+        reply.synthesized_at = reply.audio_at = now
+        more = reply.utterance == failed
+        if more:
+            reply.utterance = self._utterances
+        self._out.append(do.Synthesize(self._utterances, rest, more, style.voice, style.language))
+        return True
 
     def fail_utterance(self, reply: Reply, number: int) -> None:
         """An utterance will not come: what arrived of it is heard, everything behind it is given up."""

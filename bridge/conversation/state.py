@@ -6,12 +6,17 @@ from typing import Literal
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal
-from bridge.conversation.actions import Action, Say
+from bridge.conversation.actions import Action, Set
 from bridge.conversation.caller import CallerTurn, is_backchannel, same_words
+from bridge.conversation.echo import WINDOW_S, is_echo
+from bridge.conversation.outage import Outage
 from bridge.conversation.patience import Patience
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply
 from bridge.conversation.speech import Speech
+
+_NEW_STARTS = 2
+"""How often the rest of an utterance is asked for again in one reply."""
 
 
 class Talk:
@@ -28,8 +33,13 @@ class Talk:
         self.turn = CallerTurn()
         self.speech = Speech(policy, epoch, self.out)
         self.patience = Patience(policy)
+        self.outage = Outage()
         self.agent_failures = 0
         self.speech_failures = 0
+        self.echoes = 0
+        """Turns so far that were the agent's own voice."""
+        self.limit_told = False
+        """The caller knows that the call must end soon."""
         self.unanswered: list[str] = []
         """What the caller said and nobody has answered yet, turn by turn."""
         self.unanswered_turn = 0
@@ -55,11 +65,22 @@ class Talk:
 
     # --- the caller ----------------------------------------------------------------------------------------
 
-    def close_turn(self, *, incomplete: bool) -> None:
-        """The caller's turn is over: record it, once, and note what is to be answered."""
+    def begin_turn(self, *, known: str = "") -> None:
+        """The caller makes a sound: a turn begins. `known` as in `CallerTurn.begin`."""
+        self.turn.begin(self.now, known=known)
+        reply = self.speech.reply
+        if self.policy.echo_guard and reply is not None and self.speech.playout.sounding(self.now):
+            self.turn.over_reply = reply.number
+            self.turn.over_from = self.speech.playout.heard_before(self.now, WINDOW_S)
+
+    def close_turn(self, *, incomplete: bool, degraded: bool = False) -> None:
+        """The caller's turn is over: record it, once, and note what is to be answered.
+
+        A degraded turn is not answered: the caller is asked to say it again.
+        """
         turn, reply = self.turn, self.speech.reply
+        meaning = self.meaning()
         turn.speaking, turn.eager = False, False
-        meaning = self._meaning()
         eager_ms = None if turn.eager_at is None else self.ms(turn.eager_at)
         self.record(
             journal.CallerSpoke(
@@ -70,11 +91,13 @@ class Talk:
                 eager_ms,
                 meaning,
                 incomplete,
+                degraded,
             )
         )
+        self.echoes += meaning == "echo"
         if meaning != "empty":
             self.patience.stir(self.now)
-        if meaning != "words" or not self.policy.agent:
+        if meaning != "words" or degraded or not self.policy.agent:
             self.drop_speculation()
             return
         self.messages.append(do.Message("user", turn.transcript.strip()))
@@ -82,16 +105,18 @@ class Talk:
         self.unanswered_turn = turn.number
         if reply is not None and reply.speculative:
             if same_words(reply.transcript, "".join(self.unanswered)):
-                self.speech.release(reply)
+                self.speech.release(reply, self.now)
                 self.unanswered.clear()
             else:
                 self.drop_speculation()
 
-    def _meaning(self) -> journal.Meaning:
-        """Judge what the caller said in the turn that has just ended."""
+    def meaning(self) -> journal.Meaning:
+        """Judge what the caller has said in this turn so far."""
         turn, reply = self.turn, self.speech.reply
         if not turn.worded:
             return "empty"
+        if self._is_echo():
+            return "echo"
         if reply is None or reply.speculative or not self.speech.playout.begun:
             return "words"
         if not is_backchannel(turn.transcript, self.policy.backchannels):
@@ -99,6 +124,14 @@ class Talk:
         # "Okay" over the agent's last word or two answers what was said; before that it shows attention.
         almost_over = reply.done and self.speech.unheard_words(reply, self.now) <= 2
         return "words" if almost_over else "backchannel"
+
+    def _is_echo(self) -> bool:
+        """Tell whether the turn's words are those of the reply that sounded when it began."""
+        turn, reply = self.turn, self.speech.reply
+        if reply is None or turn.over_reply != reply.number:
+            return False
+        heard = len(self.speech.playout.heard_and_rest(self.now)[0])
+        return is_echo(turn.transcript, reply.text[turn.over_from : heard], reply.text[heard:])
 
     # --- the agent -----------------------------------------------------------------------------------------
 
@@ -108,8 +141,7 @@ class Talk:
             return
         reply = self.speech.open("call.started", 0, "", self.now)
         if self.policy.greeting:
-            self.speech.say(reply, Say(self.policy.greeting), self.now)
-            self.speech.finish_utterance(reply, self.now)
+            self.speech.say_whole(reply, self.policy.greeting, self.now)
         if self.policy.agent:
             self.ask(reply)
         else:
@@ -132,12 +164,19 @@ class Talk:
             )
         )
 
+    def change(self, change: Set) -> None:
+        """Hold the call differently from here on, as the agent wants."""
+        self.speech.voice = change.voice or self.speech.voice
+        self.speech.language = change.language or self.speech.language
+        if change.tuning is not None:
+            self.out.append(do.TuneRecognizer(change.tuning))
+
     def prompt(self, text: str, *actions: Action) -> None:
         """Let the bridge itself say something; the actions follow when it was heard."""
         reply = self.speech.open("prompt", self.turn.number, "", self.now)
-        self.speech.say(reply, Say(text), self.now)
+        self.speech.say_whole(reply, text, self.now)
         reply.actions += actions
-        self.speech.finish_text(reply, self.now)
+        reply.done = True
 
     def drop_speculation(self) -> None:
         """Give up an answer that was prepared for a turn that did not end as foreseen."""
@@ -159,13 +198,14 @@ class Talk:
         begun = self.speech.playout.begun
         heard, unheard = self.speech.close(reply, self.now)
         self.patience.stir(self.now)
-        if heard.strip():
-            self.messages.append(do.Message("assistant", heard.strip()))
-        if interrupted and begun:
-            self.interruption = do.Interruption(heard, unheard)
+        heard_answer = heard[reply.filler :]
+        if heard_answer.strip():
+            self.messages.append(do.Message("assistant", heard_answer.strip()))
+        if interrupted and begun and reply.answer:
+            self.interruption = do.Interruption(heard_answer, reply.answer[len(heard_answer) :])
         elif reply.occasion == "turn.ended":
             self.interruption = None
-        if interrupted and reply.transcript and not heard.strip():
+        if interrupted and reply.transcript and not heard_answer.strip():
             # The caller went on before a word of the answer was heard: both halves are one question.
             self.unanswered_turn = self.unanswered_turn if self.unanswered else reply.turn
             self.unanswered.insert(0, reply.transcript)
@@ -198,20 +238,31 @@ class Talk:
             self.drop_speculation()  # The turn's end asks again.
             return
         self.agent_failures += 1
-        reply.failed = not reply.text.strip()
+        reply.failed = not reply.answer.strip()
         self.speech.finish_text(reply, self.now)
 
-    def fail_speech(self, reply: Reply, utterance: int, code: str, message: str) -> None:
-        """An utterance will not come. When it is the apology that fails, only the carrier's voice is left."""
+    def fail_speech(self, reply: Reply, utterance: int, code: str, message: str, *, final: bool) -> None:
+        """An utterance will not come. When it is the apology that fails, only the carrier's voice is left.
+
+        If only the connection was lost, the rest of the utterance is asked for again, a few times in a reply.
+        """
         self.record(journal.ProblemMet(self.ms(), "tts", code, message))
+        if not final and reply.new_starts < _NEW_STARTS and self.speech.go_on(reply, utterance, self.now):
+            return
         self.speech.fail_utterance(reply, utterance)
         self.speech_failures += 1
         if self.speech_failures >= self.policy.failures_allowed or reply.occasion == "prompt":
-            self.leave(do.LeaveCall("speech_failed", farewell=self.policy.farewell))
+            self.leave_for_failure("speech_failed")
         elif not self.speech.playout.begun:
             reply.failed = True
 
     # --- the end -------------------------------------------------------------------------------------------
+
+    def leave_for_failure(self, reason: str) -> None:
+        """End the call, or pass the caller on, while we cannot speak: the carrier says so with its own voice."""
+        policy = self.policy
+        words = policy.handover if policy.failure_transfer else policy.farewell
+        self.leave(do.LeaveCall(reason, transfer_to=policy.failure_transfer, farewell=words))
 
     def leave(self, leave: do.LeaveCall) -> None:
         """End the call from our side."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.playout import BYTES_PER_SECOND, Utterance
+from bridge.conversation.utterance import BYTES_PER_SECOND, Utterance
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class HeardSpeech:
         """Take what was done about it."""
         match command:
             case do.Synthesize(number, text):
-                self._utterances.setdefault(number, Utterance(number, interruptible=True)).text += text
+                self._utterances.setdefault(number, Utterance(number, words_needed=1)).text += text
             case do.CancelSpeech(number) if number not in self._sent_to:
                 self._utterances.pop(number, None)
             case do.SendAudio(number, audio) if number in self._utterances:

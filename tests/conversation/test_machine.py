@@ -423,7 +423,7 @@ class TestFaults:
         assert do.LeaveCall("agent_failed") in play.marks_return()
 
     def test_an_agent_that_never_answers_is_cancelled(self) -> None:
-        play = Play(agent_timeout_s=5.0, apology="Sorry.").start().at(1)
+        play = Play(agent_timeout_s=5.0, filler="", apology="Sorry.").start().at(1)
         play.caller_says("Hello.")
         reply = play.did(do.AskAgent)[-1].reply
         play.at(6)
@@ -480,7 +480,7 @@ class TestFaults:
         assert sum(len(c.audio) for c in play.did(do.SendAudio)) - before == 45000, "all but the words told"
 
     def test_an_agent_that_sends_white_space_for_ever_times_out(self) -> None:
-        play = Play(agent_timeout_s=5.0, apology="Sorry.").start().at(1)
+        play = Play(agent_timeout_s=5.0, filler="", apology="Sorry.").start().at(1)
         play.caller_says("Hello.")
         reply = play.did(do.AskAgent)[-1].reply
         for second in range(2, 8):

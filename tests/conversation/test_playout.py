@@ -6,12 +6,13 @@ import pytest
 
 from bridge.conversation.commands import SendAudio, SendMark
 from bridge.conversation.events import Word
-from bridge.conversation.playout import Playout, Utterance
+from bridge.conversation.playout import Playout
 from bridge.conversation.policy import Policy
+from bridge.conversation.utterance import Utterance
 
 
 def utterance(text: str, *words: tuple[str, float, float]) -> Utterance:
-    one = Utterance(1, interruptible=True, text=text)
+    one = Utterance(1, words_needed=1, text=text)
     one.add_words(tuple(Word(*word) for word in words))
     return one
 
@@ -52,13 +53,13 @@ class TestWords:
         assert one.text[: one.characters_at(4000)] == 'He said "no"'
 
     def test_without_times_words_share_the_audio_by_their_length(self) -> None:
-        one = Utterance(1, interruptible=True, text="aaaa bbbb cccc dddd", audio=bytearray(8000), finished=True)
+        one = Utterance(1, words_needed=1, text="aaaa bbbb cccc dddd", audio=bytearray(8000), finished=True)
         assert one.text[: one.characters_at(3700)] == "aaaa"
         assert one.text[: one.characters_at(3800)] == "aaaa bbbb"
         assert one.text[: one.characters_at(8000)] == one.text
 
     def test_a_failed_utterance_is_not_heard_to_its_end(self) -> None:
-        one = Utterance(1, interruptible=True, text="aaaa bbbb", audio=bytearray(800), finished=True, failed=True)
+        one = Utterance(1, words_needed=1, text="aaaa bbbb", audio=bytearray(800), finished=True, failed=True)
         assert one.characters_at(800) == 0
 
     @pytest.mark.parametrize(("at", "start"), [(100, 0), (3199, 0), (3200, 3200), (3900, 3200), (8000, 8000)])
@@ -70,7 +71,7 @@ class TestWords:
 class TestSending:
     def ledger(self, seconds: float, *, finished: bool = True, **policy: float) -> Playout:
         playout = Playout(Policy(**{"lead_s": 2.0, "segment_s": 0.5, "latency_s": 0.0} | policy), epoch=3)  # type: ignore[arg-type]
-        playout.open(1, interruptible=True)
+        playout.open(1, words_needed=1)
         one = playout.find(1)
         assert one is not None
         one.audio += b"a" * round(seconds * 8000)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import Action, HangUp, Note, Say
+from bridge.conversation.actions import Action, HangUp, Note, Say, Set, Tuning
 from bridge.conversation.journal import AgentResumed, AgentSpoke, CallerSpoke
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
@@ -30,8 +30,16 @@ TEXTS = (
 )
 CALLER = (" Hello there", " What about Sunday?", " okay", " uh-huh", "", "  ", " I want a bike. Please")
 
-says = st.builds(Say, st.sampled_from(TEXTS), interruptible=st.sampled_from((True, True, True, False)))
-actions: st.SearchStrategy[Action] = st.one_of(says, says, says, says, st.just(Note({"k": 1})), st.builds(HangUp))
+says = st.builds(
+    Say,
+    st.sampled_from(TEXTS),
+    interruptible=st.sampled_from((True, True, True, False)),
+    barge_in=st.sampled_from((None, None, None, "words:2", "speech")),
+)
+changes = st.just(Set(voice="other", tuning=Tuning(end_threshold=0.1)))
+actions: st.SearchStrategy[Action] = st.one_of(
+    says, says, says, says, st.just(Note({"k": 1})), changes, st.builds(HangUp)
+)
 habits = st.builds(
     Habits,
     answers=st.lists(st.lists(actions, max_size=3).map(tuple), max_size=6).map(tuple),
@@ -44,6 +52,7 @@ habits = st.builds(
     chunk_delay=st.sampled_from((0.0, 0.02, 0.2)),
     word_times=st.booleans(),
     failing_speech=st.frozensets(st.integers(1, 5), max_size=1),
+    lost_speech=st.frozensets(st.integers(1, 6), max_size=2),
 )
 traits = st.builds(
     PhoneTraits,
@@ -55,7 +64,14 @@ traits = st.builds(
 policies = st.builds(
     Policy,
     eager=st.booleans(),
-    barge_in=st.sampled_from(("speech", "speech", "speech", "never")),
+    barge_in=st.sampled_from(("speech", "speech", "speech", "never", "words:2")),
+    barge_in_s=st.sampled_from((0.0, 0.0, 1.0)),
+    echo_guard=st.booleans(),
+    filler=st.sampled_from(("One moment.", "")),
+    filler_s=st.sampled_from((0.5, 2.0)),
+    outage_s=st.sampled_from((1.0, 8.0)),
+    failure_transfer=st.sampled_from(("", "+15550100")),
+    whole_sentences=st.booleans(),
     greeting=st.sampled_from(("", "Hello, this is the shop. How can I help you?")),
     lead_s=st.sampled_from((0.6, 2.0, 10.0)),
     segment_s=st.sampled_from((0.25, 0.5)),
@@ -91,6 +107,12 @@ disturbances = st.sampled_from(
         [(0.2, on.DigitPressed("5"))],
         [(0.2, on.MarkReturned("0.1")), (0.1, on.MarkReturned("9.9"))],
         [(0.2, on.RecognizerFailed("speech_unreachable", "reset", final=False))],
+        [(0.2, on.RecognizerLost("speech_unreachable", "reset")), (0.4, on.RecognizerConnected())],
+        [
+            (0.2, on.TurnStarted()),
+            (0.3, on.RecognizerLost("speech_server", "1011")),
+            (4.0, on.RecognizerConnected()),
+        ],
         [(0.2, on.TurnStarted()), (0.2, on.TurnStarted())],
         [(0.1, on.StreamStarted())],
     )
@@ -101,6 +123,7 @@ plots = st.lists(st.one_of(caller_turns(), caller_turns(), caller_turns(), distu
 def play(plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, *, hang_up: bool) -> World:
     world = World(habit, policy, trait)
     world.happen(on.StreamStarted())
+    world.happen(on.RecognizerConnected())
     world.run_until(50.5)
     for pause, event in itertools.chain.from_iterable(plot):
         world.run_until(world.now + pause)
@@ -125,11 +148,13 @@ def test_what_counts_as_heard_did_sound_and_is_a_prefix_of_what_was_said(
     by_reply: dict[int, list[int]] = {}
     for spoke in world.kept(AgentSpoke):
         if spoke.reply in world.said and spoke.occasion == "turn.ended":
-            assert world.said[spoke.reply].startswith(spoke.heard)
-            assert world.said[spoke.reply].startswith(spoke.heard + spoke.unheard)
+            said = (f"{policy.filler} " if spoke.reply in world.filled else "") + world.said[spoke.reply]
+            assert said.startswith(spoke.heard)
+            assert said.startswith(spoke.heard + spoke.unheard)
         by_reply[spoke.reply] = utterances_of(world, spoke.reply)
     for spoke in world.kept(AgentSpoke):
         words = [word for word in world.words if word.utterance in by_reply[spoke.reply]]
+        words.sort(key=lambda word: world.order.index(word.utterance))
         # Without word times a word's place is estimated by its share of the audio: it may be one off.
         heard = len(spoke.heard.split()) - (0 if habit.word_times else 1)
         sounded = world.fully_sounded(world.sounded_at_close[spoke.reply])
@@ -237,7 +262,7 @@ def test_words_of_the_caller_are_answered_in_the_end(
     world = play(plot, habit, policy, trait, hang_up=False)
     if world.left or world.conversation.over:
         return  # Somebody hung up before.
-    said = [spoke for spoke in world.kept(CallerSpoke) if spoke.meaning == "words"]
+    said = [spoke for spoke in world.kept(CallerSpoke) if spoke.meaning == "words" and not spoke.degraded]
     if said:
         asked = [c for _, _, cs in world.steps for c in cs if isinstance(c, do.AskAgent) and not c.speculative]
         committed = [s.turn for s in world.kept(AgentSpoke) if s.speculative]

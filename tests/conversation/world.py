@@ -39,6 +39,8 @@ class Habits:
     word_times: bool = True
     failing_speech: frozenset[int] = frozenset()
     """Numbers of utterances that fail before any audio."""
+    lost_speech: frozenset[int] = frozenset()
+    """Numbers of utterances whose connection is lost when half of their first piece has come."""
 
 
 @dataclass
@@ -82,6 +84,12 @@ class World:
         self.uninterruptible: set[int] = set()
         self._reply_style: dict[int, bool] = {}
         self._asked = 0
+        self._asked_last = 0
+        self._broken_off: dict[int, list[SpokenWord]] = {}
+        self.filled: set[int] = set()
+        """Replies whose slowness was covered."""
+        self.order: list[int] = []
+        """Utterances in the order in which they are to sound."""
 
     # --- running -------------------------------------------------------------------------------------------
 
@@ -128,6 +136,12 @@ class World:
         commands = self.conversation.handle(event, self.now)
         self.steps.append((self.now, event, commands))
         for command in commands:
+            if isinstance(command, do.Synthesize) and command.utterance not in self.order:
+                behind = len(self.order)
+                if isinstance(event, on.SpeechFailed) and event.utterance in self.order:
+                    behind = self.order.index(event.utterance) + 1
+                    self._asked_again(event.utterance, command.text)
+                self.order.insert(behind, command.utterance)
             self._do(command)
         return commands
 
@@ -150,6 +164,7 @@ class World:
             case do.ClearPlayout():
                 self.phone.clear(self.now)
             case do.AskAgent():
+                self._asked_last = command.reply
                 self._answer(command)
             case do.CancelReply(reply):
                 self._cancelled_replies.add(reply)
@@ -191,6 +206,10 @@ class World:
 
     def _speak(self, piece: do.Synthesize) -> None:
         habits = self.habits
+        if piece.text and piece.text == self.policy.filler:
+            self.filled.add(self._asked_last)
+        if piece.utterance in self._broken_off:
+            return
         start = max(self._pending_text.get(piece.utterance, 0.0), self.now + habits.speech_delay)
         if piece.utterance in habits.failing_speech:
             self.happen(on.SpeechFailed(piece.utterance, "speech_server", "500"), after=start - self.now)
@@ -204,6 +223,9 @@ class World:
             timed.append(on.Word(text, begin, begin + word.size / 8000))
             self.words.append(word)
             audio += bytes([word.code]) * word.size
+        if piece.utterance in habits.lost_speech:
+            self._break_off(piece.utterance, bytes(audio), timed, start)
+            return
         size = round(habits.chunk * 8000)
         moment = start
         if habits.word_times and timed:
@@ -215,6 +237,26 @@ class World:
         if not piece.more:
             self.happen(on.SpeechFinished(piece.utterance), after=moment - self.now)
         self._pending_text[piece.utterance] = moment
+
+    def _break_off(self, utterance: int, audio: bytes, timed: list[on.Word], moment: float) -> None:
+        """Let half of the audio come, and then nothing any more."""
+        self._broken_off[utterance] = [word for word in self.words if word.utterance == utterance]
+        half = audio[: len(audio) // 2]
+        ends = dict(zip((word.code for word in self.words if word.utterance == utterance), timed, strict=True))
+        self.words = [w for w in self.words if w.utterance != utterance or ends[w.code].end * 8000 <= len(half)]
+        after = moment - self.now
+        if self.habits.word_times:
+            self.happen(on.WordsTimed(utterance, tuple(timed)), after=after)
+        self.happen(on.SpeechArrived(utterance, half), after=after)
+        lost = on.SpeechFailed(utterance, "speech_unreachable", "lost", final=False)
+        self.happen(lost, after=after + self.habits.chunk_delay)
+
+    def _asked_again(self, utterance: int, text: str) -> None:
+        """The end of a broken utterance is asked for again: its words are those of the new one from here on."""
+        words = self._broken_off.pop(utterance, [])
+        asked_again = len(text.split())
+        self.words = [word for word in self.words if word.utterance != utterance]
+        self.words += words[: len(words) - asked_again]
 
     # --- what there is to judge ----------------------------------------------------------------------------
 

@@ -1,0 +1,175 @@
+"""The joint rules of the clock: what has lasted too long, and what is done about it.
+
+Like the rules of the floor, each looks at the whole of a live call, does one thing if it is time for it, and then
+returns True.
+"""
+
+from __future__ import annotations
+
+from bridge.conversation import commands as do
+from bridge.conversation.actions import HangUp
+from bridge.conversation.reply import Reply
+from bridge.conversation.state import Talk
+
+
+def call_too_long(talk: Talk) -> bool:
+    """The call has lasted as long as any call may."""
+    if talk.now < talk.began + talk.policy.max_call_s:
+        return False
+    talk.leave(do.LeaveCall("limit"))
+    return True
+
+
+def turn_stalled(talk: Talk) -> bool:
+    """The caller speaks, and the service says nothing for too long: the end of the turn is not coming."""
+    turn = talk.turn
+    if not turn.speaking or talk.outage.since is not None:
+        return False
+    if talk.now < turn.touched_at + talk.policy.turn_stall_s:
+        return False
+    talk.close_turn(incomplete=True)
+    turn.given_up = turn.transcript
+    return True
+
+
+def agent_too_slow(talk: Talk) -> bool:
+    """The agent owes a piece of its answer for too long."""
+    reply = talk.speech.reply
+    if reply is None or reply.done or talk.now < reply.heard_from_at + talk.policy.agent_timeout_s:
+        return False
+    talk.out.append(do.CancelReply(reply.number))
+    talk.fail_reply(reply, "agent_timeout", f"no answer within {talk.policy.agent_timeout_s:g} s")
+    return True
+
+
+def agent_pauses(talk: Talk) -> bool:
+    """The agent stops in mid-stream: speak what it said, and end the utterance before it expires."""
+    reply = talk.speech.reply
+    if reply is None or reply.done or not reply.pausing:
+        return False
+    if talk.now < reply.text_due(talk.policy.text_pause_s):
+        return False
+    talk.speech.finish_utterance(reply, talk.now)
+    return True
+
+
+def speech_too_slow(talk: Talk) -> bool:
+    """The speech service owes audio for too long."""
+    reply, unfinished = talk.speech.reply, talk.speech.playout.unfinished
+    if reply is None or not unfinished or talk.now < reply.audio_at + talk.policy.speech_timeout_s:
+        return False
+    talk.out.append(do.CancelSpeech(unfinished[0]))
+    message = f"no audio within {talk.policy.speech_timeout_s:g} s"
+    talk.fail_speech(reply, unfinished[0], "speech_timeout", message, final=True)
+    return True
+
+
+def silence_too_long(talk: Talk) -> bool:
+    """Nobody says anything: ask whether the caller is there, and in the end let go."""
+    if not talk.policy.agent or not _floor_free(talk) or talk.outage.since is not None:
+        return False
+    if talk.now < talk.patience.next_at:
+        return False
+    prompt = talk.patience.take_prompt()
+    if prompt is None:
+        talk.prompt(talk.policy.silence_farewell, HangUp("silence"))
+    else:
+        talk.prompt(prompt)
+    return True
+
+
+def limit_near(talk: Talk) -> bool:
+    """The call will soon have lasted as long as any call may: say so as soon as nobody else speaks."""
+    if talk.limit_told or talk.now < _limit_notice_at(talk) or not _floor_free(talk):
+        return False
+    talk.limit_told = True
+    talk.prompt(talk.policy.limit_notice)
+    return True
+
+
+def recognizer_away(talk: Talk) -> bool:
+    """The speech-to-text service is away for so long that the open turn cannot wait for it."""
+    outage, policy = talk.outage, talk.policy
+    if outage.noted or not outage.too_long(talk.now, policy.outage_s):
+        return False
+    outage.noted = True
+    outage.owed = policy.agent
+    if policy.agent:
+        # The caller is asked to say it again: what waits to be recognised would be heard twice.
+        talk.out.append(do.ForgetTurn())
+    if talk.turn.speaking:
+        talk.close_turn(incomplete=True, degraded=True)
+        talk.turn.given_up = talk.turn.transcript
+    return True
+
+
+def loss_told(talk: Talk) -> bool:
+    """What the caller said got lost: ask to say it again as soon as nobody else speaks."""
+    if not talk.outage.owed or not _floor_free(talk):
+        return False
+    talk.outage.owed = False
+    talk.prompt(talk.policy.outage)
+    return True
+
+
+def recognizer_gone(talk: Talk) -> bool:
+    """The speech-to-text service is away for so long that the call makes no sense any more."""
+    if not talk.policy.agent or not talk.outage.too_long(talk.now, talk.policy.outage_limit_s):
+        return False
+    talk.leave_for_failure("speech_failed")
+    return True
+
+
+def agent_slow(talk: Talk) -> bool:
+    """The caller waits for an answer and hears nothing: say something meanwhile, once."""
+    reply = talk.speech.reply
+    if reply is None or not _may_be_filled(talk, reply) or talk.now < _filler_at(talk, reply):
+        return False
+    talk.speech.fill(reply, talk.policy.filler, talk.now)
+    return True
+
+
+def _floor_free(talk: Talk) -> bool:
+    """Tell whether neither side says anything."""
+    return talk.speech.reply is None and not talk.turn.speaking
+
+
+def _limit_notice_at(talk: Talk) -> float:
+    """Return when the caller is to be told that the call must end; infinity if that is not wanted."""
+    policy = talk.policy
+    if not policy.agent or not policy.limit_notice or policy.limit_notice_s >= policy.max_call_s:
+        return float("inf")
+    return talk.began + policy.max_call_s - policy.limit_notice_s
+
+
+def _may_be_filled(talk: Talk, reply: Reply) -> bool:
+    """Tell whether the agent owes the first word of an answer that the caller waits for."""
+    if not talk.policy.filler or reply.speculative or reply.done or reply.paused or reply.text:
+        return False
+    return reply.occasion == "turn.ended" and not reply.actions
+
+
+def _filler_at(talk: Talk, reply: Reply) -> float:
+    return max(reply.asked_at, reply.certain_at) + talk.policy.filler_s
+
+
+def moments(talk: Talk) -> list[float]:
+    """Return when these rules have to look again, if nothing happens before."""
+    policy, turn, reply, outage = talk.policy, talk.turn, talk.speech.reply, talk.outage
+    due = [talk.began + policy.max_call_s]
+    if not talk.limit_told and _floor_free(talk):
+        due.append(_limit_notice_at(talk))
+    if outage.since is not None:
+        if not outage.noted:
+            due.append(outage.since + policy.outage_s)
+        if policy.agent:
+            due.append(outage.since + policy.outage_limit_s)
+    elif turn.speaking:
+        due.append(turn.touched_at + policy.turn_stall_s)
+    if reply is not None:
+        due += talk.speech.moments(reply, talk.now)
+        if _may_be_filled(talk, reply):
+            due.append(_filler_at(talk, reply))
+    elif policy.agent and _floor_free(talk) and outage.since is None:
+        due.append(talk.patience.next_at)
+    return due

@@ -1,0 +1,101 @@
+"""One stretch of the agent's speech: its text, its audio, and which word sounds where."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from bridge.conversation.events import Word
+
+BYTES_PER_SECOND = 8000
+_GUESSED_BYTES_PER_CHARACTER = 1000
+"""125 ms: slow speech, used until the length of an utterance is known, so that no word counts too early."""
+_LONGEST_S = 1800.0
+"""Speech of one utterance beyond this is not kept."""
+_WORDS_AHEAD = 120
+"""How many characters behind the last word the next one is looked for."""
+
+
+@dataclass(slots=True)
+class Utterance:
+    """One stretch of speech with one voice."""
+
+    number: int
+    words_needed: int | None
+    """How many words of the caller cut it off; None: nothing does."""
+    text: str = ""
+    audio: bytearray = field(default_factory=bytearray)
+    finished: bool = False
+    failed: bool = False
+    """The rest of its audio will never come."""
+    words: list[tuple[int, int, int]] = field(default_factory=list)
+    """For each word: where it ends in the text (characters), where it starts and ends in the audio (bytes)."""
+    heard: int = 0
+    """Characters of the text that were heard. Never shrinks."""
+
+    def add_audio(self, audio: bytes) -> None:
+        """Add what the service sent, up to the longest that is kept."""
+        if len(self.audio) < _LONGEST_S * BYTES_PER_SECOND:
+            self.audio += audio
+
+    def add_words(self, words: tuple[Word, ...]) -> None:
+        """Tie the service's word times to the text."""
+        for word in words:
+            if not 0 <= word.start <= word.end < _LONGEST_S:
+                continue  # No time at all.
+            end = self._end_in_text(word.text.strip())
+            self.words.append((end, to_bytes(word.start), to_bytes(word.end)))
+
+    def _end_in_text(self, word: str) -> int:
+        begin = self.words[-1][0] if self.words else 0
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word else r"\Z\A"
+        found = re.compile(pattern).search(self.text, begin, begin + _WORDS_AHEAD)
+        if found is None:
+            # The service speaks another form than the text has ("twenty" for "20"): it counts with the next word.
+            return begin
+        end = found.end()
+        while end < len(self.text) and not self.text[end].isspace():
+            end += 1
+        return end
+
+    def characters_at(self, offset: int) -> int:
+        """Return how much of the text has sounded, in whole words, when `offset` bytes of the audio have."""
+        if self.finished and not self.failed and offset >= len(self.audio):
+            return len(self.text)
+        if self.words:
+            return max((end for end, _, last in self.words if last <= offset), default=0)
+        guessed = 0 if self.finished and not self.failed else len(self.text) * _GUESSED_BYTES_PER_CHARACTER
+        spoken = max(len(self.audio), guessed)
+        at = len(self.text) * offset // spoken if spoken else 0
+        while at > 0 and not self.text[at : at + 1].isspace():
+            at -= 1
+        return at
+
+    def rewind_to(self, offset: int) -> int:
+        """Return where the word begins that sounds at `offset`; between words, `offset` itself."""
+        for _, start, last in self.words:
+            if last > offset:
+                return min(start, offset)
+        return offset
+
+    def split(self, sent: int) -> str | None:
+        """End the utterance behind its last whole word, because the rest of its audio will never come.
+
+        `sent` bytes of it went to the phone already and stay. Returns the text that is to be spoken anew, or None
+        if nobody can tell which words the audio has.
+        """
+        whole = [(end, last) for end, _, last in self.words if last <= len(self.audio)]
+        if not whole and sent:
+            return None
+        said, heard_bytes = max(whole, default=(0, 0))
+        rest = self.text[said:]
+        self.text = self.text[:said]
+        del self.audio[max(heard_bytes, sent) :]
+        self.words = [word for word in self.words if word[0] <= said and word[2] <= len(self.audio)]
+        self.finished = True
+        return rest
+
+
+def to_bytes(seconds: float) -> int:
+    """Return how many bytes of audio last so long."""
+    return round(seconds * BYTES_PER_SECOND)
