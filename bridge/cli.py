@@ -228,6 +228,56 @@ def doctor(debug: bool, config: Path | None, as_json: bool) -> int:
     return FAILED if any(finding.status == "failed" for finding in findings) else OK
 
 
+@cli.group(invoke_without_command=True, short_help="Measure the bridge's own share of a turn.")
+@click.option(
+    "--calls", default="1,50", show_default=True, metavar="N,N…", help="Calls at once; one measurement for each."
+)
+@click.option(
+    "--turns",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="Turns of each call that count. One takes about two and a half seconds.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides when callers cut in.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON to this file, too.")
+@click.pass_context
+def bench(context: click.Context, /, **options: Any) -> int | None:
+    """Measure how long the bridge itself takes: from turn.start to clear, from turn.end to the agent's request.
+
+    Starts a bridge of its own with signatures, recording and all, plays phones, speech service and agent to it, and
+    shows percentiles. Exit code 1 if a turn went unanswered or did not silence the agent. Needs no account or key.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    _log_settings(context.obj, level="warning")
+    from bridge.cli_bench import bench_options, measure_bridge  # noqa: PLC0415  (see the module)
+
+    given = bench_options(options["calls"], options["turns"], options["seed"])
+    return measure_bridge(given, as_json=options["as_json"], out=options["out"])
+
+
+@bench.command(short_help="Measure how far ahead of the phone audio should be sent.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10,
+    show_default=True,
+    help="Minutes of speech for each lead and each length of stall.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Decides jitter and stalls.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def pacing(minutes: float, seed: int, as_json: bool) -> int:
+    """Measure, in virtual time, how often the phone runs dry and what a barge-in wastes, for leads of 0.2 to 10 s.
+
+    A network with jitter and stalls lies between the conversation and a model of the phone.
+    """
+    from bridge.cli_bench import measure_pacing  # noqa: PLC0415  (see the module)
+
+    return measure_pacing(minutes, seed, as_json=as_json)
+
+
 def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:
     from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
     from bridge.settings_source import load_settings, overlooked_file  # noqa: PLC0415  (see the module)

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from bridge.bench.figures import Figures, Level
+from bridge.bench.run import BenchOptions
 from bridge.cli import cli, main
 from bridge.doctor_local import Finding
 from bridge.errors import BridgeError, MissingExtraError, SettingsError
@@ -375,3 +377,59 @@ def test_doctor_fails_when_a_check_does(
     assert json.loads(capsys.readouterr().out) == [
         {"check": "agent", "status": status, "message": "seen", "remedy": "mend"}
     ]
+
+
+# --- measuring ---------------------------------------------------------------------------------------------
+
+
+def measured(*, unanswered: int) -> Callable[..., Awaitable[list[Level]]]:
+    """What stands in for a measurement, which would take its time."""
+
+    async def run_bench(options: BenchOptions, _folder: Path, *, on_level: Callable[[Level], None]) -> list[Level]:
+        figures = {"barge_in": Figures(40, 0.5, 1.0, 1.5, 2.0)}
+        levels = [
+            Level(calls, options.turns, unanswered, 0, 0, 0.1, None, None, figures) for calls in options.calls
+        ]
+        for level in levels:
+            on_level(level)
+        return levels
+
+    return run_bench
+
+
+@pytest.mark.parametrize(("unanswered", "code"), [(0, 0), (1, 1)])
+def test_bench_shows_figures_and_fails_when_a_turn_went_unanswered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], unanswered: int, code: int
+) -> None:
+    monkeypatch.setattr("bridge.cli_bench.run_bench", measured(unanswered=unanswered))
+    assert code_of("bench", "--calls", "1,3", "--turns", "7", "--out", "figures.json") == code
+    out = capsys.readouterr().out
+    assert "1 call at once, 7 turns" in out
+    assert "3 calls at once, 7 turns" in out
+    assert ("FAILED" in out) == bool(unanswered)
+    kept = json.loads(Path("figures.json").read_text())
+    assert [level["calls"] for level in kept["levels"]] == [1, 3]
+
+
+def test_bench_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("bridge.cli_bench.run_bench", measured(unanswered=0))
+    assert code_of("bench", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [level["calls"] for level in found["levels"]] == [1, 50]
+    assert found["levels"][0]["figures"]["barge_in"]["p99"] == 1.5
+
+
+@pytest.mark.parametrize("calls", ["", "1,", "x", "0", "5,-1", "1.5", "99999"])
+def test_bench_wants_numbers_of_calls(calls: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("bench", "--calls", calls) == 2
+    assert capsys.readouterr().err == f"error: --calls is {calls!r}: wanted numbers of calls such as 1,50\n"
+
+
+def test_pacing_prints_a_line_for_each_lead(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("bench", "pacing", "--minutes", "0.25") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" s ")[0].strip() for line in lines[3:-1]] == ["0.2", "0.5", "1", "2", "3", "5", "10"]
+    assert lines[-1].strip().startswith("no limit")
+
+    assert code_of("bench", "pacing", "--minutes", "0.25", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["leads"]) == 8

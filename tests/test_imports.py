@@ -77,6 +77,21 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.audio",
     }
     | ERRORS_AND_TASKS,
+    # Plays every peer of a bridge that runs elsewhere, and holds the conversation against the phone model.
+    "bridge.bench": {
+        "bridge.bench",
+        "bridge.conversation",
+        "bridge.agents.webhook_wire",
+        "bridge.stt.cartesia_wire",
+        "bridge.tts.cartesia_wire",
+        "bridge.twilio.media_stream",
+        "bridge.simulator.line",
+        "bridge.simulator.phone",
+        "bridge.simulator.twiml_reader",
+        "bridge.simulator.webhooks",
+        "bridge.audio",
+    }
+    | ERRORS_AND_TASKS,
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.profiles": None,
@@ -87,6 +102,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.doctor_local": None,
     "bridge.doctor_network": None,
     "bridge.cli": None,
+    "bridge.cli_bench": None,
     "bridge.cli_call": None,
     "bridge.cli_help": None,
     "bridge.__main__": None,
@@ -102,6 +118,7 @@ PURE = (
     "bridge.stt.cartesia_query",
     "bridge.stt.cartesia_wire",
     "bridge.tts.cartesia_wire",
+    "bridge.bench.figures",
     "bridge.simulator.phone",
     "bridge.speech_server.turns",
     "bridge.twilio.media_stream",

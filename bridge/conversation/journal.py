@@ -144,7 +144,7 @@ class CallClosed:
     at_ms: int
     reason: str
     under_runs: int = 0
-    """How often the phone ran dry inside an utterance."""
+    """How often the phone ran dry inside an utterance, as far as our clock and its marks tell."""
     lost_marks: int = 0
     """How many of our marks never came back."""
     transfer_to: str = ""

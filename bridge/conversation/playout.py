@@ -17,16 +17,23 @@ from bridge.conversation.policy import Policy
 from bridge.conversation.utterance import BYTES_PER_SECOND, Utterance, to_bytes
 
 _LONGEST_LAG_S = 3.0
+_LATE_S = 0.08
+"""Marks that come later by more than this, and stay so, tell that the phone ran dry; less may be jitter."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
     name: str
     position: int
-    expected: float
-    """When its audio has been played, by the clock."""
+    ends: float
+    """When its audio would have been played, were the way to the phone and back no time."""
     lag: float
-    """What was assumed for the way to the phone."""
+    """What was assumed for the way."""
+
+    @property
+    def expected(self) -> float:
+        """When it should be back."""
+        return self.ends + self.lag
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +58,16 @@ class Playout:
         self._pending: deque[_Mark] = deque()
         self._messages: deque[_Sent] = deque()
         self._anchor = (0, 0.0)
-        self._phone_end = 0.0
+        self._ends = 0.0
+        """When the phone would have played everything sent, were the way to it no time."""
         self._cut_at = 0
         self._told = 0
         """Up to here the phone has told that it played."""
         self._lag = policy.latency_s
+        self._usual: float | None = None
+        """How late marks came in this run of speech, at the least."""
+        self._later: float | None = None
+        """How late the last mark was, if that was later than usual."""
         self.begun = False
         """Whether any of the reply's speech went to the phone."""
         self.under_runs = 0
@@ -127,7 +139,7 @@ class Playout:
         begin = 0
         for utterance in self._utterances:
             end = begin + len(utterance.audio)
-            while self._sent < end and self._phone_end - now < self._policy.lead_s:
+            while self._sent < end and self._ends - now < self._policy.lead_s:
                 take = min(end - self._sent, segment - (self._sent - self._marked))
                 offset = self._sent - begin
                 commands.append(SendAudio(utterance.number, bytes(utterance.audio[offset : offset + take])))
@@ -144,16 +156,16 @@ class Playout:
     def _sending(self, size: int, now: float, *, within: bool) -> None:
         """Account for audio that goes to the phone now."""
         self.begun = True
-        arrives = now + self._lag
-        if self._phone_end <= now and within and self._sent > self._cut_at:
-            self.under_runs += 1
+        if self._ends <= now:
+            self._usual = self._later = None
+            self.under_runs += within and self._sent > self._cut_at
         self._messages.append(_Sent(self._sent, self._sent + size, now))
-        self._phone_end = max(self._phone_end, arrives) + size / BYTES_PER_SECOND
+        self._ends = max(self._ends, now) + size / BYTES_PER_SECOND
         self._sent += size
 
     def _mark(self) -> SendMark:
         self._count += 1
-        mark = _Mark(f"{self._epoch}.{self._count}", self._sent, self._phone_end, self._lag)
+        mark = _Mark(f"{self._epoch}.{self._count}", self._sent, self._ends, self._lag)
         self._pending.append(mark)
         self._marked = self._sent
         return SendMark(mark.name)
@@ -168,10 +180,22 @@ class Playout:
             self.lost_marks += 1  # Marks come back in order: this one was overtaken, so it never will.
         self._told = mark.position
         # How late it is against the clock is what the way to the phone and back takes: at most that is forgiven.
-        late = now - (mark.expected - mark.lag)
+        late = now - mark.ends
         self._lag = min(max(late, self._policy.latency_s), _LONGEST_LAG_S)
+        self._notice_gap(late)
         self._know(mark.position, now)
         return True
+
+    def _notice_gap(self, late: float) -> None:
+        """Count it when the phone ran dry on its own side: from then on every mark comes later than before."""
+        if self._usual is None or late <= self._usual + _LATE_S:
+            self._usual = late if self._usual is None else min(late, self._usual)
+            self._later = None
+        elif self._later is None or late < self._later - _LATE_S:
+            self._later = late  # Marks that a stall held up come in a row, each less late than the one before.
+        else:
+            self.under_runs += 1
+            self._usual, self._later = min(late, self._later), None
 
     def _know(self, position: int, now: float) -> None:
         """From `now` on it is certain that everything before `position` has sounded."""
@@ -245,7 +269,7 @@ class Playout:
         self._messages.clear()
         self._sent = self._marked = self._cut_at = position
         self._anchor = (position, now)
-        self._phone_end = now
+        self._ends = now
         return held
 
     # --- asking --------------------------------------------------------------------------------------------
@@ -287,7 +311,7 @@ class Playout:
         available = self._available()
         if sending and self._sent < available:
             refill = min(self._policy.segment_s, self._policy.lead_s / 4)
-            moments.append(self._phone_end - self._policy.lead_s + refill)
+            moments.append(self._ends - self._policy.lead_s + refill)
         if self._pending:
             moments.append(self._pending[0].expected + self._policy.mark_grace_s)
         elif self._position(now) < self._sent:

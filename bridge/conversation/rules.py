@@ -1,7 +1,8 @@
 """The joint rules of the floor, and the order of all rules.
 
-Each looks at the whole of a live call, and does one thing if it is time for it. A rule speaks of states and not of events, so that barge-in, for one, holds however the caller came to be
-speaking while the agent is audible. A rule returns True when it changed something that another may care about.
+Each looks at the whole of a live call, and does one thing if it is time for it. A rule speaks of states and not of
+events, so that barge-in, for one, holds however the caller came to be speaking while the agent is audible. A rule
+returns True when it changed something that another may care about.
 """
 
 from __future__ import annotations
