@@ -5,27 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiohttp import web
 
+from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.meter import Meter
-from bridge.call.registry import Registry
+from bridge.call.registry import Profile, Registry
 from bridge.errors import BridgeError, SettingsError
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
-from bridge.profiles import Profiles
+from bridge.profiles import Profiles, fixed_prompts
 from bridge.settings import Settings
-from bridge.speech_adapters import stt_settings, tts_settings
+from bridge.speech_adapters import recognizers as make_recognizers
+from bridge.speech_adapters import tts_settings
 from bridge.store.files import FileStore
-from bridge.stt.cartesia_turns import CartesiaTurns
 from bridge.tasks import spawn
 from bridge.tts.cartesia import CartesiaSpeech
+from bridge.tts.prompts import PromptCache
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import Gate, TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
@@ -55,9 +57,10 @@ class Bridge:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Bridge]:
+async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> AsyncIterator[Bridge]:
     """Run a bridge for the length of the block; at its end every call is stopped and recorded.
 
+    `hooks` are told of every call's turns, for Python programs that run the bridge themselves.
     Raises SettingsError and the like for what cannot work, and OSError when the listener cannot be opened.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -68,14 +71,16 @@ async def running(settings: Settings) -> AsyncIterator[Bridge]:
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 
         speech_url = await _speech_url(settings, stack)
-        recognizers = CartesiaTurns(stt_settings(settings, speech_url))
+        recognizers = make_recognizers(settings, speech_url)
         stack.push_async_callback(recognizers.close)
-        synthesizer = CartesiaSpeech(tts_settings(settings, speech_url))
+        synthesizer = PromptCache(CartesiaSpeech(tts_settings(settings, speech_url)), fixed_prompts(settings))
         stack.push_async_callback(synthesizer.close)
+        synthesizer.prepare()
         profiles = Profiles(settings, recognizers, synthesizer, metrics)
         stack.push_async_callback(profiles.close)
 
         registry = _registry(settings, profiles, store, metrics)
+        registry.observers += [observer_of(each) for each in hooks]
         auth_token = _auth_token(settings)
         listening: list[int] = []
         gate = Gate(
@@ -173,9 +178,14 @@ def _registry(settings: Settings, profiles: Profiles, store: FileStore, metrics:
     if twilio.account_sid and (token := twilio.auth_token.get_secret_value()):
         rest = TwilioRest(twilio.account_sid, token, twilio.api_url)
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
-    registry.observers.append(lambda info: Meter(metrics, info))
+    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.called))))
     metrics.live_calls.set_function(lambda: len(registry.live))
     return registry
+
+
+def _mode(profile: Profile) -> Literal["agent", "transcribe"]:
+    """Name how a call is held, for the metrics."""
+    return "agent" if profile.policy.agent else "transcribe"
 
 
 def _auth_token(settings: Settings) -> str:

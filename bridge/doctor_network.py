@@ -27,14 +27,13 @@ _SKEW_S = 5
 
 async def check_speech(settings: Settings) -> list[Finding]:
     """Whether the speech service lets us in, both ways."""
-    from bridge.speech_adapters import stt_settings, tts_settings  # noqa: PLC0415  (not needed for local speech)
-    from bridge.stt.cartesia_turns import check_stt  # noqa: PLC0415  (see above)
+    from bridge.speech_adapters import check_recognizer, tts_settings  # noqa: PLC0415  (not needed for local speech)
     from bridge.tts.cartesia import check_tts  # noqa: PLC0415  (see above)
 
     url = settings.speech.base_url
     return list(
         await asyncio.gather(
-            _tried("speech to text", check_stt(stt_settings(settings, url)), f"{url} takes connections"),
+            _tried("speech to text", check_recognizer(settings, url), f"{url} takes connections"),
             _tried("text to speech", check_tts(tts_settings(settings, url)), f"{url} takes connections"),
         )
     )

@@ -6,6 +6,8 @@ it was. A code is part of the product: it stands in logs, metrics and records an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class BridgeError(Exception):
     """Something a person can act on. `str()` is the sentence to show, without a traceback."""
@@ -47,10 +49,13 @@ class SpeechError(BridgeError):
     `speech_server` (5xx, 1011), `speech_unreachable` (no connection), `speech_timeout`.
     """
 
-    def __init__(self, message: str, *, code: str, final: bool) -> None:
+    def __init__(self, message: str, *, code: str, final: bool, details: Mapping[str, str] | None = None) -> None:
         super().__init__(message, code=code)
         self.final = final
         """True: trying again cannot help until a setting or the account changes."""
+        self.details: Mapping[str, str] = details or {}
+        """What else the service said, where it did: `title`, `message`, `status_code`, `error_code`, `doc_url`,
+        `request_id`."""
 
 
 class AgentError(BridgeError):

@@ -19,7 +19,9 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.calls = self._counter("calls_total", "Calls that began.", "mode")
+        self.calls = self._counter(
+            "calls_total", "Calls that began, by mode: agent, or transcribe when nobody answers.", "mode"
+        )
         self.live_calls = Gauge("phone_bridge_live_calls", "Calls that are going on.", registry=self.registry)
         self.refused_requests = self._counter(
             "refused_requests_total",

@@ -12,6 +12,7 @@ from bridge.settings import Settings
 from bridge.settings_sections import AgentSettings
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer
+from bridge.tts.prompts import Prompt
 
 
 class Profiles:
@@ -63,6 +64,20 @@ class Profiles:
         agent = open_agent(settings, on_refused=lambda _: refused.inc())
         self._agents.append((settings, agent))
         return agent
+
+
+def fixed_prompts(settings: Settings) -> set[Prompt]:
+    """Return what the bridge itself says in calls to any number, in the voice of that number."""
+    found: set[Prompt] = set()
+    for own in (settings, *(settings.for_number(entry.number) for entry in settings.numbers)):
+        policy = policy_from(own)
+        texts: tuple[str, ...] = (policy.greeting,)
+        if policy.agent:
+            ends = policy.handover if policy.failure_transfer else policy.farewell
+            texts += (policy.filler, policy.apology, policy.outage, policy.limit_notice, ends)
+            texts += (*policy.silence_prompts, policy.silence_farewell)
+        found |= {Prompt(text, own.tts.voice, own.tts.language) for text in texts if text}
+    return found
 
 
 def policy_from(settings: Settings) -> Policy:

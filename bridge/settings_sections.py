@@ -149,6 +149,8 @@ class SttSettings(_Section):
     """At the `manual` endpoint: milliseconds of silence that end a turn."""
     eager_pause_ms: int = Field(default=300, ge=100, le=5000)
     """At the `manual` endpoint: milliseconds of silence after which a turn may be over."""
+    detector: Literal["auto", "energy", "silero"] = "auto"
+    """At the `manual` endpoint: what hears where speech is; `auto`: `silero` where installed, else `energy`."""
     min_volume: float | None = Field(default=None, ge=0, le=1)
     """For `ink-whisper`: audio quieter than this counts as silence, 0 to 1; unset: the service's own."""
     max_silence_seconds: float | None = Field(default=None, gt=0)

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -49,6 +49,8 @@ class SpeechLink:
     """Further headers of the handshake."""
     connect_timeout_s: float = 5.0
     """How long TCP, TLS and the handshake may take together."""
+    access_token: str = field(default="", repr=False)
+    """A short-lived token, sent as the query parameter `access_token` in place of the key."""
 
     def __post_init__(self) -> None:
         if not _is_address(self.base_url):
@@ -73,9 +75,11 @@ class SpeechLink:
 
         The caller owns the connection and ends it with `drop` or `close`.
         """
+        if self.access_token:
+            query = "&".join([*([query] if query else []), f"access_token={quote(self.access_token, safe='')}"])
         url = self.url(path, query)
         headers = {**self.headers, "Cartesia-Version": self.version}
-        if self.api_key:
+        if self.api_key and not self.access_token:
             headers["X-API-Key"] = self.api_key
         try:
             return await _Connect(
@@ -95,11 +99,18 @@ class SpeechLink:
         except (WebSocketException, OSError, EOFError, TimeoutError) as error:
             raise self._refusal(error) from error
 
-    def error_of_status(self, status: int, detail: str = "") -> SpeechError:
+    def error_of_status(
+        self, status: int, detail: str = "", details: Mapping[str, str] | None = None
+    ) -> SpeechError:
         """What an HTTP status means, and what the service said to it."""
         code = _code_of_status(status)
         said = f"{status}: {self._clean(detail)}" if detail else str(status)
         match code:
+            case "speech_auth" if self.access_token:
+                message = (
+                    f"speech.access_token was refused by {self.origin} ({said}): tokens last an hour at most, "
+                    "get a new one (BRIDGE_SPEECH__ACCESS_TOKEN)"
+                )
             case "speech_auth" if not self.api_key:
                 message = f"{self.origin} wants a key ({said}): set speech.api_key (BRIDGE_SPEECH__API_KEY)"
             case "speech_auth":
@@ -118,11 +129,17 @@ class SpeechLink:
                 message = (
                     f"{self.origin} refused the request ({said}): check [speech], [stt] and [tts] of the settings"
                 )
-        return SpeechError(message, code=code, final=code in _FINAL_CODES)
+        cleaned = {name: self._clean(value) for name, value in (details or {}).items()}
+        return SpeechError(message, code=code, final=code in _FINAL_CODES, details=cleaned)
 
-    def error_of_message(self, status: int | None, error_code: str | None, text: str) -> SpeechError:
-        """What an `error` message on a socket means. Without a status it is the service's own failure."""
-        return self.error_of_status(status or _STATUS_OF_ERROR.get(error_code or "", 500), text)
+    def error_of_message(
+        self, status: int | None, error_code: str | None, text: str, details: Mapping[str, str] | None = None
+    ) -> SpeechError:
+        """What an `error` message on a socket means. Without a status it is the service's own failure.
+
+        `details`: its further fields, which go along with the error.
+        """
+        return self.error_of_status(status or _STATUS_OF_ERROR.get(error_code or "", 500), text, details)
 
     def error_of_close(self, closed: ConnectionClosed) -> SpeechError:
         """What it means that the service, or the network, closed a socket that was open."""
@@ -145,7 +162,10 @@ class SpeechLink:
             response = error.response
             if 300 <= response.status_code < 400:
                 return self._elsewhere(response.headers.get("Location", "elsewhere"))
-            return self.error_of_status(response.status_code, _detail(response.body))
+            detail, details = _problem(response.body)
+            return self.error_of_status(
+                response.status_code, detail, {"status_code": str(response.status_code), **details}
+            )
         if isinstance(error, TimeoutError):
             return self.timeout("no connection", self.connect_timeout_s)
         if isinstance(error, ssl.SSLCertVerificationError):
@@ -167,9 +187,11 @@ class SpeechLink:
         return SpeechError(message, code="speech_request", final=True)
 
     def _clean(self, text: str) -> str:
-        """A peer's text, fit for one line of a log: short, and without the key should it echo it."""
+        """A peer's text, fit for one line of a log: short, and without the key or token should it echo it."""
         line = " ".join(text.split())
-        return (line.replace(self.api_key, "********") if self.api_key else line)[:200]
+        for secret in filter(None, (self.api_key, self.access_token, quote(self.access_token, safe=""))):
+            line = line.replace(secret, "********")
+        return line[:200]
 
 
 async def drop(connection: ClientConnection) -> None:
@@ -190,20 +212,23 @@ class _Connect(connect):
         return exc
 
 
-class _Problem(msgspec.Struct):
+class _Problem(msgspec.Struct, omit_defaults=True):
     title: str | None = None
     message: str | None = None
     error: str | None = None
+    error_code: str | None = None
+    doc_url: str | None = None
+    request_id: str | None = None
 
 
-def _detail(body: bytes | None) -> str:
-    """The sentence in the body of a refusal: JSON from version 2026-03-01 on, plain text before."""
+def _problem(body: bytes | None) -> tuple[str, dict[str, str]]:
+    """The sentence in the body of a refusal, and its fields: JSON from version 2026-03-01 on, plain text before."""
     try:
         problem = msgspec.json.decode(body or b"", type=_Problem)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         text = (body or b"").decode(errors="replace").strip()
-        return "" if text.startswith("<") else text
-    return problem.message or problem.error or problem.title or ""
+        return ("" if text.startswith("<") else text), {}
+    return problem.message or problem.error or problem.title or "", msgspec.to_builtins(problem)
 
 
 def _code_of_status(status: int) -> str:

@@ -18,6 +18,7 @@ import pytest
 
 from bridge.agents.base import Question
 from bridge.app import Bridge, running
+from bridge.call.session import Session
 from bridge.call.trace import replay
 from bridge.conversation.actions import Action, HangUp, Note, Say, Transfer
 from bridge.conversation.events import DigitPressed
@@ -91,6 +92,14 @@ def line(up: Bridge, **options: Any) -> Line:
     return Line(up.url, TOKEN, **options)
 
 
+async def live(up: Bridge, sid: str) -> Session:
+    """Wait until the call's media stream has started."""
+    async with asyncio.timeout(5):
+        while sid not in up.registry.live:  # noqa: ASYNC110  Nobody is told when it is there.
+            await asyncio.sleep(0.005)
+    return up.registry.live[sid]
+
+
 async def kept(up: Bridge, call: SimulatedCall, folder: Path) -> list[dict[str, Any]]:
     """Wait until the call is recorded, and return its journal."""
     if (session := up.registry.live.get(call.call_sid)) is not None:
@@ -138,7 +147,8 @@ class TestTalking:
         kinds = [entry["entry"] for entry in journal]
         assert kinds == ["call_opened", "caller_spoke", "agent_spoke", "call_closed"]
         assert (journal[2]["heard"], journal[2]["unheard"]) == ("Say this back", "")
-        assert list(speech.spoken.values()) == ["Say this back"]
+        answers = [text for context, text in speech.spoken.items() if not context.startswith("prompts")]
+        assert answers == ["Say this back"]
 
     async def test_a_barge_in_silences_the_agent_and_tells_it_what_was_heard(
         self, speech: ScriptedSpeech, tmp_path: Path, agent: Asked
@@ -235,6 +245,38 @@ class TestTalking:
         (spoke,) = [entry for entry in journal if entry["entry"] == "caller_spoke"]
         assert (spoke["transcript"], spoke["incomplete"]) == ("Call me tomorrow", True)
         assert {"type": "close"} in peer.texts
+
+
+class TestGettingReady:
+    async def test_speech_to_text_is_there_before_the_stream_and_is_the_calls_own(
+        self, speech: ScriptedSpeech, tmp_path: Path
+    ) -> None:
+        async with bridge(tmp_path, speech.url) as up, aiohttp.ClientSession() as session:
+            token = await token_of(session, up, "CA1")
+            peer = await speech.listener()
+            assert up.registry.live == {}
+            socket = await session.ws_connect(up.url + "/twilio/media")
+            await socket.send_str(start_message("CA1", {"token": token}))
+            stream = media_stream.CarrierStream(stream_sid="MZ1", call_sid="CA1", account_sid="AC1")
+            await socket.send_str(stream.media(b"\x12" * 800, timestamp_ms=20))
+            assert await peer.has_audio(800) == b"\x12" * 800
+            assert len(speech.stt) == 1
+            await socket.close()
+
+    async def test_it_is_let_go_when_the_stream_does_not_come(
+        self, speech: ScriptedSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.call.warm.STREAM_WITHIN_S", 0.2)
+        async with bridge(tmp_path, speech.url) as up, aiohttp.ClientSession() as session:
+            token = await token_of(session, up, "CA1")
+            peer = await speech.listener()
+            async with asyncio.timeout(5):
+                await peer.writer.wait_closed()
+            socket = await session.ws_connect(up.url + "/twilio/media")
+            await socket.send_str(start_message("CA1", {"token": token}))
+            await speech.listener(1)
+            await live(up, "CA1")
+            await socket.close()
 
 
 class TestFaults:
@@ -341,7 +383,7 @@ class TestFaults:
     ) -> None:
         async with bridge(tmp_path, speech.url) as up, SimulatedCall(line(up)) as call:
             await speech.listener()
-            session = up.registry.live[call.call_sid]
+            session = await live(up, call.call_sid)
             session.stop("caller")
             assert session.over_for_carrier
             async with asyncio.timeout(10):
@@ -355,8 +397,7 @@ class TestFaults:
         async with bridge(tmp_path, speech.url) as up, aiohttp.ClientSession() as session:
             socket = await session.ws_connect(up.url + "/twilio/media")
             await socket.send_str(start_message("CA1", {"token": await token_of(session, up, "CA1")}))
-            await speech.listener()
-            live = up.registry.live["CA1"]
+            session_of_call = await live(up, "CA1")
             form = [("CallSid", "CA1"), ("CallStatus", "completed")]
             url = up.url + "/twilio/stream-ended"
             async with session.post(
@@ -364,7 +405,7 @@ class TestFaults:
             ) as response:
                 assert "<Hangup" in await response.text()
             async with asyncio.timeout(5):
-                await live.ended.wait()
+                await session_of_call.ended.wait()
             assert '"reason":"caller"' in next(tmp_path.rglob("journal.jsonl")).read_text()
 
     @pytest.mark.parametrize(
@@ -394,8 +435,8 @@ class TestFaults:
             SimulatedCall(line(up)) as good,
             SimulatedCall(line(up)) as bad,
         ):
-            await speech.listener(1)
-            session = up.registry.live[bad.call_sid]
+            session = await live(up, bad.call_sid)
+            await live(up, good.call_sid)
             broken = session._conversation
             monkeypatch.setattr(broken, "handle", lambda event, now: 1 / 0)
             session.take(DigitPressed("1"))
@@ -552,7 +593,7 @@ class TestStrangers:
             token = await token_of(session, up, "CA1")
             first = await session.ws_connect(up.url + "/twilio/media")
             await first.send_str(start_message("CA1", {"token": token}))
-            await speech.listener()
+            await live(up, "CA1")
             assert await closed_with(session, up, "CA1", {"token": token}) == (1008, "token_used")
             assert counted(up, "token_used") == 1
             assert not first.closed

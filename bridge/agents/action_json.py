@@ -3,12 +3,16 @@
 Pure. An *item* is one JSON object: `{"say": "…"}`, one action such as `{"type": "hang_up"}`, or `{"actions": […]}`
 with actions and `{"say": "…"}` in the order in which they are to be carried out. The actions:
 
-    {"type": "say", "text": "…", "interruptible": true, "voice": "…", "language": "…"}
+    {"type": "say", "text": "…", "barge_in": "speech", "interruptible": true, "voice": "…", "language": "…"}
+    {"type": "set", "voice": "…", "language": "…", "stt": {…}}
     {"type": "hang_up", "reason": "…"}
     {"type": "transfer", "to": "+15551234567"}
     {"type": "note", "data": {…}}
 
 `{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `to` and `data` may be left out.
+`barge_in` is `speech`, `words:N` or `never`, and `interruptible: false` is another word for `never`. `stt` holds
+`model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and `end_timeout_ms`, as
+`Tuning` tells; a `set` must change something. `actions` holds `MAX_ACTIONS` entries at most.
 """
 
 from __future__ import annotations
@@ -20,13 +24,21 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from bridge.conversation.actions import Action, HangUp, Note, Say, Transfer
+from bridge.agents.action_checks import fault
+from bridge.conversation.actions import Action, HangUp, Note, Say, Set, Transfer, Tuning
 
 MALFORMED = "malformed"
 """Kind of a piece of an answer that is no JSON object, or has none of the three forms."""
+TOO_MANY = "too_many"
+"""Kind of what an answer holds beyond `MAX_ACTIONS`."""
+MAX_ACTIONS = 200
+"""How many actions one answer may hold. Nobody means more, and each costs the call work."""
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no JSON of the wanted shape (RecursionError: nested too deeply)."""
+
+_LONGEST_REASON = 300
+"""Characters. A reason may quote what it refuses, which may be long."""
 
 _DIALLED = re.compile(r"\+[1-9]\d{6,14}|sips?:[^\s\x00-\x1f]+")
 
@@ -36,7 +48,7 @@ class Refused:
     """A part of an answer that cannot be carried out; the rest is."""
 
     kind: str
-    """The `type` it had, as the agent wrote it, or `malformed`."""
+    """The `type` it had, as the agent wrote it, or `malformed`, or `too_many`."""
     reason: str
 
 
@@ -48,6 +60,7 @@ class _Say(msgspec.Struct):
     interruptible: bool = True
     voice: str | None = None
     language: str | None = None
+    barge_in: str | None = None
 
 
 class _HangUp(msgspec.Struct):
@@ -75,6 +88,13 @@ class _ShortSay(msgspec.Struct, rename={"text": "say"}):
     interruptible: bool = True
     voice: str | None = None
     language: str | None = None
+    barge_in: str | None = None
+
+
+class _Set(msgspec.Struct):
+    voice: str | None = None
+    language: str | None = None
+    stt: Tuning | None = None
 
 
 def parse_item(raw: bytes | msgspec.Raw) -> list[Piece]:
@@ -82,14 +102,18 @@ def parse_item(raw: bytes | msgspec.Raw) -> list[Piece]:
     try:
         item = msgspec.json.decode(raw, type=_Item)
     except _UNREADABLE as error:
-        return [Refused(MALFORMED, str(error))]
+        return [Refused(MALFORMED, str(error)[:_LONGEST_REASON])]
     pieces: list[Piece] = []
     if item.type is not None:
         pieces.append(_parse_action(item.type, raw))
     if item.say is not None:
         pieces.append(_decode("say", raw, _ShortSay, _to_say))
-    for action in item.actions or ():
+    actions = item.actions or []
+    for action in actions[:MAX_ACTIONS]:
         pieces.extend(_parse_listed(action))
+    if len(actions) > MAX_ACTIONS:
+        left_out = len(actions) - MAX_ACTIONS
+        pieces.append(Refused(TOO_MANY, f"{left_out} actions more than the {MAX_ACTIONS} an answer may hold"))
     if item.type is None and item.say is None and item.actions is None and bytes(raw).strip(b" \t\r\n{}"):
         pieces.append(Refused(MALFORMED, "the object has none of `say`, `actions` and `type`"))
     return [piece for piece in pieces if not (isinstance(piece, Say) and not piece.text)]
@@ -100,7 +124,7 @@ def _parse_listed(raw: msgspec.Raw) -> list[Piece]:
     try:
         item = msgspec.json.decode(raw, type=_Item)
     except _UNREADABLE as error:
-        return [Refused(MALFORMED, str(error))]
+        return [Refused(MALFORMED, str(error)[:_LONGEST_REASON])]
     if item.actions is not None:
         return [Refused(MALFORMED, "`actions` inside `actions`")]
     return parse_item(raw)
@@ -116,19 +140,29 @@ def _parse_action(kind: str, raw: bytes | msgspec.Raw) -> Piece:
             return _decode(kind, raw, _Transfer, _to_transfer)
         case "note":
             return _decode(kind, raw, _Note, lambda wire: Note(wire.data))
+        case "set":
+            return _decode(kind, raw, _Set, lambda wire: Set(wire.voice, wire.language, _changed(wire.stt)))
         case _:
-            return Refused(kind, "no such action; there are say, hang_up, transfer and note")
+            return Refused(kind, "no such action; there are say, set, hang_up, transfer and note")
 
 
 def _decode(kind: str, raw: bytes | msgspec.Raw, wire: type[Any], build: Callable[[Any], Piece]) -> Piece:
     try:
-        return build(msgspec.json.decode(raw, type=wire))
-    except _UNREADABLE as error:
-        return Refused(kind, str(error))
+        piece = build(msgspec.json.decode(raw, type=wire))
+    except (*_UNREADABLE, ValueError) as error:  # ValueError: an action refuses a value of its own
+        return Refused(kind, str(error)[:_LONGEST_REASON])
+    if isinstance(piece, Refused) or not (reason := fault(piece)):
+        return piece
+    return Refused(kind, reason[:_LONGEST_REASON])
 
 
 def _to_say(wire: _Say | _ShortSay) -> Say:
-    return Say(wire.text, interruptible=wire.interruptible, voice=wire.voice, language=wire.language)
+    return Say(wire.text, wire.interruptible, wire.voice, wire.language, wire.barge_in)
+
+
+def _changed(tuning: Tuning | None) -> Tuning | None:
+    """`stt`, unless it asks for nothing."""
+    return None if tuning == Tuning() else tuning
 
 
 def _to_transfer(wire: _Transfer) -> Piece:

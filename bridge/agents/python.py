@@ -18,8 +18,9 @@ from typing import Any, cast
 import msgspec
 import structlog
 
+from bridge.agents.action_checks import fault
 from bridge.agents.base import Question
-from bridge.conversation.actions import Action, HangUp, Note, Say, Transfer
+from bridge.conversation.actions import Action, HangUp, Note, Say, Set, Transfer
 from bridge.errors import AgentError, SettingsError
 
 AgentFunction = Callable[[Question], AsyncGenerator[object, None]]
@@ -90,21 +91,25 @@ class PythonAgent:
 
     def _to_action(self, piece: object) -> Action:
         action = Say(piece) if isinstance(piece, str) else piece
-        if isinstance(action, Say | HangUp | Transfer | Note):
+        if isinstance(action, Say | Set | HangUp | Transfer | Note):
             try:
                 # There and back: what cannot be written down can be neither spoken nor kept.
                 checked: Action = msgspec.json.decode(msgspec.json.encode(action), type=type(action))
-            except (msgspec.MsgspecError, TypeError, ValueError) as error:
-                raise AgentError(
-                    f"the agent {self._target} gave a {type(action).__name__} that is not understood: {error}",
-                    code="agent_answer",
-                ) from error
+                reason = fault(checked)
+            except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+                raise self._not_understood(action, str(error)) from error
+            if reason:
+                raise self._not_understood(action, reason)
             return checked
         raise AgentError(
             f"the agent {self._target} gave a {type(piece).__name__}; wanted text or an action "
-            "(Say, HangUp, Transfer, Note)",
+            "(Say, Set, HangUp, Transfer, Note)",
             code="agent_answer",
         )
+
+    def _not_understood(self, action: Action, why: str) -> AgentError:
+        what = f"a {type(action).__name__} that is not understood: {why[:300]}"
+        return AgentError(f"the agent {self._target} gave {what}", code="agent_answer")
 
 
 def load_function(target: str) -> AgentFunction:

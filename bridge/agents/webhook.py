@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
-from bridge.agents.action_json import Piece, Refused
+from bridge.agents.action_json import MALFORMED, TOO_MANY, Piece, Refused
 from bridge.agents.base import Question
 from bridge.agents.webhook_answers import AnswerReader
 from bridge.agents.webhook_wire import build_headers, encode_question, signing_key
@@ -40,7 +40,7 @@ END_PAUSES = (0.3, 0.8, 1.8, 3.5)
 """Seconds before each further attempt, at most; a random part of up to half is taken off."""
 
 VOCABULARY = frozenset(
-    {"say", "play", "send_digits", "gather_digits", "transfer", "hang_up", "set", "note", "malformed"}
+    {"say", "play", "send_digits", "gather_digits", "transfer", "hang_up", "set", "note", MALFORMED, TOO_MANY}
 )
 """Kinds that are reported to `OnRefused` by their own name."""
 

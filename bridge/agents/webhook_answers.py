@@ -10,7 +10,7 @@ import codecs
 import re
 from typing import Protocol
 
-from bridge.agents.action_json import MALFORMED, Piece, Refused, parse_item
+from bridge.agents.action_json import MALFORMED, MAX_ACTIONS, TOO_MANY, Piece, Refused, parse_item
 from bridge.conversation.actions import Say
 from bridge.errors import AgentError
 
@@ -162,7 +162,10 @@ def _charset(parameters: str) -> str:
 
 
 class AnswerReader:
-    """Reads one answer: chooses the decoder, bounds the size, and tells an answer that made no sense at all.
+    """Reads one answer: chooses the decoder, bounds it, and tells an answer that made no sense at all.
+
+    Bounded are its bytes and its actions. Text that is only spoken does not count as an action, because it may
+    come word by word; what goes beyond `MAX_ACTIONS` is refused once and then passed over.
 
     All methods raise AgentError `agent_answer`: for another content type, for more than `max_bytes`, and from
     `finish` when there was something to read but nothing could be understood.
@@ -173,6 +176,7 @@ class AnswerReader:
         self._max_bytes = max_bytes
         self._decoder: Decoder | None = None
         self._bytes = 0
+        self._actions = 0
         self._understood = False
         self._malformed = ""
 
@@ -200,9 +204,21 @@ class AnswerReader:
         return pieces
 
     def _seen(self, pieces: list[Piece]) -> list[Piece]:
+        pieces = [piece for one in pieces if (piece := self._bounded(one)) is not None]
         for piece in pieces:
             if isinstance(piece, Refused) and piece.kind == MALFORMED:
                 self._malformed = self._malformed or piece.reason
             else:
                 self._understood = True
         return pieces
+
+    def _bounded(self, piece: Piece) -> Piece | None:
+        """The piece, if the answer holds no more actions than it may; the first beyond is refused."""
+        if isinstance(piece, Say) and piece == Say(piece.text):
+            return piece
+        self._actions += 1
+        if self._actions <= MAX_ACTIONS:
+            return piece
+        if self._actions > MAX_ACTIONS + 1:
+            return None
+        return Refused(TOO_MANY, f"an answer may hold {MAX_ACTIONS} actions besides its text")

@@ -6,9 +6,13 @@ Linear samples are 16 bits, signed, little-endian ("linear16"), mono unless said
 
 from __future__ import annotations
 
+import functools
 import math
+import struct
 import sys
 import warnings
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
 with warnings.catch_warnings():
@@ -23,8 +27,31 @@ BYTES_PER_MS: Final = 8
 MULAW_SILENCE: Final = 0xFF
 """The mu-law byte of silence. A zero byte is the loudest negative level, so padding with zeros clicks."""
 
+BYTES_PER_SAMPLE: Final[Mapping[str, int]] = MappingProxyType(
+    {"pcm_mulaw": 1, "pcm_alaw": 1, "pcm_s16le": 2, "pcm_s32le": 4, "pcm_f16le": 2, "pcm_f32le": 4}
+)
+"""The encodings that a speech-to-text service may be sent, by the names of its query; all little-endian."""
+
 ResampleState: TypeAlias = tuple[int, tuple[tuple[int, int], ...]]
 """What `resample` carries from one piece of audio to the next."""
+
+
+def encode(audio: bytes, encoding: str) -> bytes:
+    """Mono mu-law as one of `BYTES_PER_SAMPLE`, at the same rate; floats go from -1 to 1.
+
+    `pcm_mulaw` is the very object that came. An encoding that is not known raises `ValueError`. A message of 100 ms
+    takes a few microseconds.
+    """
+    if encoding == "pcm_mulaw":
+        return audio
+    planes = _planes(encoding)
+    if len(planes) == 1:
+        return audio.translate(planes[0])
+    # Each byte of a sample depends on the mu-law byte alone, so whole planes of bytes are looked up at a time.
+    encoded = bytearray(len(audio) * len(planes))
+    for place, plane in enumerate(planes):
+        encoded[place :: len(planes)] = audio.translate(plane)
+    return bytes(encoded)
 
 
 def mulaw_to_linear16(audio: bytes) -> bytes:
@@ -100,9 +127,36 @@ def mix_to_mono(stereo: bytes) -> bytes:
     return _little_endian(audioop.tomono(_little_endian(stereo[:frames]), 2, 0.5, 0.5))
 
 
+def level_db(mulaw: bytes) -> float:
+    """How loud mu-law audio is (RMS), in dB of full scale: speech is about -25, digital silence -100."""
+    rms = audioop.rms(audioop.ulaw2lin(mulaw, 2), 2)
+    return 20 * math.log10(rms / 32768) if rms else -100.0
+
+
 def silence(ms: float) -> bytes:
     """That many ms of mu-law silence, to the whole byte below."""
     return bytes([MULAW_SILENCE]) * int(ms * BYTES_PER_MS)
+
+
+@functools.cache
+def _planes(encoding: str) -> tuple[bytes, ...]:
+    """For each byte of an encoded sample: what it is for each of the 256 mu-law bytes."""
+    if encoding not in BYTES_PER_SAMPLE:
+        raise ValueError(f"encoding is {encoding!r}: it must be one of {', '.join(BYTES_PER_SAMPLE)}")
+    linear16 = mulaw_to_linear16(bytes(range(256)))
+    values = struct.unpack("<256h", linear16)
+    match encoding:
+        case "pcm_alaw":
+            whole = linear16_to_alaw(linear16)
+        case "pcm_s16le":
+            whole = linear16
+        case "pcm_s32le":
+            whole = struct.pack("<256i", *(value << 16 for value in values))
+        case _:
+            kind = "e" if encoding == "pcm_f16le" else "f"
+            whole = struct.pack(f"<256{kind}", *(value / 32768 for value in values))
+    width = BYTES_PER_SAMPLE[encoding]
+    return tuple(whole[place::width] for place in range(width))
 
 
 def _whole(audio: bytes) -> bytes:

@@ -1,13 +1,32 @@
-"""The way to the phone: one media stream's outgoing messages, in order."""
+"""The way to the phone: one media stream's outgoing messages, in order, and whether the stream still lives."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
+
+import structlog
 
 from bridge.tasks import spawn
 from bridge.twilio import media_stream
+
+SILENT_S = 60.0
+"""A stream that brings no audio for this long is dead, in seconds.
+
+Twilio sends a frame every 20 ms, fifty a second, also while the caller says nothing ("Twilio Media Streams:
+media"). That is seen on every call and promised nowhere, so the limit is three thousand times as long.
+"""
+STALLED_S = 30.0
+"""A stream that takes nothing for this long is dead, in seconds."""
+_LOOK_EVERY_S = 10.0
+"""How often a stream is looked at: the two limits above are kept to within this."""
+_MAX_QUEUED_CHARACTERS = 1_000_000
+"""More than this cannot be waiting at a stream that lives: it is a minute and a half of speech, and speech is
+handed over a few seconds before it sounds."""
+
+log = structlog.get_logger()
 
 
 class Socket(Protocol):
@@ -27,13 +46,26 @@ class Carrier:
     still queued, because audio that is to be dropped need not be sent at all.
     """
 
-    def __init__(self, socket: Socket, stream_sid: str) -> None:
+    def __init__(self, socket: Socket, stream_sid: str, cut: Callable[[], None] | None = None) -> None:
+        """`cut` breaks the connection at once, without a word to the peer: for one that no longer answers."""
         self._socket = socket
         self._stream_sid = stream_sid
+        self._cut = cut
+        self._loop = asyncio.get_running_loop()
         self._queue: deque[str] = deque()
+        self._queued = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self._gone = False
+        self._sending_since: float | None = None
+        self._frames = 0
+        self._frames_seen = 0
+        self._heard_at = self._loop.time()
+        self._on_dead: Callable[[], None] | None = None
+        self._look_again: asyncio.TimerHandle | None = None
         self._writer = spawn(self._write(), name=f"carrier-{stream_sid}")
+
+    # --- towards the phone ---------------------------------------------------------------------------------
 
     def send_audio(self, audio: bytes) -> None:
         """Queue mu-law audio; the phone plays it after all it still holds."""
@@ -45,7 +77,7 @@ class Carrier:
 
     def clear(self) -> None:
         """Drop what is queued here and what the phone has not played yet."""
-        self._queue.clear()
+        self._drop_queue()
         self._put(media_stream.clear_message(self._stream_sid))
 
     def close(self) -> None:
@@ -55,24 +87,82 @@ class Carrier:
 
     def abandon(self) -> None:
         """The stream is gone: drop everything."""
-        self._queue.clear()
+        self._gone = True
+        self._drop_queue()
         self._writer.cancel()
+        if self._look_again is not None:
+            self._look_again.cancel()
+
+    # --- does it still live? -------------------------------------------------------------------------------
+
+    def heard(self) -> None:
+        """Note that audio of the caller came over this stream."""
+        self._frames += 1
+
+    def watch(self, on_dead: Callable[[], None]) -> None:
+        """From now on call `on_dead`, once, when the stream brings or takes nothing any more.
+
+        It is looked at now and then, so that nothing need be done for each frame. The connection is cut then.
+        """
+        self._on_dead = on_dead
+        self._heard_at = self._loop.time()
+        self._look_later()
+
+    def _look_later(self) -> None:
+        self._look_again = self._loop.call_later(_LOOK_EVERY_S, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self._frames != self._frames_seen:
+            self._frames_seen, self._heard_at = self._frames, now
+        if now - self._heard_at >= SILENT_S:
+            self._die("silent")
+        elif self._sending_since is not None and now - self._sending_since >= STALLED_S:
+            self._die("stalled")
+        else:
+            self._look_later()
+
+    def _die(self, reason: str) -> None:
+        log.warning("stream_dead", stream=self._stream_sid, reason=reason, queued=self._queued)
+        self.abandon()
+        if self._cut is not None:
+            self._cut()
+        if self._on_dead is not None:
+            self._on_dead()
+
+    # --- the queue -----------------------------------------------------------------------------------------
 
     def _put(self, message: str) -> None:
+        if self._gone:
+            return
         self._queue.append(message)
+        self._queued += len(message)
         self._wake.set()
+        if self._queued > _MAX_QUEUED_CHARACTERS:
+            self._die("overflow")
+
+    def _drop_queue(self) -> None:
+        self._queue.clear()
+        self._queued = 0
 
     async def _write(self) -> None:
         try:
             while True:
                 while self._queue:
-                    await self._socket.send_str(self._queue.popleft())
+                    message = self._queue.popleft()
+                    self._queued -= len(message)
+                    self._sending_since = self._loop.time()
+                    await self._socket.send_str(message)
+                self._sending_since = None
                 if self._closing:
                     break
                 self._wake.clear()
                 await self._wake.wait()
+            self._sending_since = self._loop.time()
             await self._socket.close()
         except (ConnectionError, RuntimeError):
             # aiohttp raises one or the other when the peer has gone. The reader of the socket finds that out
             # too and reports it; what is queued has nobody left to hear it.
-            self._queue.clear()
+            self._gone = True
+            self._drop_queue()
+        self._sending_since = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import structlog
 
 from bridge.agents.base import CallInfo
@@ -14,8 +16,10 @@ from bridge.metrics import Metrics
 class Meter:
     """Observes one call and counts what its journal tells. Nothing is done per audio frame."""
 
-    def __init__(self, metrics: Metrics, info: CallInfo) -> None:
+    def __init__(self, metrics: Metrics, info: CallInfo, mode: Literal["agent", "transcribe"] = "agent") -> None:
+        """`mode`: whether an agent takes the call, or nobody does and it is only transcribed."""
         self._metrics = metrics
+        self._mode = mode
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
         self._turn_ended: dict[int, int] = {}
 
@@ -29,7 +33,7 @@ class Meter:
         metrics = self._metrics
         match entry:
             case journal.CallOpened():
-                metrics.calls.labels(mode="agent").inc()
+                metrics.calls.labels(mode=self._mode).inc()
             case journal.CallerSpoke(turn=turn, meaning=meaning, transcript=transcript):
                 metrics.turns.inc()
                 self._turn_ended = {turn: entry.ended_ms}

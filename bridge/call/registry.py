@@ -8,12 +8,12 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from bridge.agents.base import CallInfo
 from bridge.call.session import Observer, Peers, Session
+from bridge.call.warm import WarmRecognizers
 from bridge.conversation.commands import LeaveCall
 from bridge.conversation.policy import Policy
 from bridge.errors import CarrierError
@@ -51,10 +51,11 @@ class Registry:
         self._store = store
         self._hang_up = hang_up
         self._live: dict[str, Session] = {}
+        self._warm = WarmRecognizers()
         self._left: OrderedDict[str, LeaveCall] = OrderedDict()
-        self._asked: OrderedDict[str, None] = OrderedDict()
-        self.draining = False
-        """True: no new calls are taken."""
+        self._asked: dict[str, asyncio.Event] = {}
+        self._endings: set[asyncio.Task[None]] = set()
+        self._draining = False
         self.observers: list[Callable[[CallInfo], Observer]] = []
         """Asked for an observer of every new call."""
 
@@ -63,11 +64,49 @@ class Registry:
         """The calls that are not over, by the carrier's id."""
         return self._live
 
+    @property
+    def expected(self) -> int:
+        """How many calls have speech to text waiting for their media stream."""
+        return len(self._warm)
+
+    @property
+    def draining(self) -> bool:
+        """True: no new calls are taken. What waits for one is given up when this is set."""
+        return self._draining
+
+    @draining.setter
+    def draining(self, value: bool) -> None:
+        self._draining = value
+        if value:
+            self._warm.give_up_all()
+
+    def expect(self, sid: str, *, called: str) -> None:
+        """Get speech ready for a call whose media stream is about to come. Never waits.
+
+        Asked again for the same call, or for one that is live, it does nothing.
+        """
+        if self._draining or sid in self._live:
+            return
+        peers = self._profile_of(called).peers
+        self._warm.expect(sid, peers.recognizers)
+        peers.synthesizer.warm()
+
+    def carrier_ended(self, sid: str) -> None:
+        """The carrier says that a call is over: end it, or give up waiting for it."""
+        self._warm.give_up(sid)
+        if (session := self._live.get(sid)) is not None:
+            session.stop("caller")
+
+    def stream_failed(self, sid: str) -> None:
+        """The carrier could not open the media stream of a call: give up waiting for it."""
+        self._warm.give_up(sid)
+
     def open(self, sid: str, *, caller: str, called: str, direction: str, parameters: Mapping[str, str]) -> Session:
         """Begin a call. The caller of this attaches the media stream to it."""
         profile = self._profile_of(called)
+        warm = self._warm.claim(sid, profile.peers.recognizers)
         info = CallInfo(
-            id=uuid.uuid4().hex,
+            id=uuid.uuid4().hex if warm is None else warm.call_id,
             sid=sid,
             caller=caller,
             called=called,
@@ -87,35 +126,51 @@ class Registry:
             )
         )
         observers = tuple(make(info) for make in self.observers)
-        session = Session(info, profile.policy, profile.peers, record, observers)
+        session = Session(info, profile.policy, profile.peers, record, observers, warm)
         self._live[sid] = session
-        spawn(self._forget_when_over(session), name=f"call-{info.id}")
-        log.info("call_started", call=info.id, sid=sid, agent=profile.agent_kind)
+        self._left.pop(sid, None)
+        if (earlier := self._asked.get(sid)) is not None:
+            earlier.set()  # The carrier has brought the call back: it is not to be ended there.
+        self._asked[sid] = asked = asyncio.Event()
+        ending = spawn(self._end(session, asked), name=f"call-{info.id}")
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        log.info("call_started", call=info.id, sid=sid, agent=profile.agent_kind, warm=warm is not None)
         return session
 
     def departure(self, sid: str) -> LeaveCall | None:
         """Answer the carrier's question what comes next: how we ended the call, or None if we did not."""
         session = self._live.get(sid)
         departure = self._left.get(sid) if session is None else session.departure
-        if departure is not None:
-            self._asked[sid] = None
-            _forget_oldest(self._asked)
+        if departure is not None and (asked := self._asked.get(sid)) is not None:
+            asked.set()
         return departure
 
-    async def _forget_when_over(self, session: Session) -> None:
+    async def _end(self, session: Session, asked: asyncio.Event) -> None:
+        """Wait for a call's end, remember how it was left, and see to it that it ends at the carrier too."""
+        sid = session.info.sid
         await session.ended.wait()
-        self._live.pop(session.info.sid, None)
-        if session.departure is not None:
-            self._left[session.info.sid] = session.departure
-            _forget_oldest(self._left)
-            await self._make_sure(session.info.sid)
+        del self._live[sid]
+        try:
+            if session.departure is not None:
+                self._left[sid] = session.departure
+                while len(self._left) > _REMEMBERED:
+                    self._left.popitem(last=False)
+                await self._make_sure(sid, asked)
+        finally:
+            if self._asked.get(sid) is asked:
+                del self._asked[sid]
 
-    async def _make_sure(self, sid: str) -> None:
+    async def _make_sure(self, sid: str, asked: asyncio.Event) -> None:
         """End a call at the carrier that was left, and of which the carrier has not asked what comes next."""
         if self._hang_up is None:
             return
-        await asyncio.sleep(_CARRIER_ASKS_WITHIN_S)
-        if sid in self._asked:
+        try:
+            async with asyncio.timeout(_CARRIER_ASKS_WITHIN_S):
+                await asked.wait()
+        except TimeoutError:
+            pass
+        else:
             return
         try:
             await self._hang_up(sid)
@@ -124,18 +179,15 @@ class Registry:
             log.warning("call_not_hung_up", sid=sid, code=error.code, error=error.message)
 
     async def close(self, *, within_s: float) -> None:
-        """End all calls now and wait until they are recorded, at most `within_s` seconds."""
+        """End all calls now, and wait until they are recorded and over at the carrier.
+
+        Waits for `within_s` seconds at most; what is not done by then is cut short, and logged.
+        """
         self.draining = True
-        sessions = [*self._live.values()]
-        for session in sessions:
+        for session in [*self._live.values()]:
             session.stop("shutdown")
-        if sessions:
-            waits = [spawn(session.ended.wait(), name="call-over") for session in sessions]
-            _, pending = await asyncio.wait(waits, timeout=within_s)
-            for wait in pending:
-                wait.cancel()
-
-
-def _forget_oldest(known: OrderedDict[str, Any]) -> None:
-    while len(known) > _REMEMBERED:
-        known.popitem(last=False)
+        endings = {*self._endings, spawn(self._warm.close(), name="give-up-expected")}
+        _, late = await asyncio.wait(endings, timeout=within_s)
+        for ending in late:
+            log.warning("call_end_cut_short", task=ending.get_name())
+            ending.cancel()

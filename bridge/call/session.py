@@ -18,6 +18,7 @@ import structlog
 from bridge.agents.base import Agent, CallInfo, Question
 from bridge.call import trace
 from bridge.call.carrier import Carrier
+from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.machine import Conversation
@@ -62,7 +63,9 @@ class Session:
         peers: Peers,
         record: CallRecord,
         observers: tuple[Observer, ...] = (),
+        warm: WarmRecognizer | None = None,
     ) -> None:
+        """`warm`: the recogniser that was opened for this call before it came; None: open one now."""
         self.info = info
         self.files: CallFiles | None = None
         """Where the call was kept; known once it is over."""
@@ -80,6 +83,7 @@ class Session:
         self._busy = False
         self._hung_up = False
         self._failed = False
+        self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._carrier: Carrier | None = None
         self._answers: dict[int, asyncio.Task[None]] = {}
@@ -87,7 +91,8 @@ class Session:
         self._began: float | None = None
         self._offset_ms = 0
         record.trace(trace.first_line(policy))
-        self._recognizer: Recognizer = peers.recognizers.open(self.take, name=info.id)
+        self._warm = warm or WarmRecognizer(peers.recognizers, info.id)
+        self._recognizer: Recognizer = self._warm.recognizer
         self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
 
     # --- the carrier's side --------------------------------------------------------------------------------
@@ -112,13 +117,17 @@ class Session:
             old.close()
             self.take(on.StreamLost())
         self._carrier = carrier
+        carrier.watch(lambda: self.detach(carrier, on.StreamLost()))
         if self._began is None:
             self._began = self._loop.time()
         self._offset_ms = round((self._loop.time() - self._began) * 1000)
         self.take(on.StreamStarted())
+        self._warm.adopt(self.take)  # The conversation listens from its start on.
 
     def hear(self, timestamp_ms: int | None, audio: bytes) -> None:
         """Take mu-law audio of the caller; `timestamp_ms` counts from the start of the media stream."""
+        if self._carrier is not None:
+            self._carrier.heard()
         self._recognizer.send(audio)
         now_ms = self._at_ms()
         at_ms = now_ms if timestamp_ms is None else self._offset_ms + timestamp_ms
@@ -126,12 +135,14 @@ class Session:
             self._record.caller_audio(at_ms, audio)
 
     def detach(self, carrier: Carrier, event: on.StreamLost | on.StreamStopped) -> None:
-        """The media stream is gone."""
+        """The media stream is gone. One that another has replaced can say no more about the call."""
         carrier.abandon()
-        self._hung_up = self._hung_up or isinstance(event, on.StreamStopped)
         if self._carrier is carrier:
             self._carrier = None
-            self.take(event)
+        elif self._carrier is not None or isinstance(event, on.StreamLost):
+            return
+        self._hung_up = self._hung_up or isinstance(event, on.StreamStopped)
+        self.take(event)
 
     def stop(self, reason: str) -> None:
         """End the call from outside (`shutdown`, or `caller` when the carrier says that it is over)."""
@@ -288,7 +299,8 @@ class Session:
     # --- the end -------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        if not self.ended.is_set():
+        if not self._closing:
+            self._closing = True
             spawn(self._let_go(), name=f"close-{self.info.id}")
 
     async def _let_go(self) -> None:

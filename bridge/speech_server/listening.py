@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from bridge.audio.vad import WINDOW_MS
 from bridge.errors import ProtocolError, SpeechError
 from bridge.speech_server import samples
-from bridge.speech_server.activity import WINDOW_MS
 from bridge.speech_server.engine import Samples, SpeechDetector
 from bridge.speech_server.jobs import Recognize
 from bridge.speech_server.turns import Purpose, Transcribe

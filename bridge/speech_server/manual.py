@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from bridge.speech_server.activity import WINDOW_MS, SpeechActivity
+from bridge.audio.vad import WINDOW_MS, SpeechActivity
 from bridge.speech_server.turns import Purpose, Transcribe
 from bridge.speech_server.word_times import Span
 

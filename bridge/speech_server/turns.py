@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
-from bridge.speech_server.activity import WINDOW_MS, SpeechActivity
+from bridge.audio.vad import WINDOW_MS, SpeechActivity
 from bridge.speech_server.turn_text import TurnText
 from bridge.stt.cartesia_wire import TurnThresholds
 

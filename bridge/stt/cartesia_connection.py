@@ -1,33 +1,20 @@
-"""One connection to `/stt/turns/websocket`: greeting, reader, sender, and silence where audio is missing."""
+"""What both of Cartesia's speech-to-text sockets share: sending, reading, errors, silence for missing audio."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Final
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bridge.audio.codec import silence
-from bridge.conversation.events import TurnEagerlyEnded, TurnEnded, TurnResumed, TurnStarted, TurnUpdated
 from bridge.errors import ProtocolError, SpeechError
 from bridge.speech_link import SpeechLink
-from bridge.stt.base import EmitTurn
-from bridge.stt.cartesia_wire import (
-    Close,
-    Connected,
-    Error,
-    ServiceMessage,
-    TurnEagerEnd,
-    TurnEnd,
-    TurnResume,
-    TurnStart,
-    TurnUpdate,
-    Unknown,
-    encode,
-    parse_from_service,
-)
+from bridge.stt.cartesia_wire import Connected, Error, ServiceMessage, Unknown, parse_from_service
+from bridge.stt.dialect import Connection, Dialect, Listener
 from bridge.stt.outbox import Outbox
 from bridge.tasks import spawn
 
@@ -49,7 +36,7 @@ async def greeting(socket: ClientConnection, link: SpeechLink) -> str:
                     case Connected(request_id):
                         return request_id
                     case Error() as error:
-                        raise _meaning(error, link)
+                        raise meaning(error, link)
                     case _:
                         pass  # not worth a complaint before the service has even said hello
     except TimeoutError:
@@ -61,33 +48,29 @@ async def greeting(socket: ClientConnection, link: SpeechLink) -> str:
         raise SpeechError(lost.message, code=lost.code, final=refused) from closed
 
 
-class TurnsConnection:
-    """An open, greeted socket at work. Times are those of the event loop's clock, in seconds."""
+class CartesiaConnection(Connection, ABC):
+    """An open socket at work. Times are those of the event loop's clock, in seconds.
 
-    def __init__(
-        self,
-        socket: ClientConnection,
-        link: SpeechLink,
-        outbox: Outbox,
-        *,
-        emit: EmitTurn,
-        on_close_sent: Callable[[], None],
-        log: Any,
-    ) -> None:
-        """`outbox` holds the audio to send; `on_close_sent` is called when all of it is gone and `close` too."""
+    A dialect says what `_take` does with a message, which frame ends the audio, and may look at each piece of audio
+    that has gone (`_went`), or send text frames between two pieces (`_command`).
+    """
+
+    close_frame: str
+    """The text frame after the last audio."""
+
+    def __init__(self, socket: ClientConnection, link: SpeechLink, outbox: Outbox, listener: Listener) -> None:
+        """`outbox` holds the audio to send; `listener` is told what comes."""
         self._socket = socket
         self._link = link
         self._outbox = outbox
-        self._emit = emit
-        self._on_close_sent = on_close_sent
-        self._log = log
+        self._listener = listener
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._commands: deque[str] = deque()
         self._finishing = False
         self._close_sent = False
         self._complained = False
         self._reported: SpeechError | None = None
-        self._turn_open = False
         # The service has audio, the speaker's or silence, up to this moment.
         self._covered_until = self._loop.time()
         self._gap_timer: asyncio.TimerHandle | None = None
@@ -97,23 +80,28 @@ class TurnsConnection:
         self._wake.set()
 
     def finish(self) -> None:
-        """Send what waits, then `close`."""
+        """Send what waits, then the close frame."""
         self._finishing = True
         self._wake.set()
 
-    async def talk(self) -> None:
-        """Send and read until the service closes after our `close`.
+    def adopt(self, dialect: Dialect) -> bool:
+        """See `Connection.adopt`. Without more knowledge nothing can be changed on an open socket."""
+        del dialect
+        return False
 
-        Raises `SpeechError` if the socket ends before that. Cancelling stops at once; the socket stays open.
-        """
+    async def talk(self) -> None:
+        """Send and read until the service closes; see `Connection.talk`."""
         self._outbox.restart(self._loop.time())
         self._watch_for_gap()
         sender = spawn(self._send_all(), name="stt sender")
         try:
             while True:
-                self._take(await self._socket.recv(decode=False))
+                if (message := self._parse(await self._socket.recv(decode=False))) is not None:
+                    self._act(message)
         except ConnectionClosed as closed:
-            if not self._close_sent:
+            # Even after the close frame a line may break before the last words are told.
+            broke_off = closed.rcvd is None and self._listener.turn_is_open()
+            if not self._close_sent or broke_off:
                 raise self._reported or self._link.error_of_close(closed) from closed
         finally:
             if self._gap_timer is not None:
@@ -121,38 +109,32 @@ class TurnsConnection:
             sender.cancel()
             await asyncio.wait([sender])
 
-    # --- sending ---------------------------------------------------------------------------------------------
+    # --- for the dialect -------------------------------------------------------------------------------------
 
-    async def _send_all(self) -> None:
-        """The sender: one piece after the other at the pace of the outbox, and `close` when all is sent."""
-        while True:
-            now = self._loop.time()
-            if (piece := self._outbox.take(now)) is not None:
-                try:
-                    await self._socket.send(piece)
-                except ConnectionClosed:
-                    self._outbox.put_back(piece)
-                    return  # the reader is told as well, and reports
-                self._covered_until = now
-            elif (at := self._outbox.ready_at()) is not None:
-                await asyncio.sleep(at - now)
-            elif self._finishing:
-                await self._send_close()
-                return
-            else:
-                self._wake.clear()
-                await self._wake.wait()
+    @abstractmethod
+    def _take(self, message: ServiceMessage) -> None:
+        """Act on one message, at once: a barge-in must not wait for anything. `connected` and `error` are done."""
 
-    async def _send_close(self) -> None:
-        try:
-            await self._socket.send(encode(Close()))
-        except ConnectionClosed:
-            return
-        self._close_sent = True
-        self._on_close_sent()
+    def _went(self, piece: bytes) -> None:
+        """Look at a piece of audio (mu-law) that has just been sent."""
+
+    def _encoded(self, piece: bytes) -> bytes:
+        """The piece (mu-law) as the service wants it."""
+        return piece
+
+    def _command(self, text: str) -> None:
+        """Send a text frame before the next piece of audio. Never waits."""
+        self._commands.append(text)
+        self._wake.set()
+
+    def _complain(self, reason: str) -> None:
+        """Log what was not understood, once per connection: a peer that errs does so all the time."""
+        if not self._complained:
+            self._complained = True
+            self._listener.log.warning("stt_message_ignored", reason=reason)
 
     def _watch_for_gap(self) -> None:
-        """The one timer: fill up with silence when the speaker's audio has stopped.
+        """The one timer: fill up with silence when the speaker's audio has stopped. To be called when a turn opens.
 
         It is not touched when audio is sent; it looks when it fires and sets itself to when it would be due next.
         """
@@ -161,43 +143,66 @@ class TurnsConnection:
         if self._finishing:
             return
         now = self._loop.time()
-        limit = TURN_GAP_S if self._turn_open else IDLE_GAP_S
+        turn_is_open = self._listener.turn_is_open()
+        limit = TURN_GAP_S if turn_is_open else IDLE_GAP_S
         if self._outbox.ready_at() is not None:
             self._covered_until = now  # audio is there and only waits for its time to go
         elif (gap := now - self._covered_until) >= limit:
-            self._outbox.add(silence(gap * 1000 if self._turn_open else _KEEPALIVE_MS))
+            self._outbox.add(silence(gap * 1000 if turn_is_open else _KEEPALIVE_MS))
             self._outbox.flush()
             self._covered_until = now
             self._wake.set()
         self._gap_timer = self._loop.call_at(self._covered_until + limit, self._watch_for_gap)
 
+    # --- sending ---------------------------------------------------------------------------------------------
+
+    async def _send_all(self) -> None:
+        """The sender: one piece after the other at the pace of the outbox, and the close frame when all is sent."""
+        while True:
+            now = self._loop.time()
+            if self._commands:
+                if not await self._send_text(self._commands.popleft()):
+                    return
+            elif (piece := self._outbox.take(now)) is not None:
+                try:
+                    await self._socket.send(self._encoded(piece))
+                except ConnectionClosed:
+                    self._outbox.put_back(piece)
+                    return  # the reader is told as well, and reports
+                self._covered_until = now
+                self._went(piece)
+            elif (at := self._outbox.ready_at()) is not None:
+                await asyncio.sleep(at - now)
+            elif self._finishing:
+                if await self._send_text(self.close_frame):
+                    self._close_sent = True
+                    self._listener.delivered()
+                return
+            else:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _send_text(self, text: str) -> bool:
+        """Send a text frame. False: the connection is gone, of which the reader is told as well."""
+        try:
+            await self._socket.send(text)
+        except ConnectionClosed:
+            return False
+        return True
+
     # --- reading ---------------------------------------------------------------------------------------------
 
-    def _take(self, data: bytes) -> None:
-        """Act on one message, at once: a barge-in must not wait for anything."""
-        match message := self._parse(data):
-            case TurnStart():
-                self._turn_open = True
-                self._watch_for_gap()
-                self._emit(TurnStarted())
-            case TurnUpdate(transcript):
-                self._emit(TurnUpdated(transcript))
-            case TurnEagerEnd(transcript):
-                self._emit(TurnEagerlyEnded(transcript))
-            case TurnResume():
-                self._emit(TurnResumed())
-            case TurnEnd(transcript):
-                self._turn_open = False
-                self._emit(TurnEnded(transcript))
+    def _act(self, message: ServiceMessage) -> None:
+        match message:
             case Error():
                 # Whether the socket closes after an error is the service's choice. If it does, this is the reason
-                # to report; if it does not, the session goes on and the log has it.
-                self._reported = _meaning(message, self._link)
-                self._log.warning("stt_error", code=self._reported.code, reason=self._reported.message)
-            case None | Connected():
+                # to report; if it does not, the session goes on.
+                self._reported = meaning(message, self._link)
+                self._listener.troubled(self._reported)
+            case Connected():
                 pass
             case _:
-                self._complain(f"unexpected {message.__struct_config__.tag} message")
+                self._take(message)
 
     def _parse(self, data: bytes) -> ServiceMessage | None:
         """The message, or None after a complaint."""
@@ -214,11 +219,19 @@ class TurnsConnection:
             return None
         return message
 
-    def _complain(self, reason: str) -> None:
-        """Log what was not understood, once per connection: a peer that errs does so all the time."""
-        if not self._complained:
-            self._complained = True
-            self._log.warning("stt_message_ignored", reason=reason)
+
+def meaning(error: Error, link: SpeechLink) -> SpeechError:
+    """What an `error` message on the socket means."""
+    said = {
+        "title": error.title,
+        "message": error.message or error.error,
+        "status_code": error.status_code,
+        "error_code": error.error_code,
+        "doc_url": error.doc_url,
+        "request_id": error.request_id,
+    }
+    details = {name: str(value) for name, value in said.items() if value is not None}
+    return link.error_of_message(error.status_code, error.error_code, error.text, details)
 
 
 def _parse_or_none(data: bytes) -> ServiceMessage | Unknown | None:
@@ -226,8 +239,3 @@ def _parse_or_none(data: bytes) -> ServiceMessage | Unknown | None:
         return parse_from_service(data)
     except ProtocolError:
         return None
-
-
-def _meaning(error: Error, link: SpeechLink) -> SpeechError:
-    """What an `error` message on the socket means."""
-    return link.error_of_message(error.status_code, error.error_code, error.text)

@@ -2,6 +2,9 @@
 
 The service wants messages of about 100 ms and no more than about one second of audio per second: a backlog pushed
 at once overloads it. So a backlog goes out at one and a half times the speed at which it was spoken.
+
+Audio that has gone is kept for a while, so that it can go again over a new connection. A position is the number of
+bytes of the session's audio before a point; it does not change when audio is dropped or sent again.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from bridge.audio.codec import BYTES_PER_MS
 
 CATCH_UP_SPEED: Final = 1.5
 """Seconds of audio per second, at most, while there is a backlog."""
+RECENT_BYTES: Final = 1500 * BYTES_PER_MS
+"""What is kept of audio that has gone while nobody asked for more."""
 _CREDIT_S: Final = 0.2
 """How much a stream that was behind its time may hurry, so that a jittery carrier does not add delay."""
 
@@ -20,31 +25,48 @@ class Outbox:
     """First in, first out, by bytes of mu-law. Times are seconds of any one clock."""
 
     def __init__(self, *, chunk_bytes: int, keep_bytes: int) -> None:
-        """`chunk_bytes` is the size of a piece; of what waits, the newest `keep_bytes` are kept."""
+        """`chunk_bytes` is the size of a piece; of all audio, gone or not, at most `keep_bytes` are kept."""
         self._chunk = chunk_bytes
         self._keep = keep_bytes
+        # One buffer for what has gone and what waits. A bytearray gives up its front and takes at its end without
+        # moving the rest, so neither a frame nor a piece costs more than its own bytes.
         self._audio = bytearray()
+        self._start = 0
+        self._gone = 0
         self._urgent = 0
+        self._held: int | None = None
+        self._settled = 0
         self._free_at = 0.0
         self.dropped = 0
-        """Bytes lost so far because too much was waiting: always the oldest."""
+        """Bytes that never went, or not again when they should have, because too much was waiting: the oldest."""
 
     def __len__(self) -> int:
         """Bytes waiting."""
-        return len(self._audio)
+        return len(self._audio) - self._gone
+
+    @property
+    def sent(self) -> int:
+        """Position up to which the audio has gone."""
+        return self._start + self._gone
+
+    @property
+    def end(self) -> int:
+        """Position of the end of all audio."""
+        return self._start + len(self._audio)
 
     def add(self, audio: bytes) -> bool:
         """Append audio. True if there is a whole piece to take."""
         self._audio += audio
         if (excess := len(self._audio) - self._keep) > 0:
-            del self._audio[:excess]
-            self._urgent = max(0, self._urgent - excess)
-            self.dropped += excess
-        return len(self._audio) >= self._chunk
+            lost = max(0, excess - self._gone)
+            self._drop(excess)
+            self._urgent = max(0, self._urgent - lost)
+            self.dropped += lost
+        return len(self) >= self._chunk
 
     def flush(self) -> None:
         """Let what waits now go even if its last piece is not whole."""
-        self._urgent = len(self._audio)
+        self._urgent = len(self)
 
     def restart(self, now: float) -> None:
         """A new connection is up: a backlog starts at catch-up speed, without credit for the time before."""
@@ -55,18 +77,63 @@ class Outbox:
         at = self.ready_at()
         if at is None or now < at - 0.001:  # timers may come a little early
             return None
-        piece = bytes(self._audio[: self._chunk])
-        del self._audio[: self._chunk]
+        piece = bytes(self._audio[self._gone : self._gone + self._chunk])
+        self._gone += len(piece)
         self._urgent = max(0, self._urgent - len(piece))
         seconds = len(piece) / BYTES_PER_MS / 1000
         self._free_at = max(self._free_at, now - _CREDIT_S) + seconds / CATCH_UP_SPEED
+        self._trim()
         return piece
 
     def ready_at(self) -> float | None:
         """When `take` may give the next piece; None while there is none."""
-        return self._free_at if self._urgent or len(self._audio) >= self._chunk else None
+        return self._free_at if self._urgent or len(self) >= self._chunk else None
 
     def put_back(self, piece: bytes) -> None:
-        """Return a piece that could not be sent: it goes first."""
-        self._audio[:0] = piece
+        """Return the piece that was taken last, because it could not be sent: it goes first."""
+        if (missing := len(piece) - self._gone) > 0:
+            self._audio[:0] = piece[:missing]
+            self._start -= missing
+            self._gone += missing
+        self._gone -= len(piece)
         self._urgent += len(piece)
+
+    # --- audio that has gone -----------------------------------------------------------------------------------
+
+    def hold(self, position: int | None) -> None:
+        """Keep what has gone from `position` on; None: only what went last (`RECENT_BYTES`)."""
+        self._held = position
+        self._trim()
+
+    def settle(self) -> None:
+        """What has gone so far will never be wanted again."""
+        self._settled = self.sent
+        self._held = None
+        self._trim()
+
+    def kept(self, begin: int, end: int) -> bytes:
+        """The audio between two positions, as far as it is still there."""
+        return bytes(self._audio[max(0, begin - self._start) : max(0, end - self._start)])
+
+    def rewind(self, position: int) -> int:
+        """Let the audio from `position` on wait again. Returns where it really begins: later if it is gone."""
+        start = min(max(position, self._start, self._settled), self.sent)
+        self._gone = start - self._start
+        self._urgent = 0
+        return start
+
+    def clear(self) -> None:
+        """Drop all audio, gone or waiting."""
+        self._drop(len(self._audio))
+        self._urgent = 0
+        self.settle()
+
+    def _trim(self) -> None:
+        wanted = self.sent - RECENT_BYTES if self._held is None else self._held
+        self._drop(min(self._gone, max(wanted, self._settled) - self._start))
+
+    def _drop(self, size: int) -> None:
+        if size > 0:
+            del self._audio[:size]
+            self._start += size
+            self._gone = max(0, self._gone - size)

@@ -3,6 +3,10 @@
 All calls of the process share one warm socket; each utterance is a context on it. When the socket is lost, an
 utterance whose context gave no audio yet is asked for once more on the next socket; any other has failed.
 
+A failure says whether it is final. It is not when the connection or the service failed: then the rest of the text
+can be asked for as a new utterance, for which the socket is opened anew. A socket on which nothing came while an
+utterance waited for its audio is given up, because a network can lose a connection without a word.
+
 An error without a context id concerns the connection or a request that the service could not tell: it fails the
 utterances that were asked for and have no audio yet, because theirs is the only request that can be meant. Those
 that are sounding go on; if the connection is what failed, its end will end them too.
@@ -18,7 +22,7 @@ import structlog
 
 from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFailed, SpeechFinished, WordsTimed
 from bridge.errors import SpeechError
-from bridge.speech_link import DEFAULT_VERSION, SpeechLink, is_final
+from bridge.speech_link import DEFAULT_VERSION, SpeechLink
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice
 from bridge.tts.cartesia_socket import SpeechSocket
 from bridge.tts.cartesia_utterance import Piece, Utterance
@@ -48,6 +52,8 @@ class CartesiaSpeechSettings:
     base_url: str
     """`https://api.cartesia.ai`, or any server that speaks the protocol."""
     api_key: str = field(default="", repr=False)
+    access_token: str = field(default="", repr=False)
+    """A short-lived token, used in place of the key."""
     version: str = DEFAULT_VERSION
     """`Cartesia-Version`; it decides the shape of the voice in the requests."""
     model: str = "sonic-latest"
@@ -55,7 +61,8 @@ class CartesiaSpeechSettings:
     """Voice id of the service."""
     language: str = "en"
     max_buffer_delay_ms: int = 0
-    """How long the service may hold text for better prosody; 0: each piece is spoken at once."""
+    """How long the service may hold text for better prosody; 0: each piece is spoken at once, so send
+    sentences; with more, words may be sent as they come."""
     generation_config: GenerationConfig | None = None
     """Speed, volume and emotion."""
     connect_timeout_s: float = 5.0
@@ -67,7 +74,13 @@ class CartesiaSpeechSettings:
 
     def link(self) -> SpeechLink:
         """The way to the service."""
-        return SpeechLink(self.base_url, self.api_key, self.version, connect_timeout_s=self.connect_timeout_s)
+        return SpeechLink(
+            self.base_url,
+            self.api_key,
+            self.version,
+            connect_timeout_s=self.connect_timeout_s,
+            access_token=self.access_token,
+        )
 
 
 class CartesiaSpeech(Synthesizer):
@@ -79,6 +92,8 @@ class CartesiaSpeech(Synthesizer):
         self._socket: SpeechSocket | None = None
         self._contexts: dict[str, _Speaking] = {}
         self._closed = False
+        self.hold_s = settings.max_buffer_delay_ms / 1000
+        """How long the service may hold a text."""
 
     def warm(self) -> None:
         """Connect; see `Synthesizer.warm`."""
@@ -143,7 +158,9 @@ class CartesiaSpeech(Synthesizer):
             self.finish(speaking)
         else:
             what = "no more audio" if utterance.heard else "no first audio"
+            asked_at = utterance.touched_at
             self._fail(speaking, self._link.timeout(what, limit), tell=True)
+            self._shared_socket().renew_if_silent_since(asked_at)
 
     # --- for the socket --------------------------------------------------------------------------------------
 
@@ -167,7 +184,7 @@ class CartesiaSpeech(Synthesizer):
                 if speaking.utterance.only_closing:
                     self.finish(speaking)  # the context had expired: all of its audio is here
                 else:
-                    self._fail(speaking, self._meaning(message), tell=False)
+                    self._context_error(speaking, self._meaning(message))
             case _:
                 _take_speech(speaking, message, now)
 
@@ -176,6 +193,9 @@ class CartesiaSpeech(Synthesizer):
         waiting = dict.fromkeys(self._contexts.values())
         if waiting or not dropped:
             _log.warning("tts_lost", code=error.code, reason=error.message, utterances=len(waiting))
+        else:
+            # Usual after minutes without a call; the next text or `warm` opens it again.
+            _log.debug("tts_idle_closed", reason=error.message)
         for speaking in waiting:
             utterance = speaking.utterance
             if dropped and utterance.open and not utterance.heard and not speaking.retried:
@@ -195,9 +215,15 @@ class CartesiaSpeech(Synthesizer):
             if speaking.utterance.open and not speaking.utterance.heard:
                 self._fail(speaking, error, tell=False)
 
-    def _fail(self, speaking: _Speaking, error: SpeechError, *, tell: bool) -> None:
+    def _context_error(self, speaking: _Speaking, error: SpeechError) -> None:
+        # What gave audio was no wrong request: it is this context that is spent, so ask for the rest anew.
+        spent = error.code == "speech_request" and speaking.utterance.heard
+        self._fail(speaking, error, tell=False, final=error.final and not spent)
+
+    def _fail(self, speaking: _Speaking, error: SpeechError, *, tell: bool, final: bool | None = None) -> None:
         self.stop(speaking, tell=tell)
-        speaking.emit(SpeechFailed(speaking.utterance.number, error.code, error.message))
+        number, final = speaking.utterance.number, error.final if final is None else final
+        speaking.emit(SpeechFailed(number, error.code, error.message, final=final))
 
     def _meaning(self, message: Error) -> SpeechError:
         return self._link.error_of_message(message.status_code, message.error_code, message.text)
@@ -288,7 +314,9 @@ class _CartesiaVoice(Voice):
             for ended in [number for number, one in self._utterances.items() if one.ended]:
                 if ended < utterance - _ENDED_KEPT:
                     del self._utterances[ended]
-            speaking = _Speaking(Utterance(self._name, utterance, now), self._emit, voice, language)
+            speaking = _Speaking(
+                Utterance(self._name, utterance, now, hold_s=self._speech.hold_s), self._emit, voice, language
+            )
             self._utterances[utterance] = speaking
         if speaking.ended:
             return
@@ -325,4 +353,4 @@ async def check_tts(settings: CartesiaSpeechSettings) -> None:
     finally:
         await speech.close()
     if isinstance(event, SpeechFailed):
-        raise SpeechError(event.message, code=event.code, final=is_final(event.code))
+        raise SpeechError(event.message, code=event.code, final=event.final)

@@ -45,6 +45,7 @@ class SpeechSocket:
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._complained = False
+        self._read_at = 0.0
 
     def warm(self) -> None:
         """Connect in the background if there is no connection."""
@@ -67,6 +68,16 @@ class SpeechSocket:
         """Tell the service to stop a context. Without a connection there is nothing to stop."""
         if self._socket is not None:
             self.send(context_id, encode(Cancel(context_id)))
+
+    def renew_if_silent_since(self, moment: float) -> None:
+        """Give the connection up if it brought nothing since `moment`, in the event loop's time.
+
+        A network can lose a connection without either side being told. What is open on it is reported as lost.
+        """
+        socket = self._socket
+        if socket is not None and self._read_at < moment and not socket.transport.is_closing():
+            _log.warning("tts_silent", service=self._link.origin)
+            socket.transport.abort()
 
     async def close(self) -> None:
         """End the connection. Nothing is reported any more."""
@@ -104,10 +115,14 @@ class SpeechSocket:
         """Send and read until the socket ends, which raises `SpeechError`."""
         self._socket = socket
         self._complained = False
+        loop = asyncio.get_running_loop()
+        self._read_at = 0.0
         sender = spawn(self._send_all(socket), name="tts sender")
         try:
             while True:
-                self._read(await socket.recv(decode=False))
+                data = await socket.recv(decode=False)
+                self._read_at = loop.time()
+                self._read(data)
         except ConnectionClosed as closed:
             raise self._link.error_of_close(closed) from closed
         finally:

@@ -29,7 +29,8 @@ class Piece:
 class Utterance:
     """Texts in, pieces out; audio and word times in, times from the utterance's start out. Times are seconds."""
 
-    def __init__(self, name: str, number: int, now: float) -> None:
+    def __init__(self, name: str, number: int, now: float, *, hold_s: float = 0.0) -> None:
+        """`hold_s`: how long the service may hold a text before it speaks it."""
         self.number = number
         self.context_id = f"{name}-{number}"
         """Of the text that comes next, and of what was sent last."""
@@ -50,6 +51,8 @@ class Utterance:
         self._used = False  # the current context was asked for something
         self._closed_late = False  # the context had probably expired when it was told that it is complete
         self._audio_at: float | None = None  # last audio of the current context
+        self._asked_at = now  # last text of the current context
+        self._hold_s = hold_s
         self._bytes = 0
         self._context_from_s = 0.0  # where the current context's audio begins in the utterance
         self._flush_from_s = 0.0  # what to add to its word times
@@ -86,18 +89,18 @@ class Utterance:
             if more or not self.open:
                 return []
             self._closed_late = self._expired(now)
-            return self._ask("", more=False)
+            return self._ask("", more=False, now=now)
         self._held = ""
         if self._used and (not self.open or self._expired(now)):
             self._next_context()
-        return self._ask(text, more=more)
+        return self._ask(text, more=more, now=now)
 
     def restart(self, now: float) -> list[Piece]:
         """The connection was lost before the current context gave audio: its pieces, again, in a new one."""
         asked = self.pieces
         self.touched_at = now
         self._next_context()
-        return [again for piece in asked for again in self._ask(piece.transcript, more=piece.more)]
+        return [again for piece in asked for again in self._ask(piece.transcript, more=piece.more, now=now)]
 
     def take_audio(self, context_id: str, audio: bytes, now: float) -> None:
         """Audio came."""
@@ -138,15 +141,22 @@ class Utterance:
             self.open = False
         return self.finished
 
-    def _ask(self, text: str, *, more: bool) -> list[Piece]:
+    def _ask(self, text: str, *, more: bool, now: float) -> list[Piece]:
         self._used = self.open = True
+        self._asked_at = now
         piece = Piece(self.context_id, text, more)
         if not self.heard:
             self.pieces.append(piece)
         return [piece]
 
     def _expired(self, now: float) -> bool:
-        return self._audio_at is not None and now - self._audio_at > _EXPIRY_S
+        """Whether the context has probably expired. It has not while a text of it is still to be spoken.
+
+        A further context beside one that still speaks would mix the audio of both.
+        """
+        if self._audio_at is None or self._audio_at < self._asked_at:
+            return False
+        return now - max(self._audio_at, self._asked_at + self._hold_s) > _EXPIRY_S
 
     def _next_context(self) -> None:
         self.context_id = f"{self._first_id}.{len(self.contexts) + 1}"

@@ -85,6 +85,7 @@ class TwilioRoutes:
             "direction": form.get("Direction", "inbound"),
         }
         log.info("call_coming", sid=sid, caller=facts["from"], called=facts["to"])
+        self._registry.expect(sid, called=facts["to"])
         return self._stream_document(sid, facts)
 
     async def stream_ended(self, request: web.Request) -> web.Response:
@@ -94,15 +95,16 @@ class TwilioRoutes:
         departure = self._registry.departure(sid)
         if departure is not None and departure.transfer_to:
             try:
-                return _document(twiml.dial(departure.transfer_to, caller_id=form.get("To") or None))
+                caller_id = form.get("To") or None
+                return _document(twiml.dial(departure.transfer_to, say=departure.farewell, caller_id=caller_id))
             except CarrierError as error:
                 log.error("transfer_refused", sid=sid, error=error.message)
                 return _document(twiml.hang_up("Sorry, I could not connect you. Good-bye."))
         if departure is not None:
             return _document(twiml.hang_up(departure.farewell))
         session = self._registry.live.get(sid)
-        if session is not None and form.get("CallStatus") in _CALL_OVER:
-            session.stop("caller")
+        if session is None or form.get("CallStatus") in _CALL_OVER:
+            self._registry.carrier_ended(sid)
         if session is None or session.over_for_carrier:
             return _document(twiml.hang_up())
         log.warning("stream_resuming", sid=sid, call=session.info.id)
@@ -113,11 +115,11 @@ class TwilioRoutes:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
         form = dict(await self._signed_form(request))
         sid = form.get("CallSid", "")
-        session = self._registry.live.get(sid)
         if form.get("StreamEvent") == "stream-error":
             log.error("stream_failed", sid=sid, error=form.get("StreamError", ""))
-        if session is not None and form.get("CallStatus") in _CALL_OVER:
-            session.stop("caller")
+            self._registry.stream_failed(sid)
+        if form.get("CallStatus") in _CALL_OVER:
+            self._registry.carrier_ended(sid)
         return web.Response(status=204)
 
     def _stream_document(self, sid: str, facts: dict[str, str]) -> web.Response:
@@ -168,10 +170,12 @@ class TwilioRoutes:
         except (TokenRefused, ProtocolError, TimeoutError) as error:
             reason = getattr(error, "code", "no_start")
             self._metrics.refused_requests.labels(reason=reason).inc()
-            log.warning("stream_refused", reason=reason, remote=request.remote)
+            log.warning("stream_refused", reason=reason, error=str(error), remote=request.remote)
             await socket.close(code=_POLICY_VIOLATION, message=reason.encode())
             return socket
-        await self._carry(socket, Carrier(socket, started.stream_sid), session)
+        transport = request.transport
+        cut = None if transport is None else transport.abort
+        await self._carry(socket, Carrier(socket, started.stream_sid, cut), session)
         return socket
 
     async def _started(self, socket: web.WebSocketResponse) -> media_stream.Started:
@@ -179,7 +183,8 @@ class TwilioRoutes:
         for _ in range(_MESSAGES_BEFORE_START):
             message = await socket.receive()
             if message.type is not WSMsgType.TEXT:
-                raise ProtocolError("the stream ended before it started", code="no_start")
+                what = message.data if message.type is WSMsgType.ERROR else message.type.name
+                raise ProtocolError(f"the stream ended before it started: {what}", code="no_start")
             event = media_stream.parse_from_carrier(message.data)
             if isinstance(event, media_stream.Started):
                 return event
@@ -212,22 +217,27 @@ class TwilioRoutes:
 
     async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:
         """Carry the stream's messages into the call until the stream is over."""
-        over = False
+        stopped = False
         malformed = 0
         session.attach(carrier)
         try:
             async for message in socket:
+                if message.type is WSMsgType.ERROR:
+                    # A frame was too large, or against RFC 6455: aiohttp has closed the socket with this code.
+                    code = getattr(message.data, "code", None)
+                    log.warning("stream_error", sid=session.info.sid, error=str(message.data), code=code)
+                    break
                 try:
-                    over = _take(message, session)
+                    stopped = _take(message, session)
                 except ProtocolError as error:
                     self._metrics.malformed_messages.labels(peer="carrier").inc()
                     malformed += 1
                     if malformed == 1:
                         log.warning("carrier_message_malformed", sid=session.info.sid, error=error.message)
-                if over:
+                if stopped:
                     break
         finally:
-            session.detach(carrier, StreamStopped("caller") if over else StreamLost())
+            session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
 
 
 def _take(message: WSMessage, session: Session) -> bool:
@@ -246,7 +256,7 @@ def _take(message: WSMessage, session: Session) -> bool:
         case media_stream.Stopped():
             return True
         case _:
-            pass  # Events of a newer protocol, and a second `start`, change nothing.
+            pass  # Events of a newer protocol, and a second `connected` or `start`, change nothing.
     return False
 
 

@@ -66,11 +66,20 @@ def hang_up(farewell: str = "", language: str = "en-US") -> str:
     return _text(response)
 
 
-def dial(to: str, *, caller_id: str | None = None, timeout_s: int = 30, action_url: str | None = None) -> str:
+def dial(
+    to: str,
+    *,
+    say: str = "",
+    language: str = "en-US",
+    caller_id: str | None = None,
+    timeout_s: int = 30,
+    action_url: str | None = None,
+) -> str:
     """Connect the caller with a number or SIP address, and hang up when that talk is over. Twilio: `<Dial>`.
 
-    `timeout_s` is how long the other phone may ring. With `action_url` Twilio asks there how the dialling ended,
-    instead of hanging up. Raises `CarrierError` when `to` is neither a number nor a SIP address.
+    Before that Twilio's own voice says `say`, if it is not empty. `timeout_s` is how long the other phone may ring.
+    With `action_url` Twilio asks there how the dialling ended, instead of hanging up. Raises `CarrierError` when
+    `to` is neither a number nor a SIP address.
     """
     node = Dial(caller_id=caller_id, timeout=timeout_s, action=action_url)
     if re.fullmatch(r"sips?:\S+", to):
@@ -83,6 +92,8 @@ def dial(to: str, *, caller_id: str | None = None, timeout_s: int = 30, action_u
             code="carrier_request",
         )
     response = VoiceResponse()
+    if say:
+        response.say(say, language=language)
     response.append(node)
     if action_url is None:
         response.hangup()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.audio import codec
+from bridge.speech_server import samples as server_samples
 
 ALL_BYTES = bytes(range(256))
 
@@ -100,3 +101,53 @@ def test_low_pass_does_not_move_the_sound() -> None:
 def test_importing_warns_of_nothing() -> None:
     # A fresh interpreter, because here the module is long imported.
     subprocess.run([sys.executable, "-W", "error", "-c", "import bridge.audio.codec"], check=True, timeout=30)
+
+
+# --- what speech-to-text services may be sent ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "silence", "loudest"),
+    [
+        ("pcm_mulaw", "ff", "00"),
+        ("pcm_alaw", "d5", "2a"),
+        ("pcm_s16le", "0000", "8482"),  # -32124
+        ("pcm_s32le", "00000000", "00008482"),
+        ("pcm_f16le", "0000", "d8bb"),  # -0.98
+        ("pcm_f32le", "00000000", "00f87abf"),
+    ],
+)
+def test_encodings_by_value(encoding: str, silence: str, loudest: str) -> None:
+    assert codec.encode(b"\xff\x00\xff", encoding).hex() == silence + loudest + silence
+    assert len(codec.encode(ALL_BYTES, encoding)) == 256 * codec.BYTES_PER_SAMPLE[encoding]
+    assert codec.encode(b"", encoding) == b""
+
+
+@pytest.mark.parametrize("encoding", codec.BYTES_PER_SAMPLE)
+def test_every_mulaw_byte_survives_every_encoding(encoding: str) -> None:
+    # Read back by the speech server's decoders, which are another's work.
+    linear16 = server_samples.decode(codec.encode(ALL_BYTES, encoding), encoding)
+    if encoding == "pcm_alaw":
+        assert all(abs(a - b) <= 8 + abs(b) / 16 for a, b in zip(samples(linear16), all_values(), strict=True))
+    else:
+        assert codec.linear16_to_mulaw(linear16) == ALL_BYTES.replace(b"\x7f", b"\xff")
+
+
+def all_values() -> list[int]:
+    return samples(codec.mulaw_to_linear16(ALL_BYTES))
+
+
+def test_mulaw_goes_out_as_it_came() -> None:
+    audio = bytes(800)
+    assert codec.encode(audio, "pcm_mulaw") is audio
+
+
+def test_an_unknown_encoding_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'opus'.*pcm_alaw"):
+        codec.encode(b"\xff", "opus")
+
+
+def test_level() -> None:
+    assert codec.level_db(codec.silence(20)) == -100
+    assert codec.level_db(b"\x80" * 8) == pytest.approx(-0.17, abs=0.01)
+    assert codec.level_db(codec.linear16_to_mulaw(sine(440, 8000, level=3277))) == pytest.approx(-23, abs=0.2)

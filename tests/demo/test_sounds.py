@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from bridge.audio import codec, wav
+from bridge.audio.vad import WINDOW_MS
 from bridge.demo import sounds
 from bridge.demo.lines import READER
 from bridge.errors import MissingExtraError
 from bridge.simulator.listening import speech_bounds
-from bridge.speech_server.activity import WINDOW_MS
 from bridge.speech_server.engines.silero import Silero
 from bridge.speech_server.samples import to_floats
 from bridge.speech_server.turns import Ended, Started, Transcribe, Turns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bridge.speech_server.activity import WINDOW_MS
+from bridge.audio.vad import WINDOW_MS
 from bridge.speech_server.turns import Purpose, Transcribe, Turns
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.speech_server.activity import WINDOW_MS
+from bridge.audio.vad import WINDOW_MS
 from bridge.speech_server.manual import Finalized, Finished, Flushed, ManualFinals, Preview
 from bridge.speech_server.turns import Purpose, Transcribe
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from bridge.conversation.events import (
     RecognizerClosed,
     RecognizerConnected,
-    RecognizerFailed,
+    RecognizerLost,
     TurnEagerlyEnded,
     TurnEnded,
     TurnResumed,
@@ -265,15 +265,17 @@ async def test_a_drop_is_survived_and_the_audio_of_the_outage_is_kept(
     service.greet = [{"type": "connected", "request_id": "r2"}]
     service.refusals = [web.Response(status=503)]
     first.drop()
-    failed = (await heard.until(3))[2]
+    lost, failed = (await heard.until(4))[2:]
     recognizer.send(speech(0.35, seed=2))
     second = await service.line(1)
     service.gate.set()
-    assert (failed.code, failed.final) == ("speech_unreachable", False)
-    assert (await heard.until(4))[3] == RecognizerConnected("r2")  # and no end of the open turn: that is not ours
+    assert isinstance(lost, RecognizerLost)
+    assert lost.code == "speech_unreachable"
+    assert (failed.code, failed.final) == ("speech_server", False)
+    assert (await heard.until(5))[4] == RecognizerConnected("r2")  # and no end of the open turn
     await recognizer.finish()
-    assert second.audio == speech(0.35, seed=2)
-    assert heard.events[4:] == [RecognizerClosed()]
+    assert second.audio == speech(0.1, seed=1) + speech(0.35, seed=2)  # the open turn is heard again
+    assert heard.events[5:] == [TurnEnded(""), RecognizerClosed()]
 
 
 @pytest.mark.parametrize(("close", "code"), [(1000, "speech_unreachable"), (1011, "speech_server")])
@@ -284,9 +286,10 @@ async def test_a_close_nobody_asked_for_is_an_outage(
     line = await service.line()
     await heard.until(1)
     await line.socket.close(code=close, message=b"idle")
-    failed, connected = (await heard.until(3))[1:]
-    assert (failed.code, failed.final) == (code, False)
-    assert f"({close} idle)" in failed.message
+    lost, connected = (await heard.until(3))[1:]
+    assert isinstance(lost, RecognizerLost)
+    assert lost.code == code
+    assert f"({close} idle)" in lost.message
     assert connected == RecognizerConnected("r1")
 
 
@@ -297,7 +300,7 @@ async def test_every_outage_is_reported_once(service: Any, turns: Build, heard: 
         await heard.until(2 * number + 1)
         line.drop()
     events = await heard.until(7)
-    assert [type(event) for event in events] == [RecognizerConnected, *[RecognizerFailed, RecognizerConnected] * 3]
+    assert [type(event) for event in events] == [RecognizerConnected, *[RecognizerLost, RecognizerConnected] * 3]
 
 
 async def test_an_error_in_place_of_the_greeting(service: Any, turns: Build, heard: Any) -> None:
@@ -324,21 +327,43 @@ async def test_an_error_explains_the_close_after_it(service: Any, turns: Build, 
     line = await service.line()
     await line.say({"type": "error", "title": "Oops", "message": "buffer overrun", "status_code": 500})
     await line.socket.close(code=1011)
-    failed, connected = (await heard.until(3))[1:]
+    failed, lost, connected = (await heard.until(4))[1:]
     assert (failed.code, failed.final) == ("speech_server", False)
-    assert "buffer overrun" in failed.message
+    assert isinstance(lost, RecognizerLost)
+    assert lost.code == "speech_server"
+    assert "buffer overrun" in lost.message
     assert isinstance(connected, RecognizerConnected)
 
 
-async def test_an_error_that_ends_nothing_is_only_logged(service: Any, turns: Build, heard: Any) -> None:
+async def test_an_error_that_ends_nothing_is_reported_once(service: Any, turns: Build, heard: Any) -> None:
     turns().open(heard, name="call")
     line = await service.line()
+    odd = {
+        "type": "error",
+        "title": "Hm",
+        "message": f"odd {KEY}",
+        "status_code": 500,
+        "error_code": "odd_one",
+        "doc_url": "https://docs",
+        "request_id": "r1",
+    }
     with capture_logs() as logs:
-        await line.say(
-            {"type": "error", "title": "Hm", "message": "odd", "status_code": 500}, {"type": "turn.start"}
-        )
-        assert (await heard.until(2))[1] == TurnStarted()
-    assert [entry["code"] for entry in logs if entry["event"] == "stt_error"] == ["speech_server"]
+        await line.say(odd, odd, {"type": "turn.start"})
+        failed, started = (await heard.until(3))[1:]
+    assert started == TurnStarted()
+    assert (failed.code, failed.final) == ("speech_server", False)
+    assert failed.details == {
+        "title": "Hm",
+        "message": "odd ********",
+        "status_code": "500",
+        "error_code": "odd_one",
+        "doc_url": "https://docs",
+        "request_id": "r1",
+    }
+    entries = [entry for entry in logs if entry["event"] == "stt_error"]
+    assert len(entries) == 2
+    assert entries[0]["error_code"] == "odd_one"
+    assert entries[0]["doc_url"] == "https://docs"
 
 
 async def test_what_is_not_understood_is_survived_and_logged_once(service: Any, turns: Build, heard: Any) -> None:

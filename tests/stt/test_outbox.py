@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.stt.outbox import CATCH_UP_SPEED, Outbox
+from bridge.stt.outbox import CATCH_UP_SPEED, RECENT_BYTES, Outbox
 
 CHUNK = 800  # 100 ms
 
@@ -95,6 +95,60 @@ def test_a_piece_that_could_not_be_sent_goes_first() -> None:
     box.add(b"b" * (CHUNK - 10))
     taken, _ = drain(box, 1.0, 10.0)
     assert b"".join(piece for _, piece in taken) == b"a" * CHUNK + b"b" * CHUNK
+
+
+def gone(box: Outbox, audio: bytes) -> Outbox:
+    """The box after it has taken audio and given it all away."""
+    box.add(audio)
+    box.flush()
+    drain(box, 0.0, 1000.0)
+    return box
+
+
+def test_what_has_gone_can_go_again() -> None:
+    box = gone(outbox(), bytes(range(250)) * 64)  # 2 s
+    assert (box.sent, box.end, len(box)) == (16000, 16000, 0)
+    assert box.rewind(16000 - 4000) == 12000
+    assert len(box) == 4000
+    assert box.take(1000.0) == (bytes(range(250)) * 64)[12000:12800]
+    assert box.rewind(0) == 16000 - RECENT_BYTES  # only the last moments are kept
+    assert box.kept(15990, 20000) == (bytes(range(250)) * 64)[15990:]
+
+
+def test_held_audio_is_kept_until_it_is_let_go() -> None:
+    box = outbox(keep=32_000)
+    box.hold(800)
+    gone(box, b"a" * 24_000)
+    assert box.kept(0, 24_000) == b"a" * 23_200
+    gone(box, b"b" * 16_000)
+    assert box.rewind(800) == 8_000  # the bound holds in any case
+    assert box.dropped == 0  # and what had gone before is no loss
+    box.add(b"c" * 800)
+    assert box.dropped == 800  # but what should go again is
+    drain(box, 2000.0, 3000.0)
+    box.hold(None)
+    assert box.rewind(0) == 40_800 - RECENT_BYTES
+
+
+def test_nothing_before_a_settled_point_goes_again() -> None:
+    box = gone(outbox(), b"a" * 4000)
+    box.settle()
+    gone(box, b"b" * 800)
+    assert box.rewind(0) == 4000
+    assert len(box) == 800
+    box.clear()
+    assert (len(box), box.sent, box.rewind(0)) == (0, 4800, 4800)
+
+
+def test_a_piece_can_be_returned_although_it_was_let_go() -> None:
+    box = outbox()
+    box.add(b"a" * CHUNK)
+    piece = box.take(0.0)
+    box.settle()
+    assert piece is not None
+    box.put_back(piece)
+    assert (box.sent, len(box)) == (0, CHUNK)
+    assert box.take(1.0) == piece
 
 
 steps = st.lists(

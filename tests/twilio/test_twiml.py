@@ -65,6 +65,11 @@ def test_a_document_begins_with_its_declaration() -> None:
             twiml.dial("sip:me@example.org", caller_id="+15557654321", timeout_s=20, action_url="https://a.b/"),
             '<Dial action="https://a.b/" callerId="+15557654321" timeout="20"><Sip>sip:me@example.org</Sip></Dial>',
         ),
+        (
+            twiml.dial("+15551234567", say="Wait, please <3", language="en-GB"),
+            '<Say language="en-GB">Wait, please &lt;3</Say><Dial timeout="30"><Number>+15551234567</Number></Dial>'
+            "<Hangup />",
+        ),
         (twiml.reject(), '<Reject reason="rejected" />'),
         (twiml.reject("busy"), '<Reject reason="busy" />'),
     ],

@@ -1,0 +1,71 @@
+"""What is counted of the calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bridge.call.meter import Meter
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from bridge.conversation import journal
+from bridge.metrics import Metrics
+from tests.call.peers import INFO
+
+
+class TestMeter:
+    @pytest.mark.parametrize("mode", ["agent", "transcribe"])
+    async def test_calls_are_counted_by_what_they_are_for(self, mode: Any) -> None:
+        metrics = Metrics()
+        meter = Meter(metrics, INFO, mode)
+        meter(0.0, on.StreamStarted(), [do.Record(journal.CallOpened()), do.ForgetTurn()])
+        assert metrics.registry.get_sample_value("phone_bridge_calls_total", {"mode": mode}) == 1
+
+    async def test_what_the_journal_tells_is_counted(self) -> None:
+        metrics = Metrics()
+        meter = Meter(metrics, INFO)
+
+        def write(*entries: journal.Entry) -> None:
+            meter(0.0, on.TurnStarted(), [do.Record(entry) for entry in entries])
+
+        def value(name: str, **labels: str) -> float:
+            return metrics.registry.get_sample_value(f"phone_bridge_{name}", labels) or 0.0
+
+        write(
+            journal.CallerSpoke(1, "Hello", 0, 1000),
+            journal.AgentSpoke(
+                1,
+                1,
+                "turn.ended",
+                "Hi",
+                " there",
+                True,
+                1000,
+                3000,
+                text_ms=900,
+                sent_ms=1600,
+                mark_ms=None,
+            ),
+            journal.AgentSpoke(2, 1, "prompt", "Still there?", "", False, 1000, 3000, text_ms=5000),
+            journal.AgentSpoke(3, 1, "prompt", "Hello?", "", False, 1000, 3000),
+            journal.AgentResumed(1, 1, 1),
+            journal.CallClosed(4000, "caller", under_runs=2, lost_marks=3),
+        )
+        with capture_logs() as logs:
+            write(
+                journal.ProblemMet(0, "agent", "agent_timeout", "slow"),
+                journal.ProblemMet(0, "stt", "speech_server", "broken"),
+            )
+        assert [(line["event"], line["source"], line["code"], line["error"]) for line in logs] == [
+            ("call_problem", "agent", "agent_timeout", "slow"),
+            ("call_problem", "stt", "speech_server", "broken"),
+        ]
+        assert [value("turns_total"), value("barge_ins_total"), value("false_alarms_total")] == [1, 1, 1]
+        assert [value("under_runs_total"), value("lost_marks_total")] == [2, 3]
+        assert value("agent_errors_total", code="agent_timeout") == 1
+        assert value("speech_errors_total", code="speech_server") == 1
+        assert (value("first_text_seconds_count"), value("first_text_seconds_sum")) == (1, 0)
+        assert value("first_audio_seconds_sum") == pytest.approx(0.6)
+        assert value("first_mark_seconds_count") == 0

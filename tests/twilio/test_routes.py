@@ -1,0 +1,210 @@
+"""Twilio's webhooks over real sockets; what stands behind them is scripted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from xml.etree import ElementTree as ET
+
+import pytest
+from structlog.testing import capture_logs
+
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from tests.call.house import FACTS, FORM, House, Stream, house_up, script_conversations
+from tests.call.peers import (
+    Voices,
+    settle,
+)
+
+
+@pytest.fixture
+async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    """The routes with scripted conversations."""
+    script_conversations(monkeypatch)
+    async with house_up() as house:
+        yield house
+
+
+class TestVoice:
+    async def test_a_call_is_answered_with_a_stream_and_its_ticket(self, house: House) -> None:
+        document = await house.ask("/twilio/voice", {**FORM, "Direction": "outbound-api"})
+        (connect,) = document
+        assert connect.attrib == {"action": house.origin + "/twilio/stream-ended", "method": "POST"}
+        stream = connect[0]
+        assert stream.attrib["url"] == "ws" + house.origin.removeprefix("http") + "/twilio/media"
+        assert stream.attrib["statusCallback"] == house.origin + "/twilio/status"
+        (parameter,) = stream
+        assert parameter.attrib["name"] == "token"
+        facts = house.tokens.redeem(parameter.attrib["value"], "CA1")
+        assert facts == {**FACTS, "direction": "outbound-api"}
+
+    async def test_what_twilio_does_not_tell_is_empty(self, house: House) -> None:
+        document = await house.ask("/twilio/voice", {"CallSid": "CA1"})
+        facts = house.tokens.redeem(document[0][0][0].attrib["value"], "CA1")
+        assert facts == {"from": "", "to": "", "direction": "inbound"}
+
+    async def test_behind_https_the_stream_is_wss(self, house: House) -> None:
+        house.public_url = "https://voice.example.com"
+        document = await house.ask("/twilio/voice", FORM)
+        assert document[0][0].attrib["url"] == "wss://voice.example.com/twilio/media"
+        assert document[0].attrib["action"] == "https://voice.example.com/twilio/stream-ended"
+
+    async def test_speech_gets_ready_while_twilio_opens_the_stream(self, house: House) -> None:
+        document = await house.ask("/twilio/voice", FORM)
+        await house.ask("/twilio/voice", FORM)
+        (recognizer,) = house.recognizers.opened
+        assert isinstance(house.peers.synthesizer, Voices)
+        assert house.peers.synthesizer.warmed >= 1
+        recognizer.emit(on.RecognizerConnected("r1"))
+        stream = Stream(await house.connect())
+        await stream.start(document[0][0][0].attrib["value"])
+        await stream.taken()
+        assert house.session.info.id == recognizer.name
+        assert house.script.events == [on.StreamStarted(), on.RecognizerConnected("r1")]
+        assert len(house.recognizers.opened) == 1
+
+    async def test_a_request_without_a_call_is_not_twilios(self, house: House) -> None:
+        status, text = await house.post("/twilio/voice", {"From": "+1"})
+        assert (status, "CallSid is missing" in text) == (400, True)
+
+    async def test_a_bridge_that_goes_down_is_busy(self, house: House) -> None:
+        house.registry.draining = True
+        (reject,) = await house.ask("/twilio/voice", FORM)
+        assert (reject.tag, reject.attrib) == ("Reject", {"reason": "busy"})
+        assert house.recognizers.opened == []
+
+    @pytest.mark.parametrize("path", ["/twilio/voice", "/twilio/stream-ended", "/twilio/status"])
+    async def test_a_request_that_twilio_did_not_sign_does_nothing(self, house: House, path: str) -> None:
+        await house.stream()
+        form = {**FORM, "CallStatus": "completed"}
+        with capture_logs() as logs:
+            assert (await house.post(path, form, ""))[0] == 403
+            status, text = await house.post(path, form, "http://elsewhere" + path)
+        assert (status, house.origin + path in text) == (403, True)
+        assert [(line["event"], line["signed"]) for line in logs] == [
+            ("request_refused", False),
+            ("request_refused", True),
+        ]
+        assert house.refused("signature") == 2
+        assert house.script.events == [on.StreamStarted()]
+
+    async def test_the_query_is_part_of_what_is_signed(self, house: House) -> None:
+        assert (await house.post("/twilio/voice?a=%20b", FORM))[0] == 200
+        assert (await house.post("/twilio/voice?a=%20b", FORM, house.origin + "/twilio/voice"))[0] == 403
+
+    async def test_signatures_can_be_left_out_where_that_is_wanted(self) -> None:
+        async with house_up(validate=False) as house:
+            assert (await house.post("/twilio/voice", FORM, ""))[0] == 200
+            socket = await house.connect({"X-Twilio-Signature": "whatever"})
+            await socket.close()
+
+
+def texts(document: ET.Element) -> list[tuple[str, str]]:
+    return [(verb.tag, "".join(verb.itertext())) for verb in document]
+
+
+class TestStreamEnded:
+    async def ended(self, house: House, status: str = "in-progress") -> ET.Element:
+        return await house.ask("/twilio/stream-ended", {**FORM, "CallStatus": status})
+
+    def leave(self, house: House, leave: do.LeaveCall) -> None:
+        house.script.answer(on.DigitPressed, leave)
+        house.session.take(on.DigitPressed("1"))
+
+    async def test_a_call_that_nobody_knows_is_hung_up_and_not_waited_for(self, house: House) -> None:
+        await house.ask("/twilio/voice", FORM)
+        assert texts(await self.ended(house)) == [("Hangup", "")]
+        await settle()
+        assert house.recognizers.opened[0].told == ["abort"]
+
+    async def test_a_transfer_is_announced_and_dialled_with_the_number_that_was_called(self, house: House) -> None:
+        await house.stream()
+        self.leave(house, do.LeaveCall("agent_failed", "+15550100300", "I will connect you."))
+        document = await self.ended(house)
+        assert texts(document) == [("Say", "I will connect you."), ("Dial", "+15550100300"), ("Hangup", "")]
+        assert document[1].attrib["callerId"] == FACTS["to"]
+
+    async def test_a_transfer_without_a_word(self, house: House) -> None:
+        await house.stream()
+        self.leave(house, do.LeaveCall("transfer", "sip:desk@example.com"))
+        assert texts(await self.ended(house)) == [("Dial", "sip:desk@example.com"), ("Hangup", "")]
+
+    async def test_a_transfer_to_nowhere_is_regretted(self, house: House) -> None:
+        await house.stream()
+        self.leave(house, do.LeaveCall("transfer", "the desk"))
+        with capture_logs() as logs:
+            said, hung_up = texts(await self.ended(house))
+        assert "could not connect you" in said[1]
+        assert hung_up == ("Hangup", "")
+        assert [(line["event"], line["sid"]) for line in logs] == [("transfer_refused", "CA1")]
+
+    async def test_a_farewell_is_said_by_twilio(self, house: House) -> None:
+        await house.stream()
+        self.leave(house, do.LeaveCall("speech_failed", "", "Good-bye."))
+        assert texts(await self.ended(house)) == [("Say", "Good-bye."), ("Hangup", "")]
+
+    async def test_a_broken_stream_is_taken_up_again_with_a_ticket_of_its_own(self, house: House) -> None:
+        stream = await house.stream()
+        session = house.session
+        await stream.socket.close()
+        with capture_logs() as logs:
+            document = await self.ended(house)
+        assert [(line["event"], line["call"]) for line in logs] == [("stream_resuming", session.info.id)]
+        token = document[0][0][0].attrib["value"]
+        again = Stream(await house.connect())
+        await again.start(token)
+        await again.taken()
+        assert house.session is session
+        assert house.script.events == [on.StreamStarted(), on.StreamLost(), on.StreamStarted()]
+        assert (len(house.recognizers.opened), house.registry.expected) == (1, 0)
+        with pytest.raises(Exception, match="used before"):
+            house.tokens.redeem(token, "CA1")
+
+    async def test_the_ticket_carries_the_calls_facts(self, house: House) -> None:
+        await house.stream()
+        document = await house.ask("/twilio/stream-ended", {"CallSid": "CA1"})
+        assert house.tokens.redeem(document[0][0][0].attrib["value"], "CA1") == FACTS
+
+    @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
+    async def test_a_call_that_is_over_is_stopped(self, house: House, status: str) -> None:
+        await house.stream()
+        script = house.script
+        assert texts(await self.ended(house, status)) == [("Hangup", "")]
+        assert script.events == [on.StreamStarted(), on.StreamStopped("caller")]
+
+    async def test_a_call_that_is_being_closed_is_hung_up(self, house: House) -> None:
+        await house.stream()
+        house.script.ending = True
+        assert texts(await self.ended(house)) == [("Hangup", "")]
+        assert house.script.events == [on.StreamStarted()]
+
+
+class TestStatus:
+    @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
+    async def test_the_end_of_a_call_stops_it_or_what_waits_for_it(self, house: House, status: str) -> None:
+        await house.stream()
+        script = house.script
+        await house.ask("/twilio/voice", {**FORM, "CallSid": "CA2"})
+        for sid in ("CA1", "CA2", "CA3"):
+            assert await house.post("/twilio/status", {"CallSid": sid, "CallStatus": status}) == (204, "")
+        assert script.events == [on.StreamStarted(), on.StreamStopped("caller")]
+        await settle()
+        assert house.recognizers.opened[1].told == ["abort"]
+
+    @pytest.mark.parametrize("form", [{"CallStatus": "in-progress"}, {"StreamEvent": "stream-stopped"}, {}])
+    async def test_anything_else_changes_nothing(self, house: House, form: dict[str, str]) -> None:
+        await house.stream()
+        await house.ask("/twilio/voice", {**FORM, "CallSid": "CA2"})
+        for sid in ("CA1", "CA2"):
+            assert (await house.post("/twilio/status", {"CallSid": sid, **form}))[0] == 204
+        assert house.script.events == [on.StreamStarted()]
+        assert house.registry.expected == 1
+
+    async def test_a_stream_that_cannot_be_opened_is_told_to_the_operator(self, house: House) -> None:
+        await house.ask("/twilio/voice", FORM)
+        form = {"CallSid": "CA1", "StreamEvent": "stream-error", "StreamError": "31920"}
+        with capture_logs() as logs:
+            assert (await house.post("/twilio/status", form))[0] == 204
+        lines = [(line["event"], line.get("error"), line["sid"]) for line in logs]
+        assert lines == [("stream_failed", "31920", "CA1"), ("call_did_not_come", None, "CA1")]
+        assert house.registry.expected == 0
