@@ -30,6 +30,7 @@ DEFAULT_VERSION: Final = "2026-03-01"
 MAX_MESSAGE_BYTES: Final = 4 * 2**20
 """A longer message ends the connection. Speech of a minute and a half is 1 MB in base64."""
 
+_TOO_LONG: Final = 1009
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _STATUS_OF_ERROR: Final = {"model_not_found": 400, "concurrency_limited": 429}
 _FINAL_CODES: Final = frozenset({"speech_auth", "speech_plan", "speech_request"})
@@ -144,6 +145,9 @@ class SpeechLink:
     def error_of_close(self, closed: ConnectionClosed) -> SpeechError:
         """What it means that the service, or the network, closed a socket that was open."""
         frame = closed.rcvd
+        if frame is None and closed.sent is not None and closed.sent.code == _TOO_LONG:
+            message = f"{self.origin} sent a message of more than {MAX_MESSAGE_BYTES >> 20} MB: see the service's log"
+            return SpeechError(message, code="speech_server", final=False)
         if frame is None:
             message = f"the connection to {self.origin} was lost: check the network"
             return SpeechError(message, code="speech_unreachable", final=False)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.agents.action_json import MALFORMED, Piece, Refused, parse_item
-from bridge.conversation.actions import HangUp, Note, Say, Transfer
+from bridge.agents.action_json import MALFORMED, MAX_ACTIONS, TOO_MANY, Piece, Refused, parse_item
+from bridge.conversation.actions import HangUp, Note, Say, Set, Transfer, Tuning
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,20 @@ from bridge.conversation.actions import HangUp, Note, Say, Transfer
         (
             '{"type": "say", "text": "Hola.", "voice": "v", "language": "es", "new": 1}',
             [Say("Hola.", voice="v", language="es")],
+        ),
+        ('{"say": "By law.", "barge_in": "never"}', [Say("By law.", barge_in="never")]),
+        ('{"type": "say", "text": "x", "barge_in": "words:3"}', [Say("x", barge_in="words:3")]),
+        ('{"type": "set", "voice": "v"}', [Set(voice="v")]),
+        ('{"type": "set", "language": "es", "stt": {}, "new": 1}', [Set(language="es")]),
+        ('{"type": "set", "stt": {"keyterms": []}}', [Set(tuning=Tuning(keyterms=()))]),
+        (
+            '{"type": "set", "stt": {"end_threshold": 0.5, "start_threshold": 0.9, "new": 1}}',
+            [Set(tuning=Tuning(end_threshold=0.5, start_threshold=0.9))],
+        ),
+        (
+            '{"type": "set", "stt": {"model": "ink-whisper", "language": "de", "keyterms": ["Ann", "Grüße"], '
+            '"start_threshold": 0.7, "eager_end_threshold": 0.5, "end_threshold": 0.05, "end_timeout_ms": 640}}',
+            [Set(tuning=Tuning("ink-whisper", "de", ("Ann", "Grüße"), 0.7, 0.5, 0.05, 640))],
         ),
         ('{"type": "hang_up"}', [HangUp()]),
         ('{"type": "hang_up", "reason": "done"}', [HangUp("done")]),
@@ -46,6 +60,9 @@ def test_an_item_becomes_actions(written: str, meant: list[Piece]) -> None:
         ('{"type": "note", "data": [1]}', "note"),
         ('{"type": "transfer", "to": "555"}', "transfer"),
         ('{"type": "transfer", "to": "+1555123\\n4567"}', "transfer"),
+        ('{"type": "say", "text": "x", "barge_in": "words:0"}', "say"),
+        ('{"say": "x", "barge_in": "loud"}', "say"),
+        ('{"say": "x", "barge_in": 2}', "say"),
         ('{"type": 3}', MALFORMED),
         ('{"say": ["x"]}', MALFORMED),
         ('{"text": "Hello."}', MALFORMED),
@@ -73,3 +90,76 @@ def test_the_rest_of_a_list_is_carried_out() -> None:
     written = b'{"actions": [{"type": "fly"}, {"say": "Here."}, 5, {"type": "hang_up"}]}'
     kinds = [piece.kind if isinstance(piece, Refused) else piece for piece in parse_item(written)]
     assert kinds == ["fly", Say("Here."), MALFORMED, HangUp()]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ("", "changes nothing"),
+        ('"stt": {}', "changes nothing"),
+        ('"voice": null, "stt": {"new": 1}', "changes nothing"),
+        ('"voice": ""', "must not be empty"),
+        ('"voice": 5', "Expected `str | null`"),
+        ('"stt": []', "Expected `object | null`"),
+        ('"stt": {"model": ""}', "must not be empty"),
+        ('"stt": {"keyterms": "Ann"}', "Expected `array | null`"),
+        ('"stt": {"keyterms": ["Ann", " "]}', "empty term"),
+        ('"stt": {"keyterms": [' + ", ".join(['"Ann"'] * 101) + "]}", "100 terms and 1200 characters"),
+        ('"stt": {"keyterms": ["' + "x" * 1201 + '"]}', "100 terms and 1200 characters"),
+        ('"stt": {"start_threshold": 0.49}', "`stt.start_threshold` is 0.49: it must be from 0.5 to 0.9"),
+        ('"stt": {"eager_end_threshold": 0.61}', "from 0.3 to 0.6"),
+        ('"stt": {"end_threshold": 0.01}', "from 0.05 to 0.5"),
+        ('"stt": {"end_threshold": "0.2"}', "Expected `float | null`"),
+        ('"stt": {"end_timeout_ms": 100}', "from 640 to 11200"),
+        ('"stt": {"end_timeout_ms": 700.5}', "Expected `int | null`"),
+        (
+            '"stt": {"end_threshold": 0.4, "eager_end_threshold": 0.4}',
+            "`stt.end_threshold` is 0.4: it must be less than `stt.eager_end_threshold`, which is 0.4",
+        ),
+        ('"stt": {"eager_end_threshold": 0.6, "start_threshold": 0.55}', "less than `stt.start_threshold`"),
+        ('"stt": {"end_threshold": 0.5, "start_threshold": 0.5}', "less than `stt.start_threshold`"),
+    ],
+)
+def test_a_wrong_set_is_refused_with_its_reason(fields: str, reason: str) -> None:
+    written = '{"type": "set"' + (", " + fields if fields else "") + "}"
+    (piece,) = parse_item(written.encode())
+    assert isinstance(piece, Refused)
+    assert piece.kind == "set"
+    assert reason in piece.reason
+
+
+def test_a_rule_for_barge_in_that_is_none_says_what_is_wanted_in_few_words() -> None:
+    (piece,) = parse_item(b'{"say": "x", "barge_in": "' + b"y" * 100_000 + b'"}')
+    assert isinstance(piece, Refused)
+    assert len(piece.reason) < 400
+    (piece,) = parse_item(b'{"say": "x", "barge_in": "loud"}')
+    assert isinstance(piece, Refused)
+    assert "speech, never, or words:N" in piece.reason
+
+
+def test_a_note_is_bounded_in_depth_and_size() -> None:
+    def note(data: str) -> list[Piece]:
+        return parse_item(('{"type": "note", "data": ' + data + "}").encode())
+
+    def nested(levels: int) -> str:
+        return (
+            '{"a": ' * (levels // 2)
+            + "[" * (levels - levels // 2)
+            + "]" * (levels - levels // 2)
+            + "}" * (levels // 2)
+        )
+
+    assert isinstance(note(nested(50))[0], Note)
+    assert note(nested(51)) == [Refused("note", "`data` is nested deeper than 50 levels")]
+    room = 64 * 1024 - len('{"a":""}')
+    assert isinstance(note('{"a": "' + "x" * room + '"}')[0], Note)
+    assert note('{"a": "' + "x" * (room + 1) + '"}') == [
+        Refused("note", "`data` is 65537 bytes of JSON: it may be 65536 at most")
+    ]
+
+
+def test_the_actions_of_an_item_are_bounded() -> None:
+    written = '{"actions": [' + ", ".join(['{"type": "hang_up"}'] * (MAX_ACTIONS + 3)) + "]}"
+    pieces = parse_item(written.encode())
+    assert pieces[:-1] == [HangUp()] * MAX_ACTIONS
+    assert pieces[-1] == Refused(TOO_MANY, "3 actions more than the 200 an answer may hold")

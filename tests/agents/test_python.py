@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from bridge.agents.base import Question
 from bridge.agents.python import PythonAgent, load_function
-from bridge.conversation.actions import Action, HangUp, Note, Say
+from bridge.conversation.actions import Action, HangUp, Note, Say, Set, Tuning
 from bridge.errors import AgentError, SettingsError
 from bridge.tasks import spawn
 from tests.agents.asking import TURN, hear
@@ -206,3 +206,42 @@ def test_a_target_that_cannot_work_is_a_wrong_setting(
         load_function(target)
     assert refused.value.message.startswith(f"agent.url (BRIDGE_AGENT__URL) is '{target}': ")
     assert told in refused.value.message
+
+
+async def test_settings_can_be_changed(agent_of: Make) -> None:
+    change = Set("v", "es", Tuning(keyterms=("Ann",), end_threshold=0.1))
+
+    async def agent(question: Question) -> object:
+        return [change, Say("Hola.", barge_in="never")]
+
+    assert await hear(agent_of(agent), TURN) == [change, Say("Hola.", barge_in="never")]
+
+
+def nested(levels: int) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        data = {"a": data}
+    return data
+
+
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        (Set(), "changes nothing"),
+        (Set(tuning=Tuning(end_threshold=0.9)), "from 0.05 to 0.5"),
+        (Set(tuning=Tuning(end_threshold=float("nan"))), "changes nothing"),
+        (Set(voice=5), "Expected `str"),  # type: ignore[arg-type]  # what a careless agent does
+        (Note(nested(51)), "deeper than 50"),
+        (Note(nested(100_000)), "recursion"),
+        (Note({"a": "x" * 70_000}), "65536 at most"),
+    ],
+)
+async def test_an_action_that_cannot_be_carried_out_is_told_to_its_author(
+    agent_of: Make, action: Action, reason: str
+) -> None:
+    async def agent(question: Question) -> object:
+        return action
+
+    with pytest.raises(AgentError, match=reason) as failed:
+        await hear(agent_of(agent), TURN)
+    assert failed.value.code == "agent_answer"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.agents.action_json import Piece, Refused
+from bridge.agents.action_json import MAX_ACTIONS, TOO_MANY, Piece, Refused
 from bridge.agents.webhook_answers import AnswerReader
 from bridge.conversation.actions import HangUp, Say
 from bridge.errors import AgentError
@@ -127,3 +127,14 @@ def test_an_endless_answer_is_broken_off() -> None:
     with pytest.raises(AgentError, match="longer than 10 bytes") as failed:
         reader.feed(b"0")
     assert failed.value.code == "agent_answer"
+
+
+def test_an_answer_holds_so_many_actions_but_as_much_text_as_it_likes() -> None:
+    line = b'{"say": "word "}\n{"type": "note", "data": {}}\n{"type": "fly"}\n'
+    pieces = [piece for some in read("application/x-ndjson", *[line] * MAX_ACTIONS) for piece in some]
+    says = [piece for piece in pieces if isinstance(piece, Say)]
+    others = [piece for piece in pieces if not isinstance(piece, Say)]
+    assert len(says) == MAX_ACTIONS
+    assert len(others) == MAX_ACTIONS + 1
+    assert isinstance(others[-1], Refused)
+    assert others[-1].kind == TOO_MANY

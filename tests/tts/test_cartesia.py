@@ -253,3 +253,35 @@ async def test_check_tts(service: Service) -> None:
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(SettingsError, match=r"speech\.base_url"):
         CartesiaSpeechSettings("local")
+
+
+async def test_words_as_they_come_are_one_context(service: Service, speech: Build, heard: Heard) -> None:
+    voice = speech(max_buffer_delay_ms=3000).open(heard, name="call")
+    pieces = ["Su", "re, he", "re", " it ", "is", "."]
+    for piece in pieces:
+        voice.speak(1, piece, more=True)
+    voice.speak(1, "", more=False)
+    line = await service.line()
+    requests = await line.requests(7)
+    assert [request["transcript"] for request in requests] == [*pieces, ""]
+    assert [request["continue"] for request in requests] == [True] * 6 + [False]
+    assert {request["context_id"] for request in requests} == {"call-1"}
+    assert {request["max_buffer_delay_ms"] for request in requests} == {3000}
+    words = {"words": ["Sure,", "here"], "start": [0.0, 0.4], "end": [0.3, 0.7]}
+    await line.say({"type": "timestamps", "context_id": "call-1", "word_timestamps": words})
+    words = {"words": ["it", "is."], "start": [0.7, 0.9], "end": [0.8, 1.0]}
+    await line.say({"type": "timestamps", "context_id": "call-1", "word_timestamps": words})
+    await line.speak("call-1", b"\x01", done=True)
+    assert await heard.until(4) == [
+        WordsTimed(1, (Word("Sure,", 0.0, 0.3), Word("here", 0.4, 0.7))),
+        WordsTimed(1, (Word("it", 0.7, 0.8), Word("is.", 0.9, 1.0))),
+        SpeechArrived(1, b"\x01"),
+        SpeechFinished(1),
+    ]
+
+
+async def test_an_access_token_takes_the_place_of_the_key(service: Service, speech: Build, heard: Heard) -> None:
+    speech(access_token="token").open(heard, name="call")
+    line = await service.line()
+    assert "X-API-Key" not in line.request.headers
+    assert line.request.query["access_token"] == "token"

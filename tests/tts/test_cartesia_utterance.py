@@ -130,3 +130,21 @@ def test_word_times_that_begin_anew_with_each_text() -> None:
     speech.take_boundary("call-7")
     assert speech.take_words("call-7", WordTimes(["Three"], [0.1], [0.4]), 0.3) == (Word("Three", 1.1, 1.4),)
     assert speech.take_words("call-7", WordTimes(["four."], [0.5], [0.8]), 0.3) == (Word("four.", 1.5, 1.8),)
+
+
+def test_a_context_that_still_has_to_speak_has_not_expired() -> None:
+    speech = utterance()
+    speech.add("One. ", more=True, now=0.0)
+    speech.take_audio("call-7", SECOND, 0.2)
+    speech.add("Two. ", more=True, now=0.9)
+    assert speech.add("Three.", more=True, now=4.0) == [Piece("call-7", "Three.", more=True)]
+
+
+def test_a_context_whose_text_may_be_held_has_not_expired() -> None:
+    speech = Utterance("call", 7, now=0.0, hold_s=3.0)
+    speech.add("One ", more=True, now=0.0)
+    speech.add("two ", more=True, now=0.1)
+    speech.take_audio("call-7", SECOND, 0.2)  # of the first word; the second may be held until 3.1
+    assert speech.add("three ", more=True, now=2.0) == [Piece("call-7", "three ", more=True)]
+    speech.take_audio("call-7", SECOND, 2.1)
+    assert speech.add("four.", more=True, now=6.0) == [Piece("call-7.2", "four.", more=True)]
