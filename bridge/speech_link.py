@@ -146,7 +146,7 @@ class SpeechLink:
         """What it means that the service, or the network, closed a socket that was open."""
         frame = closed.rcvd
         if frame is None and closed.sent is not None and closed.sent.code == _TOO_LONG:
-            message = f"{self.origin} sent a message of more than {MAX_MESSAGE_BYTES >> 20} MB: see the service's log"
+            message = f"{self.origin} sent a message of over {MAX_MESSAGE_BYTES >> 20} MB: see its own log"
             return SpeechError(message, code="speech_server", final=False)
         if frame is None:
             message = f"the connection to {self.origin} was lost: check the network"

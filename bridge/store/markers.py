@@ -30,6 +30,9 @@ Silences: TypeAlias = Mapping[int, Sequence[tuple[int, int | None]]]
 
 _KEYS_TOGETHER_MS: Final = 2500
 """Keys that follow each other this fast are one number."""
+_PROBLEMS_TOGETHER_MS: Final = 15_000
+"""The same problem again within this time, as while a service is away and called again, is one trouble."""
+_SOURCES: Final = {"agent": "agent", "stt": "speech to text", "tts": "text to speech", "carrier": "carrier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def read_silences(entries: Iterable[Entry]) -> Silences:
 
 def read_markers(entries: Sequence[Entry], silences: Silences) -> list[Marker]:
     """Read every moment worth marking off a journal, in the order of their times."""
-    markers = _key_markers(entries)
+    markers = _key_markers(entries) + _problem_markers(entries)
     for reply, spans in silences.items():
         for silenced, resumed in spans:
             if resumed is None:
@@ -72,8 +75,6 @@ def _marker(entry: Entry) -> Marker | None:
     match entry:
         case journal.NoteTaken(at_ms, data):
             return Marker(at_ms, "note", f"note: {_short(data)}", f"Note: {_short(data)}")
-        case journal.ProblemMet(at_ms, source, code, message):
-            return Marker(at_ms, "problem", code, f"Problem with the {source}: {code}: {message}")
         case journal.StreamBroke(at_ms):
             return Marker(at_ms, "stream broke", "stream broke", "The carrier's stream broke.")
         case journal.StreamResumed(at_ms):
@@ -107,3 +108,28 @@ def _keys(group: list[journal.KeyPressed]) -> Marker:
     digits = "".join(key.digit for key in group)
     what = "key" if len(group) == 1 else "keys"
     return Marker(group[0].at_ms, "key", f"{what} {digits}", f"The caller pressed {digits}.")
+
+
+def _problem_markers(entries: Iterable[Entry]) -> list[Marker]:
+    """One marker for the same problem again and again, at its beginning."""
+    groups: list[list[journal.ProblemMet]] = []
+    latest: dict[tuple[str, str], list[journal.ProblemMet]] = {}
+    for entry in entries:
+        if not isinstance(entry, journal.ProblemMet):
+            continue
+        group = latest.get((entry.source, entry.code))
+        if group is None or entry.at_ms - group[-1].at_ms > _PROBLEMS_TOGETHER_MS:
+            group = latest[entry.source, entry.code] = []
+            groups.append(group)
+        group.append(entry)
+    return [_problem(group) for group in groups]
+
+
+def _problem(group: list[journal.ProblemMet]) -> Marker:
+    first = group[0]
+    source = _SOURCES.get(first.source, first.source)
+    often = f" ×{len(group)}" if len(group) > 1 else ""
+    title = f"Problem with the {source}: {first.code}: {first.message}"
+    if often:
+        title += f" ({len(group)} times in {group[-1].at_ms - first.at_ms} ms)"
+    return Marker(first.at_ms, "problem", f"{source}: {first.code}{often}", title)

@@ -5,13 +5,14 @@ Times are ms since the stream began.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 from bridge.conversation import journal
 from bridge.conversation.journal import Entry
+from bridge.store.loudness import Ear, Peaks
 from bridge.store.markers import Marker, MarkerKind, read_markers, read_silences
 
 Kind: TypeAlias = Literal["words", "backchannel", "empty", "echo"]
@@ -20,16 +21,6 @@ _LONGEST_MS: Final = 24 * 3600 * 1000
 _UNHEARD_MS_PER_CHARACTER: Final = 70
 _UNHEARD_LEAST_MS: Final = 600
 _UNHEARD_MOST_MS: Final = 3000
-
-
-@dataclass(frozen=True, slots=True)
-class Peaks:
-    """How loud both sides of a recording are, to be drawn."""
-
-    per_second: int
-    caller: bytes
-    """Each from 0, silence, to 127."""
-    agent: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +39,10 @@ class Speech:
     """The agent was silenced and went on again: from, to."""
     number: int = 0
     """Of the turn or the reply."""
+    quiet_ms: int | None = None
+    """When the caller's last sound was over, if the recording tells: the turn ended only when that was sure."""
+    degraded: bool = False
+    """True: the speech-to-text service was away, and words of the turn are missing."""
 
     @property
     def until_ms(self) -> int:
@@ -57,24 +52,48 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How long each step of an answer took: from the end of the caller's turn until it was heard."""
+    """When each step of an answer was taken: from the caller's last sound until some of it was heard."""
 
     reply: int
     from_ms: int
     """The end of the turn, or the asking where no turn was."""
+    asked_ms: int
+    """When the agent was asked: before the end of the turn if the question was foreseen."""
     text_ms: int | None
     audio_ms: int | None
     sent_ms: int | None
     mark_ms: int | None
-    question: str
-    """What the caller had said; empty for what the agent said unasked."""
-    early: bool
-    """True: the agent was asked before the turn was over."""
+    quiet_ms: int | None = None
+    """When the caller's last sound was over; None: no recording, or it does not tell."""
+    eager_ms: int | None = None
+    """The last eager end of the turn."""
+    question: str = ""
+    """What the caller had said."""
+    asked_for: bool = False
+    """True: it answers a turn; False: the agent spoke unasked."""
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether the caller was heard after the eager end: it was none."""
+        return self.eager_ms is not None and self.quiet_ms is not None and self.eager_ms < self.quiet_ms
 
     @property
     def response_ms(self) -> int | None:
         """From the end of the turn until the first audio went to the phone."""
         return None if self.sent_ms is None else max(0, self.sent_ms - self.from_ms)
+
+    @property
+    def wait_ms(self) -> int | None:
+        """From the caller's last sound until the first audio went to the phone: how long the caller waited.
+
+        Where the last sound is not known, from the end of the turn.
+        """
+        return None if self.sent_ms is None else max(0, self.sent_ms - self.since_ms)
+
+    @property
+    def since_ms(self) -> int:
+        """When the waiting began."""
+        return self.from_ms if self.quiet_ms is None else self.quiet_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +119,8 @@ def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
     replies = [entry for entry in entries if isinstance(entry, journal.AgentSpoke)]
     turns = {entry.turn: entry for entry in entries if isinstance(entry, journal.CallerSpoke)}
     silences = read_silences(entries)
-    caller = sorted((_turn(turn) for turn in turns.values()), key=_start)
+    quiet = _last_sounds(turns.values(), peaks)
+    caller = sorted((_turn(turn, quiet.get(turn.turn)) for turn in turns.values()), key=_start)
     agent = sorted(
         (_reply(reply, silences.get(reply.reply, ())) for reply in replies if reply.heard or reply.unheard),
         key=_start,
@@ -122,7 +142,11 @@ def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
         agent=tuple(agent),
         markers=markers,
         breaks=_breaks(entries, duration),
-        answers=tuple(_answer(reply, turns) for reply in replies if reply.text_ms is not None),
+        answers=tuple(
+            _answer(reply, turns, quiet)
+            for reply in replies
+            if reply.text_ms is not None and reply.occasion != "prompt"  # that is the bridge, not the agent
+        ),
         closed=closed,
     )
 
@@ -131,10 +155,34 @@ def _start(speech: Speech) -> int:
     return speech.start_ms
 
 
-def _turn(turn: journal.CallerSpoke) -> Speech:
+def _last_sounds(turns: Iterable[journal.CallerSpoke], peaks: Peaks | None) -> dict[int, int]:
+    """For each turn in which the recording tells it, when the caller's last sound was over."""
+    if peaks is None:
+        return {}
+    ear = Ear(peaks)
+    found: dict[int, int] = {}
+    before = 0
+    for turn in sorted(turns, key=lambda turn: turn.ended_ms):
+        if turn.meaning != "empty":
+            moment = ear.last_sound(turn.started_ms, turn.ended_ms, after_ms=before)
+            if moment is not None:
+                found[turn.turn] = moment
+        before = turn.ended_ms
+    return found
+
+
+def _turn(turn: journal.CallerSpoke, quiet_ms: int | None) -> Speech:
     start = max(0, turn.started_ms)
     text = turn.transcript + (" …" if turn.incomplete and turn.transcript else "")
-    return Speech(start, max(start, turn.ended_ms), text, kind=turn.meaning, number=turn.turn)
+    return Speech(
+        start,
+        max(start, turn.ended_ms),
+        text,
+        kind=turn.meaning,
+        number=turn.turn,
+        quiet_ms=quiet_ms,
+        degraded=turn.degraded,
+    )
 
 
 def _reply(reply: journal.AgentSpoke, silences: Sequence[tuple[int, int | None]]) -> Speech:
@@ -171,17 +219,22 @@ def _bounded(speeches: list[Speech]) -> list[Speech]:
     return speeches
 
 
-def _answer(reply: journal.AgentSpoke, turns: dict[int, journal.CallerSpoke]) -> Answer:
+def _answer(
+    reply: journal.AgentSpoke, turns: Mapping[int, journal.CallerSpoke], quiet: Mapping[int, int]
+) -> Answer:
     turn = turns.get(reply.turn) if reply.occasion == "turn.ended" else None
     return Answer(
         reply=reply.reply,
         from_ms=reply.asked_ms if turn is None else turn.ended_ms,
+        asked_ms=reply.asked_ms,
         text_ms=reply.text_ms,
         audio_ms=reply.audio_ms,
         sent_ms=reply.sent_ms,
         mark_ms=reply.mark_ms,
-        question=turn.transcript if turn else "",
-        early=reply.speculative,
+        quiet_ms=None if turn is None else quiet.get(turn.turn),
+        eager_ms=None if turn is None else turn.eager_ms,
+        question="" if turn is None else turn.transcript,
+        asked_for=turn is not None,
     )
 
 

@@ -153,10 +153,11 @@ def text(x: float, y: float, content: str, look: str, *, anchor: str = "start") 
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{look}"{where}>{escaped(content)}</text>'
 
 
-def rich_text(x: float, y: float, runs: Sequence[Run], look: str) -> str:
+def rich_text(x: float, y: float, runs: Sequence[Run], look: str, *, anchor: str = "start") -> str:
     """One line of text in several looks."""
+    where = "" if anchor == "start" else f' text-anchor="{anchor}"'
     spans = "".join(f'<tspan class="{run.look}">{escaped(run.text)}</tspan>' for run in runs)
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{look}" xml:space="preserve">{spans}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{look}"{where} xml:space="preserve">{spans}</text>'
 
 
 def rect(x: float, y: float, wide: float, high: float, look: str, *, round_by: float = 0) -> str:

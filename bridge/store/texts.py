@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-from bridge.conversation.journal import CallClosed, Entry, Line, transcript
+from bridge.conversation.journal import CallClosed, CallerSpoke, Entry, Line, transcript
 from bridge.store.base import CallHeader
 
 ENDINGS: Final = {
@@ -26,6 +27,7 @@ ENDINGS: Final = {
 
 _SPEAKERS: Final = {"caller": "Caller", "agent": "Agent "}
 _BROKEN_OFF: Final = "the record breaks off"
+_AWAY: Final = "(the speech service was away: words are missing)"
 
 
 def clock(ms: int) -> str:
@@ -56,30 +58,54 @@ def ending(entries: Sequence[Entry]) -> str:
     return f"{words} to {closed.transfer_to}" if closed.transfer_to else words
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Said:
+    """A line of the transcript, and what there is to know about it."""
+
+    line: Line
+    degraded: bool
+    """Words of the caller's turn are missing, because the speech-to-text service was away."""
+
+
+def _said(entries: Iterable[Entry]) -> list[_Said]:
+    """The transcript's lines in their order; a degraded turn is told of even when none of its words is known."""
+    said: list[_Said] = []
+    for entry in entries:
+        degraded = isinstance(entry, CallerSpoke) and entry.degraded
+        lines = transcript([entry])
+        if not lines and isinstance(entry, CallerSpoke) and degraded:
+            lines = [Line("caller", "", entry.started_ms, entry.ended_ms)]
+        said += [_Said(line, degraded) for line in lines]
+    return sorted(said, key=lambda one: one.line.started_ms)
+
+
 def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
-    """The call to read: who said what and when, verbatim, and what of the agent's words was not heard."""
-    lines = transcript(entries)
+    """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing."""
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
         f"{started(header)}; agent: {header.agent_kind}; ended: {ending(entries)}",
         "",
     ]
-    body = [_text_line(line) for line in lines] or ["(nothing was said)"]
+    body = [_text_line(one) for one in _said(entries)] or ["(nothing was said)"]
     return "\n".join(head + body) + "\n"
 
 
 def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:
-    """The same for programs: `header`, `ended` (how, or null when the record breaks off) and `lines`."""
+    """The same for programs: `header`, `ended` (how, or null when the record breaks off) and `lines`.
+
+    A line's `degraded` tells that words of it are missing, because the speech-to-text service was away.
+    """
     closed = next((entry for entry in reversed(entries) if isinstance(entry, CallClosed)), None)
     document: dict[str, Any] = {
         "header": header,
         "ended": closed,
-        "lines": transcript(entries),
+        "lines": [{**dataclasses.asdict(one.line), "degraded": one.degraded} for one in _said(entries)],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _text_line(line: Line) -> str:
+def _text_line(one: _Said) -> str:
+    line = one.line
     start = f"[{clock(line.started_ms):>7}] {_SPEAKERS[line.speaker]}  "
     words = line.text
     if line.unheard:
@@ -87,4 +113,6 @@ def _text_line(line: Line) -> str:
         words += f'{" — cut off;" if line.interrupted else " —"} not heard: "{line.unheard}"'
     elif line.interrupted:
         words += " — cut off"
+    if one.degraded:
+        words += f" — {_AWAY}" if words else _AWAY
     return start + words.replace("\n", "\n" + " " * len(start))

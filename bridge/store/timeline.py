@@ -12,7 +12,8 @@ from typing import Final
 from bridge.conversation.journal import Entry
 from bridge.store import svg, timeline_answers
 from bridge.store.base import CallHeader
-from bridge.store.scene import Peaks, Scene, read_scene
+from bridge.store.loudness import Peaks
+from bridge.store.scene import Scene, read_scene
 from bridge.store.texts import clock, ending, started
 from bridge.store.timeline_lane import Lane
 from bridge.store.timeline_style import MARGIN, RIGHT, WIDTH, definitions, stylesheet
@@ -78,16 +79,13 @@ def _head(header: CallHeader, entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def _figures(scene: Scene) -> Iterator[str]:
-    answered = [answer for answer in scene.answers if answer.question]
-    waits = sorted(answer.response_ms for answer in answered if answer.response_ms is not None)
     turns = sum(speech.kind == "words" for speech in scene.caller)
     figures = [
         (clock(scene.duration_ms), "length"),
         (str(turns), "turn" if turns == 1 else "turns"),
         (str(len(scene.agent)), "reply" if len(scene.agent) == 1 else "replies"),
     ]
-    if waits:
-        figures += [(f"{round(median(waits))} ms", "usual wait"), (f"{waits[-1]} ms", "longest wait")]
+    figures += _waits(scene)
     figures += [
         (str(count), name if count > 1 else name.removesuffix("s"))
         for count, name in (
@@ -106,5 +104,20 @@ def _figures(scene: Scene) -> Iterator[str]:
         x += max(svg.width(value, 20), svg.width(name, 11)) + 30
     if any(speech.unheard for speech in scene.agent):
         meaning = "not heard by the caller"
-        yield svg.rect(RIGHT - svg.width(meaning, 11) - 34, 134, 26, 11, "unheard", round_by=3)
-        yield svg.text(RIGHT, 144, meaning, "small", anchor="end")
+        x = RIGHT - svg.width(meaning, 11)
+        yield svg.rect(x - 34, 134, 26, 11, "unheard", round_by=3)
+        yield svg.text(x, 144, meaning, "small")
+
+
+def _waits(scene: Scene) -> Iterator[tuple[str, str]]:
+    """How long the caller waited for answers: since the last sound, which the caller feels, and since the end.
+
+    Without a recording only the second is known.
+    """
+    sent = [answer for answer in scene.answers if answer.asked_for and answer.response_ms is not None]
+    felt = [answer.wait_ms or 0 for answer in sent if answer.quiet_ms is not None]
+    own = [answer.response_ms or 0 for answer in sent]
+    for waits, since in ((sorted(felt), "after the last sound"), (sorted(own), "after the turn's end")):
+        if waits:
+            most = f", {waits[-1]} at most" if len(waits) > 1 else ""
+            yield f"{round(median(waits))} ms", f"usual wait {since}{most}"

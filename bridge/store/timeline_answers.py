@@ -1,25 +1,40 @@
-"""How each answer of the agent came about: one small waterfall per reply, all on one scale. Pure."""
+"""How each answer of the agent came about: one small waterfall per reply, all on one scale. Pure.
+
+Each has two bars under each other, the caller's and the agent's, and a line where the caller's turn ended: what
+stands left of it was over, or under way, before the agent had leave to speak.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import Final
 
 from bridge.store import svg
 from bridge.store.scene import Answer
 from bridge.store.texts import clock
 from bridge.store.timeline_style import MARGIN, RIGHT
+from bridge.store.waterfall import Scale, Stretch, agent_stretches, caller_stretches, moments, scale
 
-_COLUMNS: Final = 3
-_SPACE: Final = 36
-_ROW: Final = 62
-_HEAD: Final = 34
-_BAR: Final = 10
-_STEPS: Final = ("text", "audio", "sent", "mark")
-_NAMES: Final = {"text": "first text", "audio": "first audio", "sent": "sent", "mark": "first mark back"}
-_OUTLIER: Final = 3
-"""The scale reaches this many medians at most; what is longer runs into its end."""
+_COLUMNS: Final = 2
+_SPACE: Final = 44
+_ROW: Final = 74
+_HEAD: Final = 54
+_BAR: Final = 8
+_BARS: Final = 2 * _BAR + 3
+_LEGEND: Final = (
+    ("Caller", (("quiet", "since the last sound"), ("eager", "since the eager end"))),
+    (
+        "Agent",
+        (
+            ("text", "until the first text"),
+            ("audio", "until the first audio"),
+            ("sent", "held until sent"),
+            ("mark", "until the first mark is back"),
+        ),
+    ),
+)
+_MINUS: Final = "\N{MINUS SIGN}"
+_LINE_MEANS: Final = "end of the turn; times are ms from it"
 
 
 def height(answers: Sequence[Answer]) -> float:
@@ -32,64 +47,88 @@ def draw(answers: Sequence[Answer], y: float) -> Iterator[str]:
     if not answers:
         return
     yield svg.text(MARGIN, y + 15, "How the answers came", "h2")
-    yield from _legend(y + 15)
-    scale = _scale_ms(answers)
+    yield from _legend(y + 36)
+    reach = scale(answers)
     wide = (RIGHT - MARGIN - (_COLUMNS - 1) * _SPACE) / _COLUMNS
     for index, answer in enumerate(answers):
         row, column = divmod(index, _COLUMNS)
-        yield from _answer(answer, MARGIN + column * (wide + _SPACE), y + _HEAD + row * _ROW, wide, scale)
+        left, top = MARGIN + column * (wide + _SPACE), y + _HEAD + row * _ROW
+        yield from _heading(answer, left, top + 12, wide)
+        yield from _Bars(answer, left, top + 20, wide, reach).draw()
+        told = " · ".join(f"{name} {_signed(ms)}" for name, ms in moments(answer)) + " ms"
+        yield svg.group(told, [svg.text(left, top + 55, svg.shortened(told, 11, wide), "small")])
 
 
-def steps(answer: Answer) -> list[tuple[str, int]]:
-    """The steps that are known, each with its length in ms; what was ready before the turn ended took no time."""
-    found: list[tuple[str, int]] = []
-    before = answer.from_ms
-    moments = (answer.text_ms, answer.audio_ms, answer.sent_ms, answer.mark_ms)
-    for name, moment in zip(_STEPS, moments, strict=True):
-        if moment is not None:
-            found.append((name, max(0, moment - before)))
-            before = max(before, moment)
-    return found
-
-
-def _scale_ms(answers: Sequence[Answer]) -> int:
-    totals = [sum(length for _, length in steps(answer)) for answer in answers]
-    return max(1, min(max(totals), round(median(totals) * _OUTLIER)))
+def _signed(ms: int) -> str:
+    return f"{_MINUS}{-ms}" if ms < 0 else f"+{ms}" if ms else "0"
 
 
 def _legend(y: float) -> Iterator[str]:
-    x = MARGIN + 190.0
-    yield svg.text(x, y, "from the end of the caller's turn to:", "small")
-    x += svg.width("from the end of the caller's turn to:", 11) + 10
-    for name in _STEPS:
-        yield svg.rect(x, y - 9, 10, 10, f"fill-{name}", round_by=2)
-        yield svg.text(x + 14, y, _NAMES[name], "small")
-        x += 14 + svg.width(_NAMES[name], 11) + 12
+    x = float(MARGIN)
+    for who, parts in _LEGEND:
+        yield svg.text(x, y, who, f"row-{who.lower()}")
+        x += svg.width(who, 12) + 8
+        for name, meaning in parts:
+            yield svg.rect(x, y - 9, 10, 10, f"fill-{name}", round_by=2)
+            yield svg.text(x + 15, y, meaning, "small")
+            x += 15 + svg.width(meaning, 11) + 6
+        x += 14
+    yield svg.rect(x, y - 11, 2, 14, "turn-end")
+    yield svg.text(x + 8, y, _LINE_MEANS, "small")
 
 
-def _answer(answer: Answer, x: float, y: float, wide: float, scale: int) -> Iterator[str]:
-    total = "not sent" if answer.response_ms is None else f"{answer.response_ms} ms"
-    head = f"{answer.reply}"
+def _heading(answer: Answer, x: float, y: float, wide: float) -> Iterator[str]:
+    """The number of the reply, when the turn ended, what the caller said, and how long the caller waited."""
+    value, since = _waited(answer)
+    yield svg.text(x, y, str(answer.reply), "strong")
+    at = x + svg.width(str(answer.reply), 12) + 8
     when = clock(answer.from_ms)
-    yield svg.text(x, y + 12, head, "strong")
-    at = x + svg.width(head, 12) + 8
-    yield svg.text(at, y + 12, when, "soft")
+    yield svg.text(at, y, when, "soft")
     at += svg.width(when, 12) + 8
-    room = x + wide - svg.width(total, 12) - 12 - at
-    question = svg.shortened(" ".join(answer.question[:200].split()) or "(unasked)", 12, room)
-    yield svg.group(answer.question, [svg.text(at, y + 12, question, "soft")])
-    yield svg.text(x + wide, y + 12, total, "strong", anchor="end")
-    yield from _bar(answer, x, y + 20, wide, scale)
-    told = " · ".join(f"{name} +{length}" for name, length in steps(answer)) + " ms"
-    told += " · asked early" if answer.early else ""
-    yield svg.text(x, y + 44, svg.shortened(told, 11, wide), "small")
+    room = x + wide - svg.width(value, 12) - svg.width(since, 11) - 12 - at
+    words = " ".join(answer.question[:200].split()) if answer.asked_for else "(unasked)"
+    yield svg.group(answer.question, [svg.text(at, y, svg.shortened(words, 12, room), "soft")])
+    runs = [svg.Run("strong", value), svg.Run("small", since)]
+    yield svg.rich_text(x + wide, y, runs, "soft", anchor="end")
 
 
-def _bar(answer: Answer, x: float, y: float, wide: float, scale: int) -> Iterator[str]:
-    yield svg.rect(x, y, wide, _BAR, "rail", round_by=3)
-    at = x
-    for name, length in steps(answer):
-        long = min(length / scale * wide, x + wide - at)
-        if long > 0:
-            yield svg.rect(at, y, max(1.5, long - 1), _BAR, f"fill-{name}", round_by=2)
-        at += long
+def _waited(answer: Answer) -> tuple[str, str]:
+    """How long the caller waited, and since when."""
+    if answer.wait_ms is None:
+        return "not sent", ""
+    if not answer.asked_for:
+        return f"{answer.wait_ms} ms", " after asking"
+    return f"{answer.wait_ms} ms", " after the turn's end" if answer.quiet_ms is None else " after the last sound"
+
+
+class _Bars:
+    """The two bars of one answer."""
+
+    def __init__(self, answer: Answer, x: float, y: float, wide: float, reach: Scale) -> None:
+        self._answer = answer
+        self._left, self._top, self._right = x, y, x + wide
+        self._per_ms = wide / (reach.before + reach.after)
+        self._zero = x + reach.before * self._per_ms
+
+    def draw(self) -> Iterator[str]:
+        """Rails, stretches, and the line where the turn ended."""
+        rows = (
+            (caller_stretches(self._answer), self._top),
+            (agent_stretches(self._answer), self._top + _BAR + 3),
+        )
+        for stretches, y in rows:
+            yield svg.rect(self._left, y, self._right - self._left, _BAR, "rail", round_by=3)
+            for stretch in stretches:
+                yield from self._stretch(stretch, y)
+        if self._answer.asked_for:
+            yield svg.rect(self._zero - 1, self._top - 3, 2, _BARS + 6, "turn-end")
+
+    def _stretch(self, stretch: Stretch, y: float) -> Iterator[str]:
+        begin, end = self._zero + stretch.start * self._per_ms, self._zero + stretch.stop * self._per_ms
+        x, stop = max(begin, self._left), min(end, self._right)
+        if stretch.stop <= stretch.start or stop <= x:
+            return
+        yield svg.rect(x, y, max(1.5, stop - x - 1), _BAR, f"fill-{stretch.name}", round_by=2)
+        for cut, edge in ((begin < self._left - 0.5, x + 5), (end > self._right + 0.5, stop - 12)):
+            if cut:  # it is longer than there is room for
+                yield svg.path(f"M{edge:.1f} {y + _BAR + 1:.1f}l4 {-_BAR - 2}m3 0l-4 {_BAR + 2}", "cut")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bridge.store import svg
-from bridge.store.scene import Peaks, Scene, Speech
+from bridge.store.loudness import Peaks
+from bridge.store.scene import Scene, Speech
 from bridge.store.texts import clock
 from bridge.store.timeline_plan import LanePlan
 from bridge.store.timeline_style import LEFT, MARGIN, MARKER_COLOURS, RIGHT
@@ -89,11 +90,21 @@ class Lane:
     def _caller_bars(self) -> Iterator[str]:
         for speech in self._scene.caller:
             if self._plan.touches(speech.start_ms, speech.stop_ms):
-                look = "noise" if speech.kind == "empty" else "caller"
                 said = speech.text or "(no speech)"
                 title = f"Caller, turn {speech.number}, {clock(speech.start_ms)}–{clock(speech.stop_ms)}: {said}"
-                bar = self._bar(speech.start_ms, speech.stop_ms, self._caller_y, look)
-                yield svg.group(title, [bar])
+                title += "".join(f" [{remark}]" for remark in _remarks(speech))
+                yield svg.group(title, self._caller_bar(speech))
+
+    def _caller_bar(self, speech: Speech) -> Iterator[str]:
+        """A turn: solid while the caller was heard, pale while it was waited whether the turn was over."""
+        look = {"empty": "noise", "words": "caller"}.get(speech.kind, "caller-aside")
+        quiet = _quiet(speech)
+        if quiet < speech.stop_ms:
+            yield self._bar(speech.start_ms, speech.stop_ms, self._caller_y, "caller-tail")
+        if self._plan.touches(speech.start_ms, quiet):
+            yield self._bar(speech.start_ms, quiet, self._caller_y, look)
+        if speech.degraded:
+            yield self._bar(speech.start_ms, speech.stop_ms, self._caller_y, "trouble")
 
     def _agent_bars(self) -> Iterator[str]:
         for speech in self._scene.agent:
@@ -131,18 +142,16 @@ class Lane:
     def _waves(self) -> Iterator[str]:
         if self._peaks is None:
             return
-        rows = (
-            (self._peaks.caller, self._caller_y, [s for s in self._scene.caller if s.kind != "empty"]),
-            (self._peaks.agent, self._agent_y, self._scene.agent),
-        )
-        for loudness, y, speeches in rows:
-            yield from self._wave(loudness, y + _BAR / 2, speeches)
+        caller = [(s.start_ms, _quiet(s)) for s in self._scene.caller if s.kind != "empty"]
+        agent = [(s.start_ms, s.stop_ms) for s in self._scene.agent]
+        yield from self._wave(self._peaks.caller, self._caller_y + _BAR / 2, caller)
+        yield from self._wave(self._peaks.agent, self._agent_y + _BAR / 2, agent)
 
-    def _wave(self, loudness: bytes, middle: float, speeches: Iterable[Speech]) -> Iterator[str]:
+    def _wave(self, loudness: bytes, middle: float, bars: Iterable[tuple[int, int]]) -> Iterator[str]:
         per_second = self._peaks.per_second if self._peaks is not None else 1
         spacing = (RIGHT - LEFT) / (self._plan.stop - self._plan.start) * 1000 / per_second
         together = max(1, round(_WAVE_STEP / spacing + 0.49))
-        spans = [(s.start_ms, s.stop_ms) for s in speeches if self._plan.touches(s.start_ms, s.stop_ms)]
+        spans = [(start, stop) for start, stop in bars if self._plan.touches(start, stop)]
         inside: list[str] = []
         outside: list[str] = []
         first = self._plan.start * per_second // 1000 // together * together
@@ -160,15 +169,15 @@ class Lane:
                 yield f'<path d="{"".join(strokes)}" class="{look}" stroke-width="{thick:.1f}"/>'
 
     def _waits(self) -> Iterator[str]:
-        """The caller's waiting between the end of a turn and the answer, with its length."""
+        """The caller's waiting between the last sound (or the end of the turn) and the answer, with its length."""
         y = self._caller_y + _BAR + _BAND / 2
         free_from = 0.0
         for answer in self._scene.answers:
-            if answer.sent_ms is None or not self._plan.touches(answer.from_ms, answer.sent_ms):
+            if answer.sent_ms is None or not self._plan.touches(answer.since_ms, answer.sent_ms):
                 continue
-            x, end = self._plan.x(answer.from_ms), self._plan.x(answer.sent_ms)
+            x, end = self._plan.x(answer.since_ms), self._plan.x(answer.sent_ms)
             yield svg.path(f"M{x:.1f} {y - 8:.1f}V{y:.1f}H{end:.1f}V{y + 8:.1f}", "wait")
-            label = f"{answer.response_ms} ms"
+            label = f"{answer.wait_ms} ms"
             wide = svg.width(label, 10)
             at = end + 5 if end + 5 + wide <= RIGHT else x - 5 - wide
             if self._plan.holds(answer.sent_ms) and at >= free_from:
@@ -201,3 +210,16 @@ class Lane:
                 svg.text(placed.label_x + 13, y + 10, placed.label, look),
             ]
             yield svg.group(f"{clock(placed.marker.at_ms)} {placed.marker.title}", parts)
+
+
+def _quiet(speech: Speech) -> int:
+    """Where a turn's solid bar ends."""
+    return speech.stop_ms if speech.quiet_ms is None else max(speech.start_ms, speech.quiet_ms)
+
+
+def _remarks(speech: Speech) -> Iterator[str]:
+    """What there is to know about a turn beside its words."""
+    if speech.kind in {"backchannel", "echo"}:
+        yield speech.kind
+    if speech.degraded:
+        yield "the speech service was away, words are missing"

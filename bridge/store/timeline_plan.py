@@ -19,6 +19,7 @@ _GAP: Final = 10
 """Least space between texts beside each other."""
 _WANTED_ROOM: Final = 150
 """A text that has less room than this beside its bar may begin before it."""
+_AWAY: Final = "– speech service away"
 _LONGEST_TEXT: Final = 1000
 """No lane shows more characters than this; a longer text need not be measured."""
 
@@ -130,9 +131,11 @@ class LanePlan:
 
 
 def _words(speech: Speech) -> list[tuple[str, str]]:
-    """The words to set, each with its look: heard, not heard, or an aside."""
-    if speech.kind == "empty":
-        return []
+    """The words to set, each with its look: heard, not heard, an aside, or what there is to know about them."""
     look = "aside" if speech.kind in {"backchannel", "echo"} else "said"
-    words = [(word, look) for word in speech.text[:_LONGEST_TEXT].split()]
+    words = [(word, look) for word in speech.text[:_LONGEST_TEXT].split()] if speech.kind != "empty" else []
+    if speech.kind == "echo":
+        words.insert(0, ("(echo)", look))
+    if speech.degraded:
+        words += [(word, "amiss") for word in _AWAY.split()]
     return words + [(word, "missed") for word in speech.unheard[:_LONGEST_TEXT].split()]

@@ -71,7 +71,7 @@ async def test_a_call_leaves_its_files(store: Store, tmp_path: Path) -> None:
     assert recording.right == b"\xff" * 16_000 * 8 + b"\x66" * 400 + b"\xff" * 950 * 8
     written = msgspec.json.decode(files.transcript_json.read_bytes())
     assert written["header"] == msgspec.to_builtins(HEADER)
-    assert written["lines"] == msgspec.to_builtins(transcript(ENTRIES))
+    assert written["lines"] == [line | {"degraded": False} for line in msgspec.to_builtins(transcript(ENTRIES))]
     assert written["ended"]["reason"] == "caller"
     ET.parse(files.timeline)
     assert folder.stat().st_mode & 0o077 == 0, "others may not look in"

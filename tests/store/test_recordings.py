@@ -136,9 +136,9 @@ async def test_peaks_follow_the_loudness_of_each_side(tmp_path: Path, disk: Disk
     recording.agent_audio(0, b"\xb0" * 2400)
     await recording.finish()
     peaks = await asyncio.to_thread(read_peaks, path)
-    assert list(peaks.caller) == [0] * 5 + [127] * 5
-    assert list(peaks.agent) == [0x4F] * 3 + [0] * 7
-    assert peaks.per_second == 10
+    assert list(peaks.caller) == [0] * 25 + [127] * 25
+    assert list(peaks.agent) == [0x4F] * 15 + [0] * 35
+    assert peaks.per_second == 50
 
 
 async def test_another_program_reads_it(tmp_path: Path, disk: DiskThread) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bridge.conversation import journal as j
-from bridge.store.scene import Peaks, Speech, read_scene
-from bridge.store.timeline_answers import steps
-from tests.store.samples import ENTRIES
+from bridge.store.loudness import Peaks
+from bridge.store.scene import Speech, read_scene
+from tests.store.samples import ENTRIES, TROUBLED, TROUBLED_PEAKS, loudness
 
 
 def test_who_spoke_when() -> None:
@@ -34,7 +34,7 @@ def test_the_moments_that_are_marked() -> None:
         (9900, "false alarm", "false alarm"),
         (11_500, "key", "keys 4#"),
         (12_000, "note", "note: name: Zoë 😀, numbers: [1, 2.5, None], deep: {'a': True}"),
-        (12_500, "problem", "speech_timeout"),
+        (12_500, "problem", "text to speech: speech_timeout"),
         (13_000, "stream broke", "stream broke"),
         (15_000, "stream resumed", "resumed"),
         (17_000, "end", "end: caller"),
@@ -43,21 +43,50 @@ def test_the_moments_that_are_marked() -> None:
 
 def test_how_long_answers_took() -> None:
     greeting, early, plain = read_scene(ENTRIES).answers
-    assert (greeting.question, greeting.from_ms, greeting.response_ms) == ("", 20, 242)
+    assert (greeting.question, greeting.asked_for, greeting.from_ms, greeting.response_ms) == ("", False, 20, 242)
     assert (early.question, early.from_ms, early.response_ms) == (" Hi, when do you open? ", 5000, 702)
-    assert early.early
-    assert steps(early) == [("text", 400), ("audio", 300), ("sent", 2), ("mark", 398)]
-    assert steps(plain) == [("text", 50), ("audio", 250), ("sent", 2), ("mark", 398)]
+    assert (early.eager_ms, early.quiet_ms, early.wait_ms) == (4700, None, 702), "without a recording"
+    assert plain.eager_ms is None
 
 
-def test_an_answer_that_was_ready_before_the_turn_ended_took_no_time() -> None:
-    entries: list[j.Entry] = [
-        j.CallerSpoke(1, "Hi", 0, 1000),
-        j.AgentSpoke(1, 1, "turn.ended", "Yes", "", False, 500, 2000, 600, 900, 1003, None, speculative=True),
+def test_the_recording_tells_when_the_caller_was_last_heard() -> None:
+    scene = read_scene(TROUBLED, TROUBLED_PEAKS)
+    assert [turn.quiet_ms for turn in scene.caller] == [
+        *(5900, 12_200, 15_300, 16_100),
+        20_000,  # The service was away, and it took long until the turn was given up.
+        None,  # no words
+        *(35_100, 52_300, 53_900),
     ]
-    (answer,) = read_scene(entries).answers
-    assert steps(answer) == [("text", 0), ("audio", 0), ("sent", 3)]
-    assert answer.response_ms == 3
+    assert [(a.reply, a.quiet_ms, a.wait_ms, a.response_ms) for a in scene.answers] == [
+        (1, None, 192, 192),
+        (2, 5900, 900, 0),
+        (4, 12_200, 1605, 805),
+        (6, 35_100, 10_900, 10_000),
+        (7, 52_300, None, None),
+        (8, 53_900, 901, 301),
+    ], "what the bridge says itself is no answer"
+
+
+def test_an_eager_end_that_the_caller_took_back() -> None:
+    _, straight, resumed, *_ = read_scene(TROUBLED, TROUBLED_PEAKS).answers
+    assert not straight.taken_back
+    assert resumed.taken_back
+    assert not read_scene(TROUBLED).answers[2].taken_back, "nobody knows without a recording"
+
+
+def test_turns_with_missing_words_are_known() -> None:
+    assert [turn.number for turn in read_scene(TROUBLED).caller if turn.degraded] == [5, 6]
+    assert [turn.number for turn in read_scene(TROUBLED).caller if turn.kind == "echo"] == [3]
+
+
+def test_the_same_problem_again_and_again_is_one_marker() -> None:
+    met = [j.ProblemMet(at, "stt", "connect_failed", "503") for at in (0, 1000, 9000, 23_999, 39_000)]
+    met.insert(1, j.ProblemMet(500, "tts", "connect_failed", "503"))
+    assert [(m.at_ms, m.label) for m in read_scene(met).markers] == [
+        (0, "speech to text: connect_failed ×4"),
+        (500, "text to speech: connect_failed"),
+        (39_000, "speech to text: connect_failed"),
+    ]
 
 
 def test_what_nobody_heard_gives_way_to_what_was_said_next() -> None:
@@ -78,3 +107,12 @@ def test_a_call_without_an_end_lasts_as_long_as_anything_in_it() -> None:
 
 def test_a_time_that_cannot_be_does_not_blow_the_picture_up() -> None:
     assert read_scene([j.CallClosed(10**15, "caller")]).duration_ms == 24 * 3600 * 1000
+
+
+def test_a_sound_of_the_turn_before_is_not_taken_for_one_of_this_turn() -> None:
+    entries: list[j.Entry] = [
+        j.CallerSpoke(1, "one", 1200, 2600),
+        j.CallerSpoke(2, "two", 2700, 4000),
+    ]
+    heard = Peaks(50, loudness((1000, 2500), length_ms=6000), b"")
+    assert [turn.quiet_ms for turn in read_scene(entries, heard).caller] == [2500, None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from bridge.conversation.journal import AgentSpoke, CallClosed, CallerSpoke
-from bridge.store.texts import clock, ending, started, transcript_text
-from tests.store.samples import ENTRIES, HEADER
+from bridge.store.texts import clock, ending, started, transcript_json, transcript_text
+from tests.store.samples import ENTRIES, HEADER, TROUBLED
 
 EXPECTED = """\
 Call 5f0c2a7be1d9 (CA0123456789abcdef0123456789abcdef), inbound, from +15551234567 to +15557654321
@@ -31,6 +32,31 @@ def test_the_transcript_of_a_call() -> None:
 def test_what_was_not_heard_without_being_cut_off() -> None:
     spoke = AgentSpoke(1, 1, "turn.ended", "", "Never.", False, 10, 20)
     assert '[ 0:00.0] Agent    — not heard: "Never."' in transcript_text(HEADER, [spoke])
+
+
+def test_turns_with_missing_words_say_so() -> None:
+    lines = transcript_text(HEADER, TROUBLED).splitlines()
+    assert "[ 0:17.0] Caller  And could you — (the speech service was away: words are missing)" in lines
+    assert "[ 0:29.5] Caller  (the speech service was away: words are missing)" in lines, "even without a word"
+    assert sum("missing" in line for line in lines) == 2
+
+
+def test_the_transcript_for_programs() -> None:
+    document = json.loads(transcript_json(HEADER, TROUBLED))
+    assert document["header"]["id"] == HEADER.id
+    assert document["ended"]["reason"] == "agent"
+    lines = document["lines"]
+    assert [line["started_ms"] for line in lines] == sorted(line["started_ms"] for line in lines)
+    assert [line["text"] for line in lines if line["degraded"]] == ["And could you", ""], "verbatim, without a note"
+    assert lines[2] == {
+        "speaker": "agent",
+        "text": "We do.",
+        "started_ms": 6800,
+        "ended_ms": 8600,
+        "interrupted": True,
+        "unheard": " At what time would",
+        "degraded": False,
+    }
 
 
 def test_a_text_of_several_lines_stays_one_entry() -> None:

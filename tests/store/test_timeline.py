@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from bridge.conversation import journal as j
 from bridge.store import svg
+from bridge.store.loudness import Peaks
 from bridge.store.scene import read_scene
-from bridge.store.timeline import Peaks, timeline_svg
+from bridge.store.timeline import timeline_svg
 from bridge.store.timeline_plan import TEXT_SIZE, Label, LanePlan
 from bridge.store.timeline_style import LEFT, RIGHT
-from tests.store.samples import ENTRIES, HEADER
+from tests.store.samples import ENTRIES, HEADER, TROUBLED, TROUBLED_PEAKS, loudness
 
 SVG = "{http://www.w3.org/2000/svg}"
 ODD = [
@@ -40,21 +41,82 @@ def words(picture: ET.Element) -> str:
 
 
 def test_everything_that_happened_is_in_it() -> None:
-    picture = draw(ENTRIES, Peaks(10, bytes([30, 90] * 85), bytes([0, 100] * 85)))
+    # The caller is loud until 4.2 s, 0.8 s before the first turn's end, and so on.
+    caller = loudness((2800, 4200), (7100, 8100), (15_400, 15_700), (16_000, 16_200), length_ms=17_000)
+    picture = draw(ENTRIES, Peaks(50, caller, bytes([0, 100] * 425)))
     shown = words(picture)
     for text in (
         *("+15551234567 → +15557654321", "2026-03-01 12:34:56 UTC", "inbound", "webhook", "the caller hung up"),
         *("5f0c2a7be1d9", "CA0123456789abcdef0123456789abcdef", "0:17.0"),
-        *("Hello, Blue Door.", "Hi, when do you open?", "uh-huh", "702 ms", "302 ms"),
+        *("Hello, Blue Door.", "Hi, when do you open?", "uh-huh", "1502 ms", "802 ms"),
         *("barge-in", "false alarm", "keys 4#", "note: name: Zoë", "speech_timeout", "stream broke", "resumed"),
-        *("early answer dropped", "end: caller", "text +400 · audio +300 · sent +2 · mark +398 ms · asked early"),
+        *("early answer dropped", "after the last sound", "end: caller"),
     ):
         assert text in shown
     looks = [element.get("class") for element in picture.iter()]
     for look in ("caller", "noise", "agent", "unheard", "hush", "hush-sign", "gone", "wave", "idle", "wait"):
         assert look in looks
+    assert {"caller-tail", "caller-aside", "fill-quiet", "fill-eager", "turn-end"} <= set(looks)
     missed = [span.text for span in picture.iter(SVG + "tspan") if span.get("class") == "missed"]
     assert missed == ["eight."]
+
+
+def test_every_step_of_an_answer_is_told_with_its_time() -> None:
+    shown = words(draw(TROUBLED, TROUBLED_PEAKS))
+    minus = "\N{MINUS SIGN}"
+    for told in (
+        # Prepared at the eager end, and held until the turn was over.
+        "last sound _900 · eager _400 · text _350 · audio _100 · turn end 0 · sent 0 · mark +510 ms",
+        # The caller went on after an eager end.
+        "false eager _2400 · last sound _800 · turn end 0 · text +420 · audio +800 · sent +805 · mark +1310 ms",
+        "asked 0 · text +3 · audio +190 · sent +192 · mark +690 ms",
+        "last sound _700 · turn end 0 · text +600 ms",
+    ):
+        assert told.replace("_", minus) in shown
+    assert "1253 ms usual wait after the last sound, 10900 at most" in shown
+    assert "553 ms usual wait after the turn's end, 10000 at most" in shown
+
+
+def test_nothing_that_was_over_before_the_turns_end_stands_after_it() -> None:
+    picture = draw(
+        [
+            j.CallerSpoke(1, "Hi", 0, 1000, eager_ms=400),
+            j.AgentSpoke(1, 1, "turn.ended", "Yes", "", False, 400, 2000, 500, 700, 1000, 1600, speculative=True),
+        ]
+    )
+    bars = {
+        str(box.get("class")): (float(box.get("x", "0")), float(box.get("width", "0")))
+        for box in picture.iter(SVG + "rect")
+        if box.get("height") in {"8.0", "25.0"} and box.get("class") != "rail"
+    }
+    end = bars["turn-end"][0] + 1
+    assert set(bars) == {"turn-end", "fill-eager", "fill-text", "fill-audio", "fill-sent", "fill-mark"}
+    for look in ("fill-eager", "fill-text", "fill-audio", "fill-sent"):
+        assert bars[look][0] + bars[look][1] <= end + 0.1, look
+    assert bars["fill-mark"][0] == pytest.approx(end, abs=0.2)
+    starts = [bars[look][0] for look in ("fill-eager", "fill-text", "fill-audio", "fill-sent", "fill-mark")]
+    assert starts == sorted(starts)
+
+
+def test_an_answer_that_took_far_longer_than_the_others_is_cut() -> None:
+    looks = [element.get("class") for element in draw(TROUBLED, TROUBLED_PEAKS).iter()]
+    assert looks.count("cut") == 1
+    assert "cut" not in [element.get("class") for element in draw(ENTRIES).iter()]
+
+
+def test_echoes_and_turns_with_missing_words() -> None:
+    picture = draw(TROUBLED, TROUBLED_PEAKS)
+    shown = words(picture)
+    assert "And could you …  – speech service away" in shown
+    assert "(echo)" in shown
+    assert "speech to text: connect_failed ×4" in shown
+    looks = [element.get("class") for element in picture.iter()]
+    assert looks.count("trouble") == 3, "one of the two goes on in the next lane"
+    assert looks.count("caller-aside") == 2, "the echo and the backchannel"
+    titles = [title.text or "" for title in picture.iter(SVG + "title")]
+    assert any(title.endswith("half past eight it [echo]") for title in titles)
+    assert any("(no speech) [the speech service was away, words are missing]" in title for title in titles)
+    assert any("(4 times in 5500 ms)" in title for title in titles)
 
 
 def test_it_is_a_plain_picture() -> None:
@@ -111,8 +173,9 @@ def test_a_long_call_wraps_into_lanes() -> None:
     assert [lanes(s) for s in (3, 30, 31, 300, 1800, 3600, 7200)] == [1, 1, 2, 10, 60, 60, 60]
 
 
-def test_nothing_stands_outside() -> None:
-    picture = draw(ENTRIES)
+@pytest.mark.parametrize("entries", [ENTRIES, TROUBLED])
+def test_nothing_stands_outside(entries: list[j.Entry]) -> None:
+    picture = draw(entries)
     wide, high = float(picture.get("width", "0")), float(picture.get("height", "0"))
     for text in picture.iter(SVG + "text"):
         length = svg.width("".join(text.itertext()), 12)
@@ -166,7 +229,7 @@ def test_every_text_has_its_place_in_one_lane(moves: list[tuple[int, int, int, b
 def test_an_hour_is_drawn_in_no_time() -> None:
     moves = [(500, 4000, 20, bool(n % 2)) for n in range(800)]
     entries = _journal(moves)
-    peaks = Peaks(10, bytes([80] * 36_000), bytes([80] * 36_000))
+    peaks = Peaks(50, bytes([80, 20] * 90_000), bytes([80, 20] * 90_000))
     began = time.perf_counter()
     timeline_svg(HEADER, entries, peaks)
     assert time.perf_counter() - began < 4
