@@ -31,6 +31,13 @@ class Metrics:
         )
         self.malformed_messages = self._counter("malformed_messages_total", "Messages that did not fit.", "peer")
         self.turns = self._counter("turns_total", "Turns of callers that ended.")
+        self.degraded_turns = self._counter(
+            "degraded_turns_total", "Turns given up because the speech-to-text service was away."
+        )
+        self.echoes = self._counter("echoes_total", "Turns that were the agent's own voice come back.")
+        self.speculations = self._counter(
+            "speculations_total", "Answers prepared at an eager end of turn, by outcome: used or dropped.", "outcome"
+        )
         self.barge_ins = self._counter("barge_ins_total", "Times that a caller cut the agent off.")
         self.false_alarms = self._counter(
             "false_alarms_total", "Barge-ins that were no speech; the agent spoke on."

@@ -36,12 +36,16 @@ class Meter:
                 metrics.calls.labels(mode=self._mode).inc()
             case journal.CallerSpoke(turn=turn, meaning=meaning, transcript=transcript):
                 metrics.turns.inc()
+                metrics.degraded_turns.inc(entry.degraded)
+                metrics.echoes.inc(meaning == "echo")
                 self._turn_ended = {turn: entry.ended_ms}
                 self._log.debug("caller_spoke", turn=turn, meaning=meaning, transcript=transcript)
             case journal.AgentSpoke():
                 self._count_reply(entry)
             case journal.AgentResumed():
                 metrics.false_alarms.inc()
+            case journal.SpeculationDropped():
+                metrics.speculations.labels(outcome="dropped").inc()
             case journal.ProblemMet(source=source, code=code, message=message):
                 counter = metrics.agent_errors if source == "agent" else metrics.speech_errors
                 counter.labels(code=code).inc()
@@ -55,6 +59,8 @@ class Meter:
     def _count_reply(self, entry: journal.AgentSpoke) -> None:
         if entry.interrupted:
             self._metrics.barge_ins.inc()
+        if entry.speculative:
+            self._metrics.speculations.labels(outcome="used").inc()
         self._log.debug("agent_spoke", reply=entry.reply, interrupted=entry.interrupted, text=entry.heard)
         ended = self._turn_ended.pop(entry.turn, None)
         if ended is None:

@@ -51,8 +51,15 @@ class TestMeter:
             journal.AgentSpoke(2, 1, "prompt", "Still there?", "", False, 1000, 3000, text_ms=5000),
             journal.AgentSpoke(3, 1, "prompt", "Hello?", "", False, 1000, 3000),
             journal.AgentResumed(1, 1, 1),
+            journal.CallerSpoke(2, "there", 3000, 3500, meaning="echo"),
+            journal.CallerSpoke(3, "I would", 3600, 3900, incomplete=True, degraded=True),
+            journal.SpeculationDropped(3700, 3, 4),
+            journal.AgentSpoke(5, 3, "turn.ended", "So", "", False, 3900, 3950, speculative=True),
             journal.CallClosed(4000, "caller", under_runs=2, lost_marks=3),
         )
+        assert (value("echoes_total"), value("degraded_turns_total")) == (1, 1)
+        assert value("speculations_total", outcome="dropped") == 1
+        assert value("speculations_total", outcome="used") == 1
         with capture_logs() as logs:
             write(
                 journal.ProblemMet(0, "agent", "agent_timeout", "slow"),
@@ -62,7 +69,7 @@ class TestMeter:
             ("call_problem", "agent", "agent_timeout", "slow"),
             ("call_problem", "stt", "speech_server", "broken"),
         ]
-        assert [value("turns_total"), value("barge_ins_total"), value("false_alarms_total")] == [1, 1, 1]
+        assert [value("turns_total"), value("barge_ins_total"), value("false_alarms_total")] == [3, 1, 1]
         assert [value("under_runs_total"), value("lost_marks_total")] == [2, 3]
         assert value("agent_errors_total", code="agent_timeout") == 1
         assert value("speech_errors_total", code="speech_server") == 1
