@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+_REPEATED_S = 1.0
+"""Nobody says the same again within this time: it is the service that does."""
+
+
 @dataclass(slots=True)
 class CallerTurn:
     """The caller's turn: idle, speaking, or perhaps done (an eager end came)."""
@@ -16,6 +20,7 @@ class CallerTurn:
     started_at: float = 0.0
     touched_at: float = 0.0
     """When the service last told anything of it."""
+    ended_at: float = 0.0
     eager_at: float | None = None
     dismissed: bool = False
     """No word came within the limit: it no longer keeps the agent silent."""
@@ -48,11 +53,13 @@ class CallerTurn:
         """Tell whether the turn has words."""
         return bool(self.transcript.strip())
 
-    def repeats(self, transcript: str) -> bool:
-        """Tell whether this is the late end of a turn that we have ended already, and adds nothing to it."""
-        if self.speaking or self.given_up is None:
+    def repeats(self, transcript: str, now: float) -> bool:
+        """Tell whether this comes after the end of the turn and adds nothing to it: an end told twice, or late."""
+        if self.speaking:
             return False
-        return not transcript.strip() or same_words(self.given_up, transcript)
+        if self.given_up is not None:
+            return not transcript.strip() or same_words(self.given_up, transcript)
+        return self.number > 0 and now < self.ended_at + _REPEATED_S and same_words(self.transcript, transcript)
 
 
 def same_words(one: str, other: str) -> bool:

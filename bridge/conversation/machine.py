@@ -160,7 +160,7 @@ class Conversation:
                 turn.eager, turn.touched_at = False, talk.now
                 talk.drop_speculation()
             case on.TurnUpdated(transcript) | on.TurnEagerlyEnded(transcript) | on.TurnEnded(transcript):
-                if turn.repeats(transcript):
+                if turn.repeats(transcript, talk.now):
                     return
                 if not turn.speaking:
                     late = turn.given_up or ""

@@ -80,7 +80,7 @@ class Talk:
         """
         turn, reply = self.turn, self.speech.reply
         meaning = self.meaning()
-        turn.speaking, turn.eager = False, False
+        turn.speaking, turn.eager, turn.ended_at = False, False, self.now
         eager_ms = None if turn.eager_at is None else self.ms(turn.eager_at)
         self.record(
             journal.CallerSpoke(

@@ -8,10 +8,12 @@ from bridge.simulator.caller import CallError, SimulatedCall
 from bridge.simulator.listening import EARLY_S
 from bridge.simulator.scenario import (
     Digits,
+    DropStream,
     ExpectAgent,
     ExpectCut,
     ExpectEnd,
     ExpectHeard,
+    ExpectNoCut,
     HangUp,
     Interrupt,
     Pause,
@@ -25,6 +27,8 @@ from bridge.simulator.scenario import (
 
 _MARGIN_S: Final = 0.1
 """How much longer than the limit an expectation is waited for, so that a report can say what came instead."""
+
+_NOT_SPEAKING: Final = "the agent was not speaking when the caller began"
 
 
 async def act(call: SimulatedCall, scenario: Scenario) -> list[str]:
@@ -57,6 +61,8 @@ async def _step(call: SimulatedCall, step: Step, scenario: Scenario) -> str | No
             await call.digits(keys)
         case HangUp():
             await call.hang_up()
+        case DropStream():
+            call.drop_stream()
         case WaitForAgent():
             return await _wait_for_agent(call, step)
         case WaitUntilSilent(silence_ms=silence_ms, timeout_ms=timeout_ms):
@@ -92,6 +98,8 @@ async def _expect(call: SimulatedCall, step: Step) -> str | None:
             return await _expect_agent(call, within_ms)
         case ExpectCut(within_ms=within_ms):
             return await _expect_cut(call, within_ms)
+        case ExpectNoCut(for_ms=for_ms):
+            return await _expect_no_cut(call, for_ms)
         case ExpectEnd(within_ms=within_ms):
             await call.pause(within_ms / 1000)
             if call.live:
@@ -115,14 +123,32 @@ async def _expect_agent(call: SimulatedCall, within_ms: int) -> str | None:
 
 
 async def _expect_cut(call: SimulatedCall, within_ms: int) -> str | None:
+    took = await _heard_on(call, within_ms)
+    if took is None:
+        return _NOT_SPEAKING
+    return None if took <= within_ms else f"the agent was still heard after {took} ms, expected {within_ms} ms"
+
+
+async def _expect_no_cut(call: SimulatedCall, for_ms: int) -> str | None:
+    # A pause inside what it says is no cut: it is known for one when it has lasted too long.
+    took = await _heard_on(call, for_ms + round(call.agent.pause_s * 1000))
+    if took is None:
+        return _NOT_SPEAKING
+    return None if took >= for_ms else f"the agent fell silent after {took} ms, expected {for_ms} ms"
+
+
+async def _heard_on(call: SimulatedCall, watch_ms: int) -> int | None:
+    """For how many ms the agent was heard from where the caller's last words began, watched for `watch_ms`.
+
+    None if it was not speaking then.
+    """
     spoken = [one for one in call.said if not one.silent and one.speech_start_s is not None]
     begin = (spoken[-1].speech_start_s or 0.0) if spoken else 0.0
     spurt = call.agent.at(begin)
     if not spoken or spurt is None:
-        return "the agent was not speaking when the caller began"
-    await call.pause(max(0.0, begin + within_ms / 1000 - call.now) + _MARGIN_S)
-    took = round((spurt.end_s - begin) * 1000)
-    return None if took <= within_ms else f"the agent was still heard after {took} ms, expected {within_ms} ms"
+        return None
+    await call.pause(max(0.0, begin + watch_ms / 1000 - call.now) + _MARGIN_S)
+    return round((spurt.end_s - begin) * 1000)
 
 
 def _last_words(call: SimulatedCall) -> float:

@@ -78,6 +78,10 @@ class HangUp(_Step, tag="hang_up"):
     """The caller hangs up."""
 
 
+class DropStream(_Step, tag="drop_stream"):
+    """The stream's connection breaks, as a network does: the bridge may take the call up again on a new one."""
+
+
 class ExpectAgent(_Step, tag="expect_agent"):
     """The agent began to sound within `within_ms` of the end of what the caller last said."""
 
@@ -88,6 +92,12 @@ class ExpectCut(_Step, tag="expect_cut"):
     """The agent fell silent within `within_ms` of the beginning of what the caller last said."""
 
     within_ms: int
+
+
+class ExpectNoCut(_Step, tag="expect_no_cut"):
+    """The agent was heard on for at least `for_ms` from the beginning of what the caller last said."""
+
+    for_ms: int
 
 
 class ExpectEnd(_Step, tag="expect_end"):
@@ -110,8 +120,10 @@ Step: TypeAlias = (
     | WaitUntilSilent
     | Digits
     | HangUp
+    | DropStream
     | ExpectAgent
     | ExpectCut
+    | ExpectNoCut
     | ExpectEnd
     | ExpectHeard
 )

@@ -18,8 +18,13 @@ _NO_SPACES: Final = (
 _WORD: Final = re.compile(rf"[{_NO_SPACES}]|[^\s{_NO_SPACES}]+")
 _UNSPACED: Final = re.compile(rf"[{_NO_SPACES}]")
 _MATCH: Final = 2.0
+_SHORT_MATCH: Final = 1.0
+"""Short words are in every sentence: that they agree says less."""
+_SHORT: Final = 3
 _HALF_HEARD: Final = 1.0
-_EDIT: Final = -1.0
+_EDIT: Final = -2.0
+"""As much as a match at least: of a phrase that comes again in other words ("the age of wisdom, it was the age of
+foolishness") the longer overlap with a few words wrong must not win over the shorter one that is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +158,9 @@ def _likely(before: Sequence[Word], after: Sequence[Word], first: int, last: int
     if row < len(old) or (column == len(new)):
         return _Cut(inside=True)
     while row and column:
-        if old[row - 1] == new[column - 1] and scores[row][column] == scores[row - 1][column - 1] + _MATCH:
-            return _Cut(old=first + row, new=column)
         alike = _likeness(old[row - 1], new[column - 1], final=row == len(old))
+        if old[row - 1] == new[column - 1] and scores[row][column] == scores[row - 1][column - 1] + alike:
+            return _Cut(old=first + row, new=column)
         if scores[row][column] == scores[row - 1][column - 1] + alike:
             row, column = row - 1, column - 1
         elif scores[row][column] == scores[row - 1][column] + _EDIT:
@@ -177,7 +182,7 @@ def _end_of_way(scores: Sequence[Sequence[float]], *, whole: bool) -> tuple[int,
 def _likeness(old: str, new: str, *, final: bool) -> float:
     """What it says for an alignment that these two words stand in the same place."""
     if old == new:
-        return _MATCH
+        return _MATCH if len(old) > _SHORT else _SHORT_MATCH
     # The last word of a text may have been told when only a part of it was spoken.
     return _HALF_HEARD if final and new.startswith(old) else _EDIT
 

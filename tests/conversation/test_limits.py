@@ -89,6 +89,28 @@ class TestFiller:
         assert not spoken(play)
 
 
+class TestRepeated:
+    def test_an_end_that_is_told_twice_is_one_turn(self) -> None:
+        play = Play().start().at(1)
+        play.caller_says(" Hello.")
+        play.at(1.2).hears(on.TurnEnded(" Hello."), on.TurnUpdated(" Hello."))
+        assert len(play.kept(journal.CallerSpoke)) == 1
+        assert len(play.did(do.AskAgent)) == 2
+
+    @pytest.mark.parametrize(("after", "text"), [(0.2, " Hello you."), (1.5, " Hello.")])
+    def test_other_words_or_the_same_later_are_another(self, after: float, text: str) -> None:
+        play = Play().start().at(1)
+        play.caller_says(" Hello.")
+        play.at(1 + after).hears(on.TurnEnded(text))
+        assert [spoke.transcript for spoke in play.kept(journal.CallerSpoke)] == [" Hello.", text]
+
+    def test_an_empty_end_without_a_beginning_is_nothing_new(self) -> None:
+        play = Play().start().at(1)
+        play.caller_says("")
+        play.at(1.2).hears(on.TurnEnded(""))
+        assert len(play.kept(journal.CallerSpoke)) == 1
+
+
 class TestLongestCall:
     def test_its_end_is_announced_and_then_comes(self) -> None:
         play = Play(max_call_s=100.0, limit_notice="One minute left.", limit_notice_s=60.0, silence_s=500.0)

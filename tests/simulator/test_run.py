@@ -217,3 +217,29 @@ async def test_files_that_cannot_be_used_are_told_before_anything_is_dialled(tmp
         assert "\n" not in caught.value.message
     with pytest.raises(CallError, match="cannot reach"):
         await run_call(CallOptions(line))
+
+
+async def test_an_agent_that_is_not_to_be_cut_and_a_stream_that_breaks(hello: Path) -> None:
+    async def stubborn_agent(peer: Peer) -> None:
+        await peer.next("start")
+        await peer.media(loud(1000))
+        await peer.read_to_the_end()
+
+    steps = [
+        {"do": "interrupt", "wav": "hello.wav", "after_ms": 50},
+        {"do": "expect_no_cut", "for_ms": 400},
+        {"do": "expect_no_cut", "for_ms": 5000},
+        {"do": "drop_stream"},
+        {"do": "expect_no_cut", "for_ms": 0},
+        {"do": "hang_up"},
+    ]
+    path = hello.parent / "call.json"
+    path.write_text(json.dumps({"steps": steps}))
+    bridge = Bridge([stream("/twilio/stream-ended"), stream()], stubborn_agent, listen)
+    async with serving(bridge) as url:
+        report = await run_call(CallOptions(Line(url, TOKEN), scenario=path))
+    (failure,) = report.failures
+    assert failure.startswith("step 3 (expect_no_cut): the agent fell silent after ")
+    assert failure.endswith(" ms, expected 5000 ms")
+    assert len(bridge.peers) == 2, "the caller came back on a new stream"
+    assert bridge.peers[0].of("stop") == []

@@ -19,6 +19,7 @@ from bridge.conversation.events import (
     TurnUpdated,
 )
 from bridge.stt.outbox import Outbox
+from bridge.stt.overlap import join
 from bridge.stt.stitching import ONSET_BYTES, SEARCH_BYTES, Stitcher, quiet_point
 
 SECOND = 8000
@@ -278,3 +279,34 @@ def test_audio_begins_again_in_a_pause() -> None:
     assert 1600 < quiet_point(audio) < 2400
     assert quiet_point(b"\xff" * 4000) == pytest.approx(4000, abs=400)
     assert quiet_point(b"\x05" * 10) == 10
+
+
+def test_a_phrase_that_comes_again_in_other_words_is_not_taken_for_the_first() -> None:
+    """The new text begins with a misheard word, and says "it was the age of" once where the old has it, once after."""
+    old = "It was the best of times, it was the worst of times. It was the age of wisdom."
+    new = "The times. it was the age of wisdom it was the age of foolishness"
+    for first in (0, 5, 10):
+        joined = join(old, new, first, len(old.split()) - 1)
+        assert joined.text.casefold().replace(",", "").replace(".", "").split() == [
+            *[
+                "it",
+                "was",
+                "the",
+                "best",
+                "of",
+                "times",
+                "it",
+                "was",
+                "the",
+                "worst",
+                "of",
+                "times",
+                "it",
+                "was",
+                "the",
+                "age",
+                "of",
+                "wisdom",
+            ],
+            *["it", "was", "the", "age", "of", "foolishness"],
+        ]

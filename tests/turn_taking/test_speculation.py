@@ -1,0 +1,227 @@
+"""Eager ends, resumes and ends in every order: what the agent does is done once for each turn that was committed.
+
+The speech service is scripted, so that every order comes about; the agent counts its requests and the
+actions it asked for, and the journal and the carrier's documents tell which of them were carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.simulator.caller import SimulatedCall
+from tests.scripted_speech import Peer, ScriptedSpeech
+from tests.turn_taking.stage import Asked, Journal, Stage, show, stage
+
+PAUSE_S = 0.15
+"""Between two events: time enough for the agent to be asked, not for it to answer if it is slow."""
+SLOW_S = 0.4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A turn's events behind `turn.start`, and what they say."""
+
+    events: tuple[tuple[str, str], ...]
+    slow: bool
+    """The agent takes so long that it is still thinking when it is dropped."""
+    barge_in: bool = False
+    """The turn begins while the agent speaks."""
+
+    def __str__(self) -> str:
+        events = " ".join(f"{kind}({len(text.split())})" if text else kind for kind, text in self.events)
+        return f"{'slow ' if self.slow else ''}{'barge-in ' if self.barge_in else ''}{events}"
+
+
+ONE, TWO, THREE = " Book it", " Book it for Monday", " Book it for Monday at nine."
+ORDERS: Sequence[Sequence[tuple[str, str]]] = [
+    *itertools.permutations([("eager_end", ONE), ("resume", ""), ("end", ONE)]),  # half of them break the rules
+    [("eager_end", ONE), ("end", ONE)],
+    [("eager_end", " Book it."), ("end", " book it")],
+    [("eager_end", ONE), ("end", TWO)],
+    [("eager_end", ONE), ("update", TWO), ("end", TWO)],
+    [("eager_end", ONE), ("resume", ""), ("update", TWO), ("end", TWO)],
+    [("eager_end", ONE), ("resume", ""), ("eager_end", TWO), ("resume", ""), ("eager_end", THREE), ("end", THREE)],
+    [("eager_end", ONE), ("resume", ""), ("eager_end", ONE), ("end", ONE)],
+    [("eager_end", ONE), ("eager_end", TWO), ("end", TWO)],
+    [("eager_end", ONE), ("eager_end", ONE), ("end", ONE)],
+    [("resume", ""), ("resume", ""), ("eager_end", ONE), ("resume", ""), ("resume", ""), ("end", ONE)],
+    [("eager_end", ONE), ("end", ONE), ("end", ONE)],
+]
+CASES = [
+    *(Case(tuple(order), slow) for order in ORDERS for slow in (False, True)),
+    *(Case(tuple(order), slow=False, barge_in=True) for order in ORDERS[:8]),
+]
+END = ("end", ONE)
+"""Sent behind an order that leaves the turn open."""
+
+
+@pytest.fixture
+async def speech() -> AsyncIterator[ScriptedSpeech]:
+    async with ScriptedSpeech().running() as service:
+        yield service
+
+
+class Agent:
+    """Notes every question, and says so; thinks for a while where the case wants it."""
+
+    def __init__(self, final: dict[str, Any] | None = None) -> None:
+        self.slow: dict[str, float] = {}
+        """Seconds of thinking, by the call's sid."""
+        self.greeting: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+        self._final = final
+
+    async def __call__(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        sid = body["call"]["sid"]
+        if body["type"] != "turn.ended":
+            return {"say": " ".join(f"long{number}" for number in range(40))} if sid in self.greeting else None
+        await asyncio.sleep(self.slow.get(sid, 0.0))
+        heard = body["turn"]["transcript"]
+        note = {"type": "note", "data": {f"request{next(self._numbers)}": heard}}
+        actions = [note, {"type": "say", "text": "Done."}]
+        return {"actions": [*actions, *([self._final] if self._final else [])]}
+
+
+async def listener_of(speech: ScriptedSpeech, opening: asyncio.Lock, call: SimulatedCall) -> Peer:
+    """Place the call, and return its speech-to-text socket: calls are placed one at a time, so it is the newest."""
+    async with opening:
+        number = len(speech.stt)
+        await call.place()
+        return await speech.listener(number)
+
+
+async def turn_of(case: Case, there: Stage, agent: Agent, speech: ScriptedSpeech, opening: asyncio.Lock) -> Judged:
+    call = SimulatedCall(there.line())
+    agent.slow[call.call_sid] = SLOW_S if case.slow else 0.0
+    if case.barge_in:
+        agent.greeting[call.call_sid] = "yes"
+    peer = await listener_of(speech, opening, call)
+    try:
+        if case.barge_in:
+            began = await call.wait_agent_speaking(10)
+            assert began is not None
+            await call.pause(1.0)
+        await peer.turn("start")
+        await peer.turn("update", case.events[0][1] or ONE)
+        for kind, text in [*case.events, *([] if case.events[-1][0] == "end" else [END])]:
+            await peer.turn(kind, text if kind != "resume" else None)
+            await call.pause(PAUSE_S)
+        answered = call.now
+        await call.wait_for_agent(8, silence_s=0.5, after=answered)
+        await call.pause(SLOW_S + 0.3)
+    finally:
+        await call.hang_up()
+    journal = await there.journal(call)
+    assert call.problems == []
+    return Judged(case, there.agent.turns(call), journal)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a case."""
+
+    case: Case
+    asked: list[Asked]
+    journal: Journal
+
+    @property
+    def notes(self) -> list[str]:
+        """What the notes that were carried out say that they answer, in order."""
+        return [text for entry in self.journal.all("note_taken") for text in entry["data"].values()]
+
+    @property
+    def dropped(self) -> int:
+        return len(self.journal.all("speculation_dropped"))
+
+    def check(self) -> None:
+        turns = [plain(turn["transcript"]) for turn in self.journal.turns]
+        notes = [plain(text) for text in self.notes]
+        assert not any(turn["incomplete"] for turn in self.journal.turns)
+        # Who was asked and not used was told so, if there was still somebody to tell.
+        cancelled = sum(one.cancelled for one in self.asked)
+        assert cancelled + sum(one.answered for one in self.asked) == len(self.asked)
+        if [kind for kind, _ in self.case.events].index("end") == len(self.case.events) - 1:
+            assert len(turns) == 1, turns
+            assert notes == turns, (notes, turns)
+            assert len(self.asked) == self.dropped + 1, "every question but one was dropped, and counted"
+            assert not self.case.slow or cancelled == self.dropped, "a dropped request was left to think on"
+        else:
+            # What comes behind an end, without a start, is another turn. If the answer to the first was not yet
+            # heard, both are asked as one.
+            joined = {" ".join(turns[begin:end]) for begin in range(3) for end in range(begin + 1, 4)}
+            assert set(notes) <= joined, (notes, turns)
+            assert notes[-1].endswith(turns[-1]), (notes, turns)
+            assert len(notes) <= len(turns), (notes, turns)
+
+
+def plain(text: str) -> str:
+    return text.lower().strip(" .")
+
+
+@pytest.mark.timeout(90)
+async def test_what_an_agent_does_is_done_once_for_each_committed_turn(
+    speech: ScriptedSpeech, tmp_path: Path
+) -> None:
+    agent, opening = Agent(), asyncio.Lock()
+    async with stage(tmp_path, speech.url, agent) as there:
+        judged = await asyncio.gather(*(turn_of(case, there, agent, speech, opening) for case in CASES))
+    wrong: list[str] = []
+    for one in judged:
+        try:
+            one.check()
+        except AssertionError as error:
+            wrong.append(f"{one.case}: {str(error).splitlines()[0]} ({one.journal.folder})")
+    asked, turns = sum(len(one.asked) for one in judged), sum(len(one.journal.turns) for one in judged)
+    show(
+        f"{len(judged)} orders: {asked} questions for {turns} committed turns, {sum(one.dropped for one in judged)}"
+        f" dropped, {sum(asked.cancelled for one in judged for asked in one.asked)} of them by closing the"
+        f" connection; notes carried out {sum(len(one.notes) for one in judged)}"
+    )
+    assert not wrong, "\n".join(wrong)
+
+
+def asked_about(there: Stage, call: SimulatedCall, text: str) -> bool:
+    return any(one.transcript == text for one in there.agent.turns(call))
+
+
+@pytest.mark.parametrize(
+    ("final", "mark"),
+    [({"type": "hang_up"}, "<Hangup"), ({"type": "transfer", "to": "+15550100300"}, "+15550100300")],
+    ids=["hang_up", "transfer"],
+)
+@pytest.mark.timeout(60)
+async def test_a_call_is_not_left_before_the_turn_is_committed(
+    speech: ScriptedSpeech, tmp_path: Path, final: dict[str, Any], mark: str
+) -> None:
+    agent = Agent(final)
+    async with stage(tmp_path, speech.url, agent) as there:
+        call = SimulatedCall(there.line())
+        await call.place()
+        peer = await speech.listener()
+        await peer.turn("start")
+        for text in (ONE, TWO):
+            await peer.turn("eager_end", text)
+            await there.agent.until(partial(asked_about, there, call, text))
+            await call.pause(1.0)
+            assert call.live, "the call was left while the caller may go on"
+            assert not call.heard
+            await peer.turn("resume")
+        await peer.turn("eager_end", THREE)
+        await call.pause(0.5)
+        assert call.live
+        await peer.turn("end", THREE)
+        async with asyncio.timeout(10):
+            assert await call.ended() in {"bridge_hung_up", "transferred"}
+        journal = await there.journal(call)
+    assert mark in call.twiml[-1].text
+    assert sum(mark in document.text for document in call.twiml) == 1
+    assert [text for entry in journal.all("note_taken") for text in entry["data"].values()] == [THREE]
+    assert len(there.agent.turns(call)) == 3
