@@ -36,7 +36,7 @@ class Metrics:
         )
         self.echoes = self._counter("echoes_total", "Turns that were the agent's own voice come back.")
         self.speculations = self._counter(
-            "speculations_total", "Answers prepared at an eager end of turn, by outcome: used or dropped.", "outcome"
+            "speculations_total", "Answers prepared at an eager end, by outcome: used or dropped.", "outcome"
         )
         self.barge_ins = self._counter("barge_ins_total", "Times that a caller cut the agent off.")
         self.false_alarms = self._counter(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 _REPEATED_S = 1.0
 """Nobody says the same again within this time: it is the service that does."""
 

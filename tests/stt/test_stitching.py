@@ -282,31 +282,11 @@ def test_audio_begins_again_in_a_pause() -> None:
 
 
 def test_a_phrase_that_comes_again_in_other_words_is_not_taken_for_the_first() -> None:
-    """The new text begins with a misheard word, and says "it was the age of" once where the old has it, once after."""
+    """The new text begins with a misheard word, and has a phrase again that stands in the old one too."""
     old = "It was the best of times, it was the worst of times. It was the age of wisdom."
     new = "The times. it was the age of wisdom it was the age of foolishness"
     for first in (0, 5, 10):
-        joined = join(old, new, first, len(old.split()) - 1)
-        assert joined.text.casefold().replace(",", "").replace(".", "").split() == [
-            *[
-                "it",
-                "was",
-                "the",
-                "best",
-                "of",
-                "times",
-                "it",
-                "was",
-                "the",
-                "worst",
-                "of",
-                "times",
-                "it",
-                "was",
-                "the",
-                "age",
-                "of",
-                "wisdom",
-            ],
-            *["it", "was", "the", "age", "of", "foolishness"],
-        ]
+        assert join(old, new, first, len(old.split()) - 1).text == (
+            "It was the best of times, it was the worst of times. It was the age of wisdom"
+            " it was the age of foolishness"
+        )
