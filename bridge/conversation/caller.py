@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+"""Scripts that are written without spaces between words."""
 
 _REPEATED_S = 1.0
 """Nobody says the same again within this time: it is the service that does."""
@@ -31,6 +37,12 @@ class CallerTurn:
     """The reply that sounded when the turn began."""
     over_from: int = 0
     """The first character of that reply that the turn can be an echo of."""
+    over_text: str | None = None
+    """All that was heard of it from there on; None while the reply is open."""
+    cut: bool = False
+    """That reply was silenced for it."""
+    insisted: bool = False
+    """It took the floor by its length, before it had words."""
 
     def begin(self, now: float, *, known: str = "") -> None:
         """Start the next turn. `known` is text that the service goes on to repeat, but that was kept before."""
@@ -38,6 +50,7 @@ class CallerTurn:
         self.known = known
         self.speaking, self.eager, self.dismissed = True, False, False
         self.transcript, self.eager_at, self.given_up, self.over_reply = "", None, None, None
+        self.over_text, self.insisted, self.cut = None, False, False
         self.started_at = self.touched_at = now
 
     def hear(self, transcript: str, now: float) -> None:
@@ -52,13 +65,16 @@ class CallerTurn:
         """Tell whether the turn has words."""
         return bool(self.transcript.strip())
 
-    def repeats(self, transcript: str, now: float) -> bool:
-        """Tell whether this comes after the end of the turn and adds nothing to it: an end told twice, or late."""
+    def repeats(self, transcript: str, now: float, *, end: bool) -> bool:
+        """Tell whether this comes after the end of the turn and adds nothing: an `end` told twice, or late."""
         if self.speaking:
             return False
+        if not end and not transcript.strip():
+            return True
         if self.given_up is not None:
             return not transcript.strip() or same_words(self.given_up, transcript)
-        return self.number > 0 and now < self.ended_at + _REPEATED_S and same_words(self.transcript, transcript)
+        recent = not end or now < self.ended_at + _REPEATED_S
+        return self.number > 0 and recent and same_words(self.transcript, transcript)
 
 
 def same_words(one: str, other: str) -> bool:
@@ -73,5 +89,20 @@ def is_backchannel(transcript: str, listed: tuple[str, ...]) -> bool:
 
 
 def bare(text: str) -> str:
-    """Return a copy of the text fit for comparing: its letters and digits, without case."""
-    return "".join(c for c in text.casefold() if c.isalnum())
+    """Return a copy of the text fit for comparing: its letters, their marks, and digits, without case."""
+    return "".join(c for c in text.casefold() if c.isalnum() or unicodedata.category(c).startswith("M"))
+
+
+def count_words(text: str) -> int:
+    """Return how many words a text has; where a script has no spaces, two signs count as one."""
+    signs = len(_UNSPACED.findall(text))
+    return len(_UNSPACED.sub(" ", text).split()) + (signs + 1) // 2
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Join texts verbatim, with a space only where two words would become one."""
+    whole = ""
+    for text in texts:
+        fused = whole[-1:].isalnum() and text[:1].isalnum() and not _UNSPACED.match(text[:1])
+        whole += f" {text}" if fused else text
+    return whole

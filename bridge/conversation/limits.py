@@ -45,11 +45,15 @@ def agent_too_slow(talk: Talk) -> bool:
 def agent_pauses(talk: Talk) -> bool:
     """The agent stops in mid-stream: speak what it said, and end the utterance before it expires."""
     reply = talk.speech.reply
-    if reply is None or reply.done or not reply.pausing:
+    if reply is None or reply.done or not (reply.pausing or reply.ends_call):
         return False
     if talk.now < reply.text_due(talk.policy.text_pause_s):
         return False
-    talk.speech.finish_utterance(reply, talk.now)
+    if reply.ends_call:  # What else it could have to say, nobody would hear.
+        talk.out.append(do.CancelReply(reply.number))
+        talk.speech.finish_text(reply, talk.now)
+    else:
+        talk.speech.finish_utterance(reply, talk.now)
     return True
 
 
@@ -78,6 +82,10 @@ def silence_too_long(talk: Talk) -> bool:
     return True
 
 
+_MOST_OUTAGES = 3
+"""A caller who was asked to say it again so often is not to be asked once more."""
+
+
 def limit_near(talk: Talk) -> bool:
     """The call will soon have lasted as long as any call may: say so as soon as nobody else speaks."""
     if talk.limit_told or talk.now < _limit_notice_at(talk) or not _floor_free(talk):
@@ -90,10 +98,12 @@ def limit_near(talk: Talk) -> bool:
 def recognizer_away(talk: Talk) -> bool:
     """The speech-to-text service is away for so long that the open turn cannot wait for it."""
     outage, policy = talk.outage, talk.policy
-    if outage.noted or not outage.too_long(talk.now, policy.outage_s):
+    due = outage.too_long_at(policy.outage_s)
+    if outage.noted or due is None or talk.now < due:
         return False
     outage.noted = True
     outage.owed = policy.agent
+    outage.words_lost = talk.turn.speaking
     if policy.agent:
         # The caller is asked to say it again: what waits to be recognised would be heard twice.
         talk.out.append(do.ForgetTurn())
@@ -103,18 +113,28 @@ def recognizer_away(talk: Talk) -> bool:
     return True
 
 
+def recognizer_back(talk: Talk) -> bool:
+    """The connection to the speech-to-text service has stood for long enough."""
+    return talk.end_outage(told=False)
+
+
 def loss_told(talk: Talk) -> bool:
     """What the caller said got lost: ask to say it again as soon as nobody else speaks."""
-    if not talk.outage.owed or not _floor_free(talk):
+    outage = talk.outage
+    if not outage.owed or not _floor_free(talk):
         return False
-    talk.outage.owed = False
-    talk.prompt(talk.policy.outage)
+    outage.owed = False
+    if outage.words_lost or not outage.connected:
+        outage.told += 1
+        talk.prompt(talk.policy.outage)
     return True
 
 
 def recognizer_gone(talk: Talk) -> bool:
     """The speech-to-text service is away for so long that the call makes no sense any more."""
-    if not talk.policy.agent or not talk.outage.too_long(talk.now, talk.policy.outage_limit_s):
+    if not talk.policy.agent or talk.outage.since is None:
+        return False
+    if talk.now < talk.outage.since + talk.policy.outage_limit_s and talk.outage.told < _MOST_OUTAGES:
         return False
     talk.leave_for_failure("speech_failed")
     return True
@@ -129,9 +149,15 @@ def agent_slow(talk: Talk) -> bool:
     return True
 
 
+def speech_asked_again(talk: Talk) -> bool:
+    """The speech service has had a moment to come to itself: ask it for the rest."""
+    reply = talk.speech.reply
+    return reply is not None and talk.speech.request_held(reply, talk.now)
+
+
 def _floor_free(talk: Talk) -> bool:
-    """Tell whether neither side says anything."""
-    return talk.speech.reply is None and not talk.turn.speaking
+    """Tell whether neither side says anything, or waits for an answer."""
+    return talk.speech.reply is None and not talk.turn.speaking and not talk.unanswered
 
 
 def _limit_notice_at(talk: Talk) -> float:
@@ -160,8 +186,10 @@ def moments(talk: Talk) -> list[float]:
     if not talk.limit_told and _floor_free(talk):
         due.append(_limit_notice_at(talk))
     if outage.since is not None:
-        if not outage.noted:
-            due.append(outage.since + policy.outage_s)
+        if not outage.noted and (too_long := outage.too_long_at(policy.outage_s)) is not None:
+            due.append(too_long)
+        if outage.steady_at is not None:
+            due.append(outage.steady_at)
         if policy.agent:
             due.append(outage.since + policy.outage_limit_s)
     elif turn.speaking:

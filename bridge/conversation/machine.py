@@ -10,6 +10,7 @@ from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal, rules
 from bridge.conversation.actions import Say
+from bridge.conversation.caller import bare
 from bridge.conversation.policy import Policy
 from bridge.conversation.state import Talk
 
@@ -131,11 +132,7 @@ class Conversation:
         talk = self._talk
         match event:
             case on.RecognizerConnected():
-                if talk.outage.since is not None:
-                    # Nobody could be understood until now: neither a stalled turn nor a silent caller is to blame.
-                    talk.turn.touched_at = talk.now
-                    talk.patience.stir(talk.now)
-                talk.outage.back()
+                talk.outage.back(talk.now)
             case on.RecognizerLost(code, message):
                 talk.record(journal.ProblemMet(talk.ms(), "stt", code, message))
                 talk.outage.lost(talk.now)
@@ -151,6 +148,7 @@ class Conversation:
 
     def _take_turn(self, event: on.Event) -> None:
         talk, turn = self._talk, self._talk.turn
+        talk.end_outage(told=True)
         match event:
             case on.TurnStarted():
                 if turn.speaking:
@@ -160,7 +158,7 @@ class Conversation:
                 turn.eager, turn.touched_at = False, talk.now
                 talk.drop_speculation()
             case on.TurnUpdated(transcript) | on.TurnEagerlyEnded(transcript) | on.TurnEnded(transcript):
-                if turn.repeats(transcript, talk.now):
+                if turn.repeats(transcript, talk.now, end=isinstance(event, on.TurnEnded)):
                     return
                 if not turn.speaking:
                     late = turn.given_up or ""
@@ -195,9 +193,23 @@ class Conversation:
     def _take_speech(self, event: on.SpeechEvent) -> None:
         talk, reply = self._talk, self._talk.speech.reply
         if not isinstance(event, on.SpeechFailed):
-            if talk.speech.take(event, talk.now):
-                talk.speech_failures = 0
+            self._take_sound(event)
             return
         utterance = talk.speech.playout.find(event.utterance)
         if reply is not None and utterance is not None and not utterance.finished:
             talk.fail_speech(reply, event.utterance, event.code, event.message, final=event.final)
+
+    def _take_sound(self, event: on.SpeechArrived | on.WordsTimed | on.SpeechFinished) -> None:
+        talk, reply = self._talk, self._talk.speech.reply
+        utterance = talk.speech.playout.find(event.utterance)
+        silent = isinstance(event, on.SpeechFinished) and utterance is not None and not utterance.audio
+        if (
+            silent
+            and reply is not None
+            and utterance is not None
+            and not utterance.finished
+            and bare(utterance.text)
+        ):
+            talk.fail_speech(reply, event.utterance, "speech_empty", "text without sound", final=False)
+        else:
+            talk.speech.take(event, talk.now)

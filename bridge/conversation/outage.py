@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+_STEADY_S = 5.0
+"""A connection that has stood for so long is back, even if there was nothing to tell."""
+
 
 class Outage:
-    """How long the caller could not be understood. Times in seconds."""
+    """How long the caller could not be understood. Times in seconds.
+
+    A service that takes connections and breaks them off again is as good as away: an outage ends with the first
+    thing that the service tells of the caller, or with a connection that stands.
+    """
 
     def __init__(self) -> None:
-        self._connected = False
         self.since: float | None = None
         """When the service went away; None while it is there, or not known to be away."""
         self.owed = False
-        """The caller is to be told that what was said got lost."""
+        """The caller is to be told that they were not understood."""
+        self.words_lost = False
+        """Something that the caller said was given up."""
         self.noted = False
         """It was away for too long, and that has been dealt with."""
+        self.excused = False
+        """The last outage ended without anything told."""
+        self.told = 0
+        """How often the caller was told so in this call."""
+        self._back_at: float | None = None
+        self.connected = False
+        """There is a connection, steady or not."""
 
-    def back(self) -> None:
-        """The service is there, for the first time or again."""
-        self._connected, self.since, self.noted = True, None, False
+    def back(self, now: float) -> None:
+        """The service takes connections, for the first time or again."""
+        self.connected, self._back_at = True, now
 
     def lost(self, now: float) -> None:
         """The connection broke."""
-        self._connected = False
+        self.connected, self._back_at = False, None
         self.failed(now)
 
     def failed(self, now: float) -> None:
         """Something failed. What fails on a connection that stays is no outage."""
-        if not self._connected and self.since is None:
+        if not self.connected and self.since is None:
             self.since = now
 
-    def too_long(self, now: float, limit_s: float) -> bool:
-        """Tell whether the service has been away for `limit_s`."""
-        return self.since is not None and now >= self.since + limit_s
+    def over(self, now: float, *, told: bool) -> bool:
+        """End the outage if it is over; `told`: the service tells something. Returns whether it ended now."""
+        if self.since is None or not self.connected:
+            return False
+        if not told and (self.steady_at is None or now < self.steady_at):
+            return False
+        self.since, self.noted = None, False
+        return True
+
+    @property
+    def steady_at(self) -> float | None:
+        """When the connection has stood for long enough, if it does."""
+        return None if self._back_at is None else self._back_at + _STEADY_S
+
+    def too_long_at(self, limit_s: float) -> float | None:
+        """When the service will have been away for `limit_s`; a new connection may take a little longer to tell."""
+        if self.since is None:
+            return None
+        due = self.since + limit_s
+        return due if self.steady_at is None else min(max(due, self.steady_at), due + _STEADY_S)

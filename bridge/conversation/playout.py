@@ -17,6 +17,9 @@ from bridge.conversation.policy import Policy
 from bridge.conversation.utterance import BYTES_PER_SECOND, Utterance, to_bytes
 
 _LONGEST_LAG_S = 3.0
+_DEAF = 4
+"""After so many lost marks without one that came back, the phone is taken for one that returns none."""
+_DEAF_GRACE_S = 0.1
 _LATE_S = 0.08
 """Marks that come later by more than this, and stay so, tell that the phone ran dry; less may be jitter."""
 
@@ -68,6 +71,7 @@ class Playout:
         """How late marks came in this run of speech, at the least."""
         self._later: float | None = None
         """How late the last mark was, if that was later than usual."""
+        self._returned = 0
         self.begun = False
         """Whether any of the reply's speech went to the phone."""
         self.under_runs = 0
@@ -179,6 +183,7 @@ class Playout:
         while (mark := self._pending.popleft()).name != name:
             self.lost_marks += 1  # Marks come back in order: this one was overtaken, so it never will.
         self._told = mark.position
+        self._returned += 1
         # How late it is against the clock is what the way to the phone and back takes: at most that is forgiven.
         late = now - mark.ends
         self._lag = min(max(late, self._policy.latency_s), _LONGEST_LAG_S)
@@ -203,9 +208,15 @@ class Playout:
         while self._messages and self._messages[0].end <= position:
             self._messages.popleft()
 
+    @property
+    def _grace(self) -> float:
+        """How late a mark is taken as lost. Of a phone that returned none of several, none is waited for."""
+        deaf = self._returned == 0 and self.lost_marks >= _DEAF
+        return min(_DEAF_GRACE_S, self._policy.mark_grace_s) if deaf else self._policy.mark_grace_s
+
     def _position(self, now: float) -> int:
         """Return how far the speech has sounded for certain."""
-        while self._pending and self._pending[0].expected + self._policy.mark_grace_s <= now:
+        while self._pending and self._pending[0].expected + self._grace <= now:
             self.lost_marks += 1
             self._know(self._pending.popleft().position, now)
         return min(self._clock(now)[0], self._pending[0].position if self._pending else self._sent)
@@ -291,6 +302,17 @@ class Playout:
                 return utterance.words_needed
         return default
 
+    def protected_rest(self, now: float) -> str:
+        """Return the text of protected utterances of which nothing has sounded."""
+        position = self._position(now)
+        texts: list[str] = []
+        begin = 0
+        for utterance in self._utterances:
+            if utterance.words_needed is None and position <= begin:
+                texts.append(utterance.text)
+            begin += len(utterance.audio)
+        return "".join(texts)
+
     def heard_before(self, now: float, seconds: float) -> int:
         """Return how many characters had been heard `seconds` ago, had the speech run without a break."""
         position = max(0, self._position(now) - to_bytes(seconds))
@@ -313,7 +335,7 @@ class Playout:
             refill = min(self._policy.segment_s, self._policy.lead_s / 4)
             moments.append(self._ends - self._policy.lead_s + refill)
         if self._pending:
-            moments.append(self._pending[0].expected + self._policy.mark_grace_s)
+            moments.append(self._pending[0].expected + self._grace)
         elif self._position(now) < self._sent:
             moments.append(self._clock(now)[1])
         return min(moments, default=None)

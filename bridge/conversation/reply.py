@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.conversation.actions import Action, Note, Set
+from bridge.conversation.actions import Action, HangUp, Note, Set, Transfer
 from bridge.conversation.sentences import take_sentences
 
 
@@ -60,13 +60,19 @@ class Reply:
     filler: int = 0
     """Characters at the beginning of `text` that are not the agent's: what covered its slowness."""
     new_starts: int = 0
-    """How often the rest of an utterance was asked for again, because its connection was lost."""
+    """How often the rest of its speech was asked for again, because the connection was lost."""
+    new_start_at: float = -1.0
+    """When that was last."""
+    false_alarms: int = 0
+    """How often in a row it was silenced without a word sounding in between."""
+    heard_at_alarm: int = -1
+    """Characters that had been heard at the last of them."""
     actions: list[Action] = field(default_factory=list)
     """What is to be done once everything said was heard."""
     paused: bool = False
     """The agent is silent because the caller makes a sound."""
     failed: bool = False
-    """Nothing of it could be said: an apology is due."""
+    """The rest of it will not come: an apology is due."""
     text_first: float | None = None
     audio_first: float | None = None
     sent_first: float | None = None
@@ -80,6 +86,11 @@ class Reply:
     def answer(self) -> str:
         """What the agent said, without what covered its slowness."""
         return self.text[self.filler :]
+
+    @property
+    def ends_call(self) -> bool:
+        """Tell whether the agent wants to hang up, or to pass the caller on, behind what it said."""
+        return any(isinstance(action, HangUp | Transfer) for action in self.actions)
 
     @property
     def pausing(self) -> bool:

@@ -10,11 +10,14 @@ from __future__ import annotations
 from bridge.conversation import commands as do
 from bridge.conversation import journal, limits
 from bridge.conversation.actions import HangUp, Transfer
+from bridge.conversation.caller import count_words, joined
 from bridge.conversation.reply import Reply
 from bridge.conversation.state import Talk
 
 _ECHOES_LEARNT = 2
 """After so many echoes the line is known to give back what the agent says."""
+_ALARMS_LEARNT = 3
+"""After so many false alarms without a word of the agent in between, only words silence it."""
 
 
 def caller_interrupts(talk: Talk) -> bool:
@@ -24,8 +27,12 @@ def caller_interrupts(talk: Talk) -> bool:
         return False
     if not _insists(talk) and _words_for_floor(talk) < _words_needed(talk):
         return False
+    protected = talk.speech.playout.protected_rest(talk.now)
+    talk.turn.insisted = not talk.turn.worded and not talk.unanswered
     talk.speech.silence(talk.now)
     talk.close_reply(reply, interrupted=True)
+    if protected.strip():
+        talk.prompt(protected, protected=True)  # What must be heard is heard before anything is answered.
     return True
 
 
@@ -34,9 +41,11 @@ def fall_silent(talk: Talk) -> bool:
     reply, turn = talk.speech.reply, talk.turn
     if reply is None or reply.speculative or reply.paused or not turn.speaking or turn.dismissed:
         return False
-    if not _can_be_cut(talk, reply) or (talk.echoes >= _ECHOES_LEARNT and turn.over_reply == reply.number):
+    if not _can_be_cut(talk, reply) or reply.false_alarms >= _ALARMS_LEARNT:
+        return False  # Where it is never quiet, the agent would never come to its next word.
+    if talk.echoes >= _ECHOES_LEARNT and turn.over_reply == reply.number:
         return False  # On a line that gives back what the agent says, each of its words would silence it.
-    reply.paused = True
+    reply.paused = turn.cut = True
     if talk.speech.silence(talk.now):
         talk.record(journal.AgentSilenced(talk.ms(), turn.number, reply.number))
     return True
@@ -52,6 +61,9 @@ def speak_on(talk: Talk) -> bool:
     if turn.speaking and not turn.dismissed:
         return False
     reply.paused = False
+    heard = len(talk.speech.playout.heard_and_rest(talk.now)[0])
+    reply.false_alarms = reply.false_alarms + 1 if heard == reply.heard_at_alarm else 1
+    reply.heard_at_alarm = heard
     if talk.speech.playout.begun:
         talk.record(journal.AgentResumed(talk.ms(), turn.number, reply.number))
     return True
@@ -80,10 +92,13 @@ def reply_over(talk: Talk) -> bool:
         return False
     if not talk.speech.playout.heard_out(talk.now):
         return False
+    if reply.ends_call and not reply.failed and talk.turn.speaking and talk.meaning() == "words":
+        return False  # The caller has begun to say something, and may finish.
     talk.close_reply(reply, interrupted=False)
     if reply.failed and talk.policy.agent:
-        _apologise(talk)
+        _apologise(talk, reply)
         return True
+    talk.speech_failures = 0
     if talk.unanswered:
         return True  # The caller has said something meanwhile: that is answered before anything is done.
     for action in reply.actions:
@@ -97,10 +112,13 @@ def reply_over(talk: Talk) -> bool:
     return True
 
 
-def _apologise(talk: Talk) -> None:
-    """The agent has failed: say so, and when it does so again and again, help the caller on or let go."""
+def _apologise(talk: Talk, reply: Reply) -> None:
+    """The rest of a reply did not come: say so, and when that happens again and again, help on or let go."""
     policy = talk.policy
-    if talk.agent_failures < policy.failures_allowed:
+    transfer = next((action for action in reply.actions if isinstance(action, Transfer)), None)
+    if transfer is not None:
+        talk.prompt(policy.handover, transfer)  # That much can still be done as the agent wanted it.
+    elif talk.agent_failures < policy.failures_allowed and not reply.ends_call:
         talk.prompt(policy.apology)
     elif policy.failure_transfer:
         talk.prompt(policy.handover, Transfer(policy.failure_transfer))
@@ -113,13 +131,14 @@ def question_due(talk: Talk) -> bool:
     turn = talk.turn
     if talk.speech.reply is not None or not talk.policy.agent:
         return False
-    if talk.unanswered and not turn.speaking:
-        transcript = "".join(talk.unanswered)
+    if talk.unanswered and (not turn.speaking or _only_noise(talk)):
+        turn.dismissed = turn.dismissed or turn.speaking
+        transcript = joined(talk.unanswered)
         talk.unanswered.clear()
         talk.ask(talk.speech.open("turn.ended", talk.unanswered_turn, transcript, talk.now))
     elif turn.eager and turn.worded and talk.policy.eager:
         turn.eager = False  # One question for one eager end.
-        transcript = "".join([*talk.unanswered, turn.transcript])
+        transcript = joined([*talk.unanswered, turn.transcript])
         talk.ask(talk.speech.open("turn.ended", turn.number, transcript, talk.now, speculative=True))
     else:
         return False
@@ -142,21 +161,30 @@ def _words_needed(talk: Talk) -> int:
 
 def _words_for_floor(talk: Talk) -> int:
     """Return how many words the caller has said since the agent was last asked, signs of listening left out."""
-    words = len("".join(talk.unanswered).split())
+    words = sum(map(count_words, talk.unanswered))
     if talk.turn.speaking and talk.meaning() == "words":
-        words += len(talk.turn.transcript.split())
+        words += count_words(talk.turn.transcript)
     return words
 
 
 def _insists(talk: Talk) -> bool:
     """Tell whether the caller's voice goes on for so long that it counts without words."""
+    reply = talk.speech.reply
     if not talk.policy.barge_in_s or not talk.turn.speaking or talk.meaning() == "echo":
         return False
+    if not talk.speech.playout.begun or (reply is not None and reply.ends_call):
+        return False  # There is nothing to take the floor from, or only a good-bye.
     return talk.now >= _insists_at(talk)
 
 
 def _insists_at(talk: Talk) -> float:
     return talk.turn.started_at + talk.policy.barge_in_s
+
+
+def _only_noise(talk: Talk) -> bool:
+    """Tell whether a turn is open that has brought no word for so long that nobody need wait for it."""
+    turn = talk.turn
+    return turn.speaking and not turn.worded and (turn.dismissed or talk.now >= _false_alarm_at(talk))
 
 
 def _false_alarm_at(talk: Talk) -> float:
@@ -174,11 +202,14 @@ def moments(talk: Talk) -> list[float]:
             due.append(_false_alarm_at(talk))
         if talk.policy.barge_in_s and talk.now < _insists_at(talk):
             due.append(_insists_at(talk))
+    if reply is None and talk.unanswered and turn.speaking and not turn.worded and not turn.dismissed:
+        due.append(_false_alarm_at(talk))
     return due
 
 
 RULES = (
     limits.call_too_long,
+    limits.recognizer_back,
     limits.recognizer_gone,
     limits.recognizer_away,
     limits.turn_stalled,
@@ -188,6 +219,7 @@ RULES = (
     limits.agent_too_slow,
     limits.agent_slow,
     limits.agent_pauses,
+    limits.speech_asked_again,
     limits.speech_too_slow,
     reply_certain,
     reply_over,

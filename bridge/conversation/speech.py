@@ -11,6 +11,9 @@ from bridge.conversation.playout import Playout
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply, Style
 
+_NEW_STARTS_AFTER_S = (0.2, 0.5, 1.0)
+"""How long to wait before the rest of a reply's speech is asked for again, the first time, the second …"""
+
 
 class Speech:
     """Turns the pieces of one reply at a time into utterances, and keeps their playout.
@@ -24,6 +27,9 @@ class Speech:
         self._replies = 0
         self._utterances = 0
         self._styles: dict[int, Style] = {}
+        self._held: list[do.Synthesize] = []
+        self.held_until: float | None = None
+        """When speech is asked for that waits, because the connection to the service was just lost."""
         self.playout = Playout(policy, epoch)
         self.reply: Reply | None = None
         self.voice: str | None = None
@@ -39,6 +45,8 @@ class Speech:
         """Open a reply. There must be no other."""
         self.playout.reset()
         self._styles.clear()
+        self._held.clear()
+        self.held_until = None
         self.reply = Reply(
             self.next_reply(),
             occasion,
@@ -87,10 +95,12 @@ class Speech:
         reply.waiting += say.text
         self._synthesize(reply, reply.take_text(everything=not self._policy.whole_sentences), now, more=True)
 
-    def say_whole(self, reply: Reply, text: str, now: float) -> None:
+    def say_whole(self, reply: Reply, text: str, now: float, *, protected: bool = False) -> None:
         """Speak a text of our own as one utterance, in one piece: the speech service may know it by heart."""
         self.finish_utterance(reply, now)
-        reply.style = Style(words_needed(self._policy.barge_in), reply.voice, reply.language)
+        # Our own texts are in the number's language, whatever the agent has set since.
+        voice = reply.voice if reply.language is None else None
+        reply.style = Style(words_needed("never" if protected else self._policy.barge_in), voice)
         reply.text += text
         reply.waiting += text
         self.finish_utterance(reply, now)
@@ -98,9 +108,13 @@ class Speech:
     def fill(self, reply: Reply, text: str, now: float) -> None:
         """Cover the agent's slowness: its answer follows behind this."""
         self.say_whole(reply, text, now)
+        self.space(reply)
+        reply.filler = len(reply.text)
+
+    def space(self, reply: Reply) -> None:
+        """Keep what was said apart from what follows."""
         reply.text += " "
         reply.waiting += " "
-        reply.filler = len(reply.text)
 
     def finish_utterance(self, reply: Reply, now: float) -> None:
         """Speak all that waits, and let the utterance end."""
@@ -123,7 +137,7 @@ class Speech:
         elif not text and more:
             return
         self.playout.add_text(reply.utterance, text)
-        self._out.append(do.Synthesize(reply.utterance, text, more, reply.style.voice, reply.style.language))
+        self._request(do.Synthesize(reply.utterance, text, more, reply.style.voice, reply.style.language))
         reply.synthesized_at = reply.audio_at = now
         if not more:
             reply.utterance = None
@@ -161,18 +175,41 @@ class Speech:
         return held
 
     def go_on(self, reply: Reply, failed: int, now: float) -> bool:
-        """Ask again for what did not come of an utterance, behind what did. False: nobody can tell what that is."""
+        """Ask again for what did not come of an utterance, behind what did. False: nobody can tell what that is.
+
+        Each new start waits a little longer than the one before, so that a service can come to itself.
+        """
+        if now > reply.new_start_at:  # Else the same loss has hit another utterance of the reply.
+            if reply.new_starts >= len(_NEW_STARTS_AFTER_S):
+                return False
+            pause = _NEW_STARTS_AFTER_S[reply.new_starts]
+            reply.new_starts, reply.new_start_at, self.held_until = reply.new_starts + 1, now, now + pause
         rest = self.playout.go_on(failed, self._utterances + 1)
         if rest is None:
             return False
         self._utterances += 1
         style = self._styles[self._utterances] = self._styles[failed]
-        reply.new_starts += 1
         reply.synthesized_at = reply.audio_at = now
         more = reply.utterance == failed
         if more:
             reply.utterance = self._utterances
-        self._out.append(do.Synthesize(self._utterances, rest, more, style.voice, style.language))
+        self._request(do.Synthesize(self._utterances, rest, more, style.voice, style.language))
+        return True
+
+    def _request(self, request: do.Synthesize) -> None:
+        if self.held_until is None:
+            self._out.append(request)
+        else:
+            self._held.append(request)
+
+    def request_held(self, reply: Reply, now: float) -> bool:
+        """Ask for the speech that waited, if its time has come."""
+        if self.held_until is None or now < self.held_until:
+            return False
+        self._out += self._held
+        self._held.clear()
+        self.held_until = None
+        reply.audio_at = now
         return True
 
     def fail_utterance(self, reply: Reply, number: int) -> None:
@@ -204,8 +241,10 @@ class Speech:
         policy, moments = self._policy, []
         if not reply.done:
             moments.append(reply.heard_from_at + policy.agent_timeout_s)
-            if reply.pausing:
+            if reply.pausing or reply.ends_call:
                 moments.append(reply.text_due(policy.text_pause_s))
+        if self.held_until is not None:
+            moments.append(self.held_until)
         if self.playout.unfinished:
             moments.append(reply.audio_at + policy.speech_timeout_s)
         wake = self.playout.wake(now, sending=not (reply.paused or reply.speculative))

@@ -7,16 +7,13 @@ from typing import Literal
 from bridge.conversation import commands as do
 from bridge.conversation import journal
 from bridge.conversation.actions import Action, Set
-from bridge.conversation.caller import CallerTurn, is_backchannel, same_words
+from bridge.conversation.caller import CallerTurn, is_backchannel, joined, same_words
 from bridge.conversation.echo import WINDOW_S, is_echo
 from bridge.conversation.outage import Outage
 from bridge.conversation.patience import Patience
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply
 from bridge.conversation.speech import Speech
-
-_NEW_STARTS = 2
-"""How often the rest of an utterance is asked for again in one reply."""
 
 
 class Talk:
@@ -44,6 +41,8 @@ class Talk:
         """What the caller said and nobody has answered yet, turn by turn."""
         self.unanswered_turn = 0
         """The last of these turns."""
+        self.over_speech: list[do.Message] = []
+        """What the caller said over the agent's speech that goes on, to stand behind it."""
         self.interruption: do.Interruption | None = None
         self.messages: list[do.Message] = []
         self.left = do.LeaveCall("")
@@ -62,6 +61,17 @@ class Talk:
     def record(self, entry: journal.Entry) -> None:
         """Keep an entry of the journal."""
         self.out.append(do.Record(entry))
+
+    def end_outage(self, *, told: bool) -> bool:
+        """Take note if the recogniser is back for good. `told`: it tells something of the caller."""
+        if not self.outage.over(self.now, told=told):
+            return False
+        if told or not self.outage.excused:
+            # Nobody could be understood until now: neither a stalled turn nor a silent caller is to blame.
+            self.turn.touched_at = self.now
+            self.patience.stir(self.now)
+        self.outage.excused = not told  # But a service that tells nothing at all is no excuse for ever.
+        return True
 
     # --- the caller ----------------------------------------------------------------------------------------
 
@@ -95,16 +105,20 @@ class Talk:
             )
         )
         self.echoes += meaning == "echo"
-        if meaning != "empty":
+        if meaning not in {"empty", "echo"}:
             self.patience.stir(self.now)
+        if turn.insisted and meaning == "empty":
+            self.outage.owed = self.outage.words_lost = self.policy.agent  # The agent gave way to nothing.
         if meaning != "words" or degraded or not self.policy.agent:
             self.drop_speculation()
             return
-        self.messages.append(do.Message("user", turn.transcript.strip()))
+        over_speech = reply is not None and not reply.speculative and self.speech.playout.begun
+        # What is said over the agent's speech stands behind it in the conversation.
+        (self.over_speech if over_speech else self.messages).append(do.Message("user", turn.transcript.strip()))
         self.unanswered.append(turn.transcript)
         self.unanswered_turn = turn.number
         if reply is not None and reply.speculative:
-            if same_words(reply.transcript, "".join(self.unanswered)):
+            if same_words(reply.transcript, joined(self.unanswered)):
                 self.speech.release(reply, self.now)
                 self.unanswered.clear()
             else:
@@ -121,17 +135,20 @@ class Talk:
             return "words"
         if not is_backchannel(turn.transcript, self.policy.backchannels):
             return "words"
-        # "Okay" over the agent's last word or two answers what was said; before that it shows attention.
-        almost_over = reply.done and self.speech.unheard_words(reply, self.now) <= 2
+        # "Okay" over the agent's last word or two, or to a question of it, answers; before that it shows attention.
+        asked = reply.done or reply.text.rstrip().endswith(("?", "？"))
+        almost_over = asked and self.speech.unheard_words(reply, self.now) <= 2
         return "words" if almost_over else "backchannel"
 
     def _is_echo(self) -> bool:
         """Tell whether the turn's words are those of the reply that sounded when it began."""
         turn, reply = self.turn, self.speech.reply
+        if turn.over_text is not None:
+            return is_echo(turn.transcript, turn.over_text, "", cut=turn.cut)
         if reply is None or turn.over_reply != reply.number:
             return False
         heard = len(self.speech.playout.heard_and_rest(self.now)[0])
-        return is_echo(turn.transcript, reply.text[turn.over_from : heard], reply.text[heard:])
+        return is_echo(turn.transcript, reply.text[turn.over_from : heard], reply.text[heard:], cut=turn.cut)
 
     # --- the agent -----------------------------------------------------------------------------------------
 
@@ -143,6 +160,8 @@ class Talk:
         if self.policy.greeting:
             self.speech.say_whole(reply, self.policy.greeting, self.now)
         if self.policy.agent:
+            if reply.text:
+                self.speech.space(reply)
             self.ask(reply)
         else:
             reply.done = True
@@ -171,10 +190,10 @@ class Talk:
         if change.tuning is not None:
             self.out.append(do.TuneRecognizer(change.tuning))
 
-    def prompt(self, text: str, *actions: Action) -> None:
+    def prompt(self, text: str, *actions: Action, protected: bool = False) -> None:
         """Let the bridge itself say something; the actions follow when it was heard."""
         reply = self.speech.open("prompt", self.turn.number, "", self.now)
-        self.speech.say_whole(reply, text, self.now)
+        self.speech.say_whole(reply, text, self.now, protected=protected)
         reply.actions += actions
         reply.done = True
 
@@ -189,7 +208,7 @@ class Talk:
         """Give up a prepared answer to other words than the turn has now."""
         reply = self.speech.reply
         if reply is not None and reply.speculative:
-            now = "".join([*self.unanswered, self.turn.transcript])
+            now = joined([*self.unanswered, self.turn.transcript])
             if not same_words(reply.transcript, now):
                 self.drop_speculation()
 
@@ -197,13 +216,19 @@ class Talk:
         """The reply is over: keep what was heard of it."""
         begun = self.speech.playout.begun
         heard, unheard = self.speech.close(reply, self.now)
+        if self.turn.over_reply == reply.number and self.turn.over_text is None:
+            self.turn.over_text = reply.text[self.turn.over_from : len(heard)]
+        if reply.occasion == "prompt" and reply.text == self.policy.limit_notice and not heard.strip():
+            self.limit_told = False
         self.patience.stir(self.now)
         heard_answer = heard[reply.filler :]
         if heard_answer.strip():
             self.messages.append(do.Message("assistant", heard_answer.strip()))
-        if interrupted and begun and reply.answer:
+        self.messages += self.over_speech
+        self.over_speech.clear()
+        if interrupted and begun and reply.answer and reply.occasion != "prompt":
             self.interruption = do.Interruption(heard_answer, reply.answer[len(heard_answer) :])
-        elif reply.occasion == "turn.ended":
+        elif reply.occasion == "turn.ended" and not interrupted:
             self.interruption = None
         if interrupted and reply.transcript and not heard_answer.strip():
             # The caller went on before a word of the answer was heard: both halves are one question.
@@ -232,13 +257,13 @@ class Talk:
         )
 
     def fail_reply(self, reply: Reply, code: str, message: str) -> None:
-        """The agent has failed: say what it did say; if that is nothing, an apology is due."""
+        """The agent has failed: say what it did say, and then apologise."""
         self.record(journal.ProblemMet(self.ms(), "agent", code, message))
         if reply.speculative:
             self.drop_speculation()  # The turn's end asks again.
             return
         self.agent_failures += 1
-        reply.failed = not reply.answer.strip()
+        reply.failed = True
         self.speech.finish_text(reply, self.now)
 
     def fail_speech(self, reply: Reply, utterance: int, code: str, message: str, *, final: bool) -> None:
@@ -247,13 +272,13 @@ class Talk:
         If only the connection was lost, the rest of the utterance is asked for again, a few times in a reply.
         """
         self.record(journal.ProblemMet(self.ms(), "tts", code, message))
-        if not final and reply.new_starts < _NEW_STARTS and self.speech.go_on(reply, utterance, self.now):
+        if not final and self.speech.go_on(reply, utterance, self.now):
             return
         self.speech.fail_utterance(reply, utterance)
         self.speech_failures += 1
         if self.speech_failures >= self.policy.failures_allowed or reply.occasion == "prompt":
             self.leave_for_failure("speech_failed")
-        elif not self.speech.playout.begun:
+        else:
             reply.failed = True
 
     # --- the end -------------------------------------------------------------------------------------------

@@ -88,6 +88,12 @@ class Utterance:
         if not whole and sent:
             return None
         said, heard_bytes = max(whole, default=(0, 0))
+        if sent > heard_bytes and said:
+            # The times of the last words that were sent have not come: at the pace of those before them.
+            guessed = min(len(self.text), said * sent // heard_bytes) if heard_bytes else said
+            while guessed > said and not self.text[guessed : guessed + 1].isspace():
+                guessed -= 1
+            said = guessed
         rest = self.text[said:]
         self.text = self.text[:said]
         del self.audio[max(heard_bytes, sent) :]

@@ -145,7 +145,7 @@ class TestEcho:
         play.agent_says(LONG, seconds=16)
         hear_until(play, 3)
         play.caller_says(" are open")
-        play.at(3.1).caller_says(" open from")
+        play.at(3.1).caller_says(" are open")
         assert [one.meaning for one in play.kept(journal.CallerSpoke)] == ["words", "echo", "echo"]
         assert len(play.kept(journal.AgentSilenced)) == 2
         play.at(3.5).hears(on.TurnStarted())
@@ -160,6 +160,14 @@ class TestEcho:
             (" come to acme how", "Welcome to", " Acme, how can I help?", True),
             (" welcome to ack me", "Welcome to", " Acme, how can I help?", False),
             (" to acme", "Welcome", " to Acme, how can I help?", True),
+            (" to acme", "Welcome to Acme", "", False),  # Where the speech ends, answers come.
+            (" to acme", "Welcome to Acme", " and all its branches", True),
+            (" welcome to", "Welcome to Acme", " and all its branches", False),
+            (" yes", "yes or", " no?", False),
+            (" no", "yes or no?", "", False),
+            (" six", "four five six", " seven eight nine", True),
+            (" five", "four five six", " seven eight nine", False),
+            (" welcome to ac", "Welcome to", " Acme, how can I help?", True),
             (" can I help you", "Welcome", " to Acme, how can I help?", False),
             (" help", "Welcome to", " Acme, how can I help you, dear caller?", False),
             ("", "Welcome", "", False),
@@ -171,7 +179,11 @@ class TestEcho:
     def test_words_are_compared_in_order_and_without_gaps(
         self, turn: str, sounded: str, following: str, expected: bool
     ) -> None:
-        assert is_echo(turn, sounded, following) is expected
+        assert is_echo(turn, sounded, following, cut=True) is expected
+
+    def test_while_the_speech_goes_on_its_echo_is_behind_it(self) -> None:
+        assert is_echo(" Your table is", "Your table is booked for", " eight on Friday.", cut=False)
+        assert not is_echo(" Your table is", "Your table is booked for", " eight on Friday.", cut=True)
 
 
 class TestSet:

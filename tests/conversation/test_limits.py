@@ -189,7 +189,7 @@ class TestOutage:
         play = Play(outage_s=30.0, outage_limit_s=60.0, turn_stall_s=5.0).start()
         play.hears(on.RecognizerConnected(), on.TurnStarted(), on.TurnUpdated(" I"))
         play.at(1).hears(LOST)
-        play.at(20).hears(on.RecognizerConnected())
+        play.at(20).hears(on.RecognizerConnected(), on.TurnUpdated(" I would"))
         play.at(24.9)
         assert not play.kept(journal.CallerSpoke)
         play.at(25)
@@ -219,7 +219,7 @@ class TestOutage:
 
     def test_the_second_outage_counts_anew(self) -> None:
         play = self.away().at(6)
-        play.hears(on.RecognizerConnected())
+        play.hears(on.RecognizerConnected(), on.TurnUpdated(" I would like a"))
         play.at(7).hears(LOST)
         play.at(14.9)
         assert not play.kept(journal.CallerSpoke)
@@ -256,10 +256,37 @@ class TestOutage:
         play.hears(on.RecognizerConnected())
         play.at(1).hears(LOST)
         play.at(10).hears(on.RecognizerConnected())
-        play.at(14.9)
+        play.at(19.9)  # A connection that has stood for five seconds is back, and then the caller's time begins.
         assert not spoken(play)
-        play.at(15)
+        play.at(20)
         assert spoken(play) == ["Are you still there?"]
+
+    def test_a_service_that_breaks_off_again_and_again_is_as_good_as_away(self) -> None:
+        play = self.away()
+        for second in range(3, 40):
+            play.at(second).hears(on.RecognizerConnected())
+            play.at(second + 0.5).hears(LOST)
+            for piece in play.did(do.Synthesize)[:1]:
+                play.speech_arrives(piece.utterance, piece.text, 1.0)
+        assert play.kept(journal.CallerSpoke)[0].degraded
+        assert spoken(play) == ["Say that again?"]
+        assert play.did(do.LeaveCall)[0].reason == "speech_failed"
+
+    def test_a_new_connection_is_given_a_moment_to_tell(self) -> None:
+        play = self.away().at(9.5)
+        play.hears(on.RecognizerConnected())
+        play.at(11).hears(on.TurnUpdated(" I would like a bike"), on.TurnEnded(" I would like a bike"))
+        assert not play.kept(journal.CallerSpoke)[0].degraded
+
+    def test_the_caller_is_not_asked_for_what_was_never_said(self) -> None:
+        play = Play(outage="Say that again?", outage_s=2.0).start()
+        play.hears(on.RecognizerConnected())
+        play.at(1).caller_says(" Hello.")
+        play.agent_says("Well, let me see.", seconds=5)
+        play.at(1.5).hears(LOST)
+        play.at(5).hears(on.RecognizerConnected())
+        play.at(14)
+        assert "Say that again?" not in spoken(play)
 
     def test_the_agent_finishes_its_sentence_before_the_caller_is_told(self) -> None:
         play = Play(outage="Say that again?", outage_s=2.0).start()
@@ -300,6 +327,8 @@ class TestLostSpeech:
     def test_the_rest_is_asked_for_again_from_the_first_word_that_is_not_whole(self) -> None:
         play = self.half_come()
         play.hears(self.LOST)
+        assert len(play.did(do.Synthesize)) == 1  # A service that is busy is given a moment.
+        play.at(1.2)
         last = play.did(do.Synthesize)[-1]
         assert (last.utterance, last.text, last.more) == (2, " ccc ddd.", False)
         play.speech_arrives(2, " ccc ddd.", 1.0)
@@ -335,9 +364,23 @@ class TestLostSpeech:
 
     def test_a_connection_that_is_lost_again_and_again_is_given_up(self) -> None:
         play = self.half_come()
-        for utterance in (1, 2, 3):
+        for utterance, after in ((1, 0.2), (2, 0.5), (3, 1.0), (4, 1.0)):
             play.hears(on.SpeechFailed(utterance, "speech_unreachable", "reset", final=False))
-        assert [piece.utterance for piece in play.did(do.Synthesize)] == [1, 2, 3]
+            play.at(play.now - 100 + after)
+        assert [piece.utterance for piece in play.did(do.Synthesize)][:4] == [1, 2, 3, 4]
+        play.at(play.now - 100 + 3)
+        assert spoken(play)[-1].startswith("Sorry")
+
+    def test_one_loss_that_hits_many_sentences_counts_once(self) -> None:
+        play = Play(lead_s=20.0).start().at(1)
+        play.caller_says(" Hello.")
+        reply = play.did(do.AskAgent)[-1].reply
+        voices = ("a", "b", "a", "b", "a")
+        play.hears(*(on.AgentActed(reply, Say("Word. ", voice=voice)) for voice in voices))
+        play.hears(*(on.SpeechFailed(n, "speech_unreachable", "reset", final=False) for n in range(1, 6)))
+        play.at(1.3)
+        assert len(play.did(do.Synthesize)) >= 10
+        assert not play.did(do.CancelReply)
 
     def test_what_the_service_refuses_is_not_asked_for_again(self) -> None:
         play = self.half_come()
@@ -349,6 +392,7 @@ class TestLostSpeech:
         play.caller_says(" Hello.")
         reply = play.did(do.AskAgent)[-1].reply
         play.hears(on.AgentActed(reply, Say("One. ", voice="joe")), self.LOST)
+        play.at(1.2)
         last = play.did(do.Synthesize)[-1]
         assert (last.utterance, last.text, last.more, last.voice) == (2, "One.", True, "joe")
         play.hears(on.AgentActed(reply, Say("Two. ", voice="joe")), on.AgentFinished(reply))

@@ -48,6 +48,20 @@ class TestWords:
     def test_impossible_times_are_passed_over(self, times: tuple[float, float]) -> None:
         assert utterance("Hi there.", ("Hi", *times)).words == []
 
+    def test_a_word_that_comes_twice_is_found_twice(self) -> None:
+        words = ("the", "cat", "and", "the", "dog.")
+        one = utterance("the cat and the dog.", *((word, i * 0.5, (i + 1) * 0.5) for i, word in enumerate(words)))
+        assert one.text[: one.characters_at(16000)] == "the cat and the"
+
+    def test_a_word_is_not_found_at_the_end_of_another(self) -> None:
+        one = utterance("The piano is no good.", ("The", 0.0, 0.1), ("no", 0.5, 0.6))
+        assert one.text[: one.characters_at(4800)] == "The piano is no"
+
+    def test_a_number_in_words_is_not_looked_for_in_all_that_follows(self) -> None:
+        times = (("It", 0.0, 0.1), ("is", 0.1, 0.2), ("five", 0.2, 0.5))
+        one = utterance("It is 5. " + "And so on. " * 20 + "Call at five.", *times)
+        assert one.text[: one.characters_at(4000)] == "It is"
+
     def test_punctuation_belongs_to_its_word(self) -> None:
         one = utterance('He said "no" twice.', ("He", 0, 0.1), ("said", 0.1, 0.3), ("no", 0.3, 0.5))
         assert one.text[: one.characters_at(4000)] == 'He said "no"'
@@ -127,6 +141,17 @@ class TestSending:
         playout.add_text(1, "aa bb cc dd")
         playout.pump(10.0)
         assert playout.heard_and_rest(11.4)[0] in {"", "aa"}, "half a second at most, with a mark there"
+
+    def test_what_was_heard_is_not_unsaid_by_word_times_that_come_later(self) -> None:
+        playout = self.ledger(1.0, finished=False)
+        playout.add_text(1, "aa bb")
+        playout.pump(10.0)
+        playout.mark_returned("3.1", 10.5)
+        assert playout.heard_and_rest(10.5)[0] == "aa"
+        one = playout.find(1)
+        assert one is not None
+        one.add_words((Word("aa", 0.0, 0.9),))
+        assert playout.heard_and_rest(10.5)[0] == "aa"
 
     def test_a_cut_tells_whether_there_is_anything_to_drop(self) -> None:
         playout = self.ledger(0.5)

@@ -86,6 +86,7 @@ class World:
         self._asked = 0
         self._asked_last = 0
         self._broken_off: dict[int, list[SpokenWord]] = {}
+        self._lost: set[int] = set()
         self.filled: set[int] = set()
         """Replies whose slowness was covered."""
         self.order: list[int] = []
@@ -133,14 +134,16 @@ class World:
     def _give(self, event: on.Event) -> list[do.Command]:
         if self._unwanted(event):
             return []
+        if isinstance(event, on.SpeechFailed):
+            self._lost.add(event.utterance)
         commands = self.conversation.handle(event, self.now)
         self.steps.append((self.now, event, commands))
         for command in commands:
             if isinstance(command, do.Synthesize) and command.utterance not in self.order:
                 behind = len(self.order)
-                if isinstance(event, on.SpeechFailed) and event.utterance in self.order:
-                    behind = self.order.index(event.utterance) + 1
-                    self._asked_again(event.utterance, command.text)
+                if (failed := self._goes_on(command.text)) is not None:
+                    behind = self.order.index(failed) + 1
+                    self._asked_again(failed, command.text)
                 self.order.insert(behind, command.utterance)
             self._do(command)
         return commands
@@ -250,6 +253,14 @@ class World:
         self.happen(on.SpeechArrived(utterance, half), after=after)
         lost = on.SpeechFailed(utterance, "speech_unreachable", "lost", final=False)
         self.happen(lost, after=after + self.habits.chunk_delay)
+
+    def _goes_on(self, text: str) -> int | None:
+        """Return the broken utterance whose end this text is, if it is one."""
+        asked = text.split()
+        for utterance, words in self._broken_off.items():
+            if utterance in self._lost and asked and [word.text for word in words][-len(asked) :] == asked:
+                return utterance
+        return None
 
     def _asked_again(self, utterance: int, text: str) -> None:
         """The end of a broken utterance is asked for again: its words are those of the new one from here on."""
