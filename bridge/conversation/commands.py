@@ -25,7 +25,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """The caller cut the agent off: what of its last answer was heard, and what was not."""
+    """The caller cut the agent off: what was heard of the answer that was cut, and what was not."""
 
     heard: str
     unheard: str

@@ -88,9 +88,9 @@ class Utterance:
         if not whole and sent:
             return None
         said, heard_bytes = max(whole, default=(0, 0))
-        if sent > heard_bytes and said:
+        if sent > heard_bytes > 0 and len(whole) == len(self.words):
             # The times of the last words that were sent have not come: at the pace of those before them.
-            guessed = min(len(self.text), said * sent // heard_bytes) if heard_bytes else said
+            guessed = min(len(self.text), said * sent // heard_bytes)
             while guessed > said and not self.text[guessed : guessed + 1].isspace():
                 guessed -= 1
             said = guessed

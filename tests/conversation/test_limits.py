@@ -408,3 +408,23 @@ class TestLostSpeech:
         play.hears(on.SpeechArrived(2, b"b" * 800), on.SpeechFinished(2))
         play.hears(on.SpeechArrived(3, b"a" * 800), on.SpeechFinished(3))
         assert [sent.utterance for sent in play.did(do.SendAudio)] == [3, 2]
+
+    def test_words_that_were_sent_before_their_times_came_are_not_spoken_again(self) -> None:
+        play = Play(lead_s=10.0).start().at(1)
+        play.caller_says(" Hello.")
+        reply = play.did(do.AskAgent)[-1].reply
+        play.hears(on.AgentActed(reply, Say("aaa bbb ccc ddd eee fff.")), on.AgentFinished(reply))
+        timed = tuple(on.Word(word, i / 2, (i + 1) / 2) for i, word in enumerate(["aaa", "bbb"]))
+        play.hears(on.WordsTimed(1, timed), on.SpeechArrived(1, b"a" * 17500), self.LOST)
+        play.at(1.3)
+        assert play.did(do.Synthesize)[-1].text == " eee fff."
+
+    def test_a_word_that_is_known_not_to_be_whole_is_spoken_again(self) -> None:
+        play = Play(lead_s=10.0).start().at(1)
+        play.caller_says(" Hello.")
+        reply = play.did(do.AskAgent)[-1].reply
+        play.hears(on.AgentActed(reply, Say("aaa bbb c d")), on.AgentFinished(reply))
+        timed = tuple(on.Word(word, i / 2, (i + 1) / 2) for i, word in enumerate(["aaa", "bbb", "c", "d"]))
+        play.hears(on.WordsTimed(1, timed), on.SpeechArrived(1, b"a" * 11900), self.LOST)
+        play.at(1.3)
+        assert play.did(do.Synthesize)[-1].text == " c d"
