@@ -1,8 +1,8 @@
 """What an agent can do with a call: one vocabulary for every kind of agent.
 
 An agent's answer is a sequence of these, carried out in order: `HangUp` and `Transfer` wait until the speech before
-them was heard, so "Good-bye." followed by `HangUp` never cuts the good-bye off. `Note` and `Set` take effect as soon
-as the answer is certain. Should the speech before it fail, a `HangUp` or `Transfer` is still carried out, behind a
+them was heard, so "Good-bye." followed by `HangUp` never cuts the good-bye off. `Note` and `Set` take effect when the
+answer is certain. Should the speech before it fail, a `HangUp` or `Transfer` is still carried out, behind a
 sentence of the bridge's own.
 """
 

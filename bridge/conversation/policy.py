@@ -35,8 +35,8 @@ class Policy:
     """What takes the floor from the agent, once its voice was stopped by the caller's: `speech`, that is any
     words; `words:N`, at least N words; or `never`, and then its voice is not stopped either."""
     barge_in_s: float = 0.0
-    """The caller's voice takes the floor after this long, even without words; 0: only words do. The rest of the answer
-    is given up then; a turn that stays without words is asked for again."""
+    """The caller's voice takes the floor after this long, even without words; 0: only words do. The rest of the
+    answer is given up then; a turn that stays without words is asked for again."""
     backchannels: tuple[str, ...] = BACKCHANNELS
     """Turns that consist of one of these do not interrupt the agent."""
     echo_guard: bool = True
