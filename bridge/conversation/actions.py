@@ -1,7 +1,7 @@
 """What an agent can do with a call: one vocabulary for every kind of agent.
 
 An agent's answer is a sequence of these, carried out in order: `HangUp` and `Transfer` wait until the speech before
-them was heard, so "Good-bye." followed by `HangUp` never cuts the good-bye off. `Note` and `Set` take effect when the
+them was heard, so "Good-bye." before `HangUp` is never cut off. `Note` and `Set` take effect when the
 answer is certain. Should the speech before it fail, a `HangUp` or `Transfer` is still carried out, behind a
 sentence of the bridge's own.
 """
