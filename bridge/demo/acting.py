@@ -16,6 +16,8 @@ _ANSWER_WITHIN_S: Final = 20.0
 """How long the caller waits for the agent to speak, or to come to an end. Generous: a busy machine is slow."""
 _DONE_S: Final = 0.7
 """Silence after which the caller takes the agent to be done; its pauses between sentences are shorter."""
+_HANGS_UP_WITHIN_S: Final = 2.5
+"""An agent that is silent for longer has not understood that this was the end."""
 _COUGH_AFTER_S: Final = 4.4
 _INTERRUPT_AFTER_S: Final = 1.8
 
@@ -42,6 +44,8 @@ async def hold(call: SimulatedCall, sounds: Sounds, story: Story) -> None:
             await caller.say(line)
             await caller.hear_answer(line)
         await caller.say(GOODBYE)
+        if not await caller.heard_out():
+            await caller.say(GOODBYE)  # A machine mishears a "no" now and then; a person says it once more.
         await caller.wait_for_the_end()
     except CallError as error:
         raise WentWrongError(error.message) from error
@@ -85,6 +89,12 @@ class _Caller:
         self._story.said(moment(self._call, self._last_word))
         await self._agent_speaks(f'the agent did not answer "{line.text}"')
         await self._agent_is_done()
+
+    async def heard_out(self) -> bool:
+        """Whether the agent hung up behind its answer; else it waits for the caller again."""
+        self._story.said(moment(self._call, self._last_word))
+        await self._call.wait_for_agent(_ANSWER_WITHIN_S, silence_s=_HANGS_UP_WITHIN_S, after=self._last_word)
+        return not self._call.live
 
     async def wait_for_the_end(self) -> None:
         self._story.said(moment(self._call, self._last_word))
