@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 from aiohttp import web
 
+from bridge.agents import schema
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
+from bridge.call.sounds import Sounds
 from bridge.errors import BridgeError, SettingsError
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
@@ -76,8 +78,11 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         synthesizer = PromptCache(CartesiaSpeech(tts_settings(settings, speech_url)), fixed_prompts(settings))
         stack.push_async_callback(synthesizer.close)
         synthesizer.prepare()
-        profiles = Profiles(settings, recognizers, synthesizer, metrics)
+        sounds = Sounds(settings.agent.sounds, allow_private=settings.agent.private_sounds)
+        stack.push_async_callback(sounds.close)
+        profiles = Profiles(settings, recognizers, synthesizer, sounds, metrics)
         stack.push_async_callback(profiles.close)
+        profiles.start()
 
         registry = _registry(settings, profiles, store, metrics)
         registry.observers += [observer_of(each) for each in hooks]
@@ -92,6 +97,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         app = web.Application(client_max_size=64 * 1024)
         TwilioRoutes(gate, registry, metrics).add_to(app)
         HealthRoutes(registry, metrics, settings.api.token.get_secret_value()).add_to(app)
+        app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
@@ -181,6 +187,11 @@ def _registry(settings: Settings, profiles: Profiles, store: FileStore, metrics:
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.called))))
     metrics.live_calls.set_function(lambda: len(registry.live))
     return registry
+
+
+async def _schema(_: web.Request) -> web.Response:
+    """Answer what a webhook agent is sent and may answer, as a JSON Schema."""
+    return web.Response(text=schema.text(), content_type="application/schema+json")
 
 
 def _mode(profile: Profile) -> Literal["agent", "transcribe"]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bridge.cli_agent import agent
 from bridge.cli_help import SettingsHelp
 from bridge.process import FAILED, INTERRUPTED, OK, Interrupted, guard, listen_error, run
 
@@ -52,6 +53,9 @@ def cli(context: click.Context, debug: bool) -> None:
     Begin with `phone-bridge demo`: it needs no account, no key and no phone.
     """
     context.obj = debug
+
+
+cli.add_command(agent)
 
 
 def _config_option(command: F) -> F:

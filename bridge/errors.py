@@ -62,7 +62,8 @@ class AgentError(BridgeError):
     """The agent gave no answer.
 
     Codes: `agent_unreachable`, `agent_timeout`, `agent_status` (an HTTP error), `agent_answer` (not understood),
-    `agent_crashed` (a Python agent raised).
+    `agent_crashed` (a Python agent raised), `agent_breaker_open` (it failed so often that it is left alone for a
+    while), `agent_target` (its address is in a network that is not allowed).
     """
 
 

@@ -44,6 +44,11 @@ class Metrics:
         )
         self.speech_errors = self._counter("speech_errors_total", "Failures of the speech service.", "code")
         self.agent_errors = self._counter("agent_errors_total", "Questions that the agent did not answer.", "code")
+        self.agent_breaker = self._counter(
+            "agent_breaker_total",
+            "Times that a failing webhook was left alone (open), and asked again (closed).",
+            "state",
+        )
         self.under_runs = self._counter("under_runs_total", "Gaps in the agent's speech: audio came too late.")
         self.lost_marks = self._counter("lost_marks_total", "Marks that the carrier did not send back in time.")
         self.first_text = self._latency("first_text", "End of the caller's turn to the agent's first text.")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bridge.agents.base import Agent
+from bridge.agents.breaker import BreakerLimits
 from bridge.agents.registry import open_agent
+from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.call.registry import Profile
 from bridge.call.session import Peers
+from bridge.call.sounds import Sounds
 from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
 from bridge.settings import Settings
@@ -22,10 +27,16 @@ class Profiles:
     """
 
     def __init__(
-        self, settings: Settings, recognizers: RecognizerFactory, synthesizer: Synthesizer, metrics: Metrics
+        self,
+        settings: Settings,
+        recognizers: RecognizerFactory,
+        synthesizer: Synthesizer,
+        sounds: Sounds,
+        metrics: Metrics,
     ) -> None:
         self._recognizers = recognizers
         self._synthesizer = synthesizer
+        self._sounds = sounds
         self._metrics = metrics
         self._agents: list[tuple[AgentSettings, Agent]] = []
         self._default = self._profile(settings)
@@ -36,6 +47,12 @@ class Profiles:
     def of(self, called: str) -> Profile:
         """Return how a call to this number is held."""
         return self._by_number.get(called, self._default)
+
+    def start(self) -> None:
+        """Take up what agents are still to be told of calls that ended before this process began."""
+        for _, agent in self._agents:
+            if isinstance(agent, WebhookAgent):
+                agent.start()
 
     async def close(self) -> None:
         """Close the agents."""
@@ -52,6 +69,7 @@ class Profiles:
                 agent=self._agent(settings.agent) if asked else None,
                 voice=settings.tts.voice,
                 language=settings.tts.language,
+                sounds=self._sounds,
             ),
             agent_kind=settings.agent.kind,
         )
@@ -61,9 +79,26 @@ class Profiles:
             if known == settings:
                 return agent
         refused = self._metrics.agent_errors.labels(code="unknown_action")
-        agent = open_agent(settings, on_refused=lambda _: refused.inc())
+        agent = open_agent(
+            settings,
+            on_refused=lambda _: refused.inc(),
+            on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
+            webhook=_webhook_options(settings),
+        )
         self._agents.append((settings, agent))
         return agent
+
+
+def _webhook_options(settings: AgentSettings) -> WebhookOptions:
+    return WebhookOptions(
+        connect_seconds=settings.connect_seconds,
+        answer_seconds=settings.answer_seconds,
+        allow_private=settings.allow_private,
+        breaker=BreakerLimits(
+            settings.breaker_failures, settings.breaker_window_seconds, settings.breaker_pause_seconds
+        ),
+        ended_folder=Path(settings.undelivered) if settings.undelivered else None,
+    )
 
 
 def fixed_prompts(settings: Settings) -> set[Prompt]:

@@ -208,6 +208,24 @@ class AgentSettings(_Section):
     """Ask the agent as soon as the caller may be done, and hold the answer until that is certain."""
     greeting: str = ""
     """What is said when a call begins; empty: the agent is asked for it."""
+    sounds: Path = Path("sounds")
+    """Folder of the sound files that an agent may play."""
+    private_sounds: bool = False
+    """Let an agent play sounds from addresses in private networks and on this machine."""
+    connect_seconds: float = Field(default=3, gt=0, le=60)
+    """For a webhook: seconds for name look-up, TCP and TLS together."""
+    answer_seconds: float = Field(default=60, gt=0, le=600)
+    """For a webhook: seconds that a whole answer may take; what came until then is spoken."""
+    allow_private: bool = True
+    """For a webhook: its address may lie in a private network or on this machine."""
+    breaker_failures: int = Field(default=5, ge=0, le=1000)
+    """For a webhook: failures in a row after which it is left alone for a while; 0: never."""
+    breaker_window_seconds: float = Field(default=60, gt=0, le=3600)
+    """For a webhook: seconds within which they must lie."""
+    breaker_pause_seconds: float = Field(default=30, gt=0, le=3600)
+    """For a webhook: seconds for which it is left alone; callers hear the apology at once."""
+    undelivered: str = "undelivered"
+    """For a webhook: folder where `call.ended` waits that could not be delivered; empty: it is not kept."""
 
     @model_validator(mode="before")
     @classmethod

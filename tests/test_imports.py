@@ -78,6 +78,16 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     # Plays every peer of a bridge that runs elsewhere, and holds the conversation against the phone model.
+    "bridge.agent_check": {
+        "bridge.agent_check",
+        "bridge.agents.action_json",
+        "bridge.agents.base",
+        "bridge.agents.webhook",
+        "bridge.agents.webhook_answers",
+        "bridge.agents.webhook_wire",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.bench": {
         "bridge.bench",
         "bridge.conversation",
@@ -102,6 +112,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.doctor_local": None,
     "bridge.doctor_network": None,
     "bridge.cli": None,
+    "bridge.cli_agent": None,
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
     "bridge.cli_help": None,
@@ -117,6 +128,11 @@ PURE = (
     "bridge.audio",
     "bridge.stt.cartesia_query",
     "bridge.stt.cartesia_wire",
+    "bridge.agent_check.findings",
+    "bridge.agent_check.judge",
+    "bridge.agents.breaker",
+    "bridge.agents.webhook_answers",
+    "bridge.agents.webhook_wire",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",

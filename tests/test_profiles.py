@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from bridge.call.sounds import Sounds
 from bridge.conversation.policy import Policy
 from bridge.errors import SettingsError
 from bridge.metrics import Metrics
@@ -52,7 +53,7 @@ async def test_each_number_has_its_own_agent_and_the_rest_the_default() -> None:
     )
     given = load_settings(environment={}, files=(), overrides={"numbers": numbers})  # type: ignore[dict-item]
     recognizers = CartesiaTurns(CartesiaTurnsSettings(base_url="http://127.0.0.1:1"))
-    profiles = Profiles(given, recognizers, ToneVoice(), Metrics())
+    profiles = Profiles(given, recognizers, ToneVoice(), Sounds(), Metrics())
     try:
         shop, quiet, rest = (profiles.of(f"+1555010000{last}") for last in (2, 3, 4))
         assert (shop.agent_kind, quiet.agent_kind, rest.agent_kind) == ("webhook", "none", "python")
@@ -68,4 +69,4 @@ def test_an_agent_that_cannot_be_imported_is_told_at_the_start() -> None:
     recognizers = CartesiaTurns(CartesiaTurnsSettings(base_url="http://127.0.0.1:1"))
     wrong = settings(BRIDGE_AGENT__URL="no_such_module:agent")
     with pytest.raises(SettingsError, match="no_such_module"):
-        Profiles(wrong, recognizers, ToneVoice(), Metrics())
+        Profiles(wrong, recognizers, ToneVoice(), Sounds(), Metrics())

@@ -4,12 +4,16 @@ Pure. An *item* is one JSON object: `{"say": "…"}`, one action such as `{"type
 with actions and `{"say": "…"}` in the order in which they are to be carried out. The actions:
 
     {"type": "say", "text": "…", "barge_in": "speech", "interruptible": true, "voice": "…", "language": "…"}
+    {"type": "play", "source": "https://…/hold.wav", "loop": 1, "interruptible": true, "barge_in": "speech"}
+    {"type": "send_digits", "digits": "12w3#"}
+    {"type": "gather_digits", "length": 4, "terminator": "#", "first_s": 10, "next_s": 4, "masked": false}
     {"type": "set", "voice": "…", "language": "…", "stt": {…}}
     {"type": "hang_up", "reason": "…"}
     {"type": "transfer", "to": "+15551234567"}
     {"type": "note", "data": {…}}
 
-`{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `to` and `data` may be left out.
+`{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `source`, `digits`, `to`
+and `data` may be left out.
 `barge_in` is `speech`, `words:N` or `never`, and `interruptible: false` is another word for `never`. `stt` holds
 `model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and `end_timeout_ms`, as
 `Tuning` tells; a `set` must change something. `actions` holds `MAX_ACTIONS` entries at most.
@@ -25,7 +29,18 @@ from typing import Any, TypeAlias
 import msgspec
 
 from bridge.agents.action_checks import fault
-from bridge.conversation.actions import Action, HangUp, Note, Say, Set, Transfer, Tuning
+from bridge.conversation.actions import (
+    Action,
+    GatherDigits,
+    HangUp,
+    Note,
+    Play,
+    Say,
+    SendDigits,
+    Set,
+    Transfer,
+    Tuning,
+)
 
 MALFORMED = "malformed"
 """Kind of a piece of an answer that is no JSON object, or has none of the three forms."""
@@ -61,6 +76,25 @@ class _Say(msgspec.Struct):
     voice: str | None = None
     language: str | None = None
     barge_in: str | None = None
+
+
+class _Play(msgspec.Struct):
+    source: str
+    loop: int = 1
+    interruptible: bool = True
+    barge_in: str | None = None
+
+
+class _SendDigits(msgspec.Struct):
+    digits: str
+
+
+class _GatherDigits(msgspec.Struct):
+    length: int | None = None
+    terminator: str = "#"
+    first_s: float = 10.0
+    next_s: float = 4.0
+    masked: bool = False
 
 
 class _HangUp(msgspec.Struct):
@@ -131,19 +165,9 @@ def _parse_listed(raw: msgspec.Raw) -> list[Piece]:
 
 
 def _parse_action(kind: str, raw: bytes | msgspec.Raw) -> Piece:
-    match kind:
-        case "say":
-            return _decode(kind, raw, _Say, _to_say)
-        case "hang_up":
-            return _decode(kind, raw, _HangUp, lambda wire: HangUp(wire.reason))
-        case "transfer":
-            return _decode(kind, raw, _Transfer, _to_transfer)
-        case "note":
-            return _decode(kind, raw, _Note, lambda wire: Note(wire.data))
-        case "set":
-            return _decode(kind, raw, _Set, lambda wire: Set(wire.voice, wire.language, _changed(wire.stt)))
-        case _:
-            return Refused(kind, "no such action; there are say, set, hang_up, transfer and note")
+    if kind not in _ACTIONS:
+        return Refused(kind, f"no such action; there are {', '.join(_ACTIONS)}")
+    return _decode(kind, raw, *_ACTIONS[kind])
 
 
 def _decode(kind: str, raw: bytes | msgspec.Raw, wire: type[Any], build: Callable[[Any], Piece]) -> Piece:
@@ -171,3 +195,16 @@ def _to_transfer(wire: _Transfer) -> Piece:
             "transfer", "`to` is neither a number like +15551234567 nor a SIP address like sip:desk@host"
         )
     return Transfer(wire.to)
+
+
+_ACTIONS: dict[str, tuple[type[Any], Callable[[Any], Piece]]] = {
+    "say": (_Say, _to_say),
+    "play": (_Play, lambda wire: Play(*msgspec.structs.astuple(wire))),
+    "send_digits": (_SendDigits, lambda wire: SendDigits(wire.digits)),
+    "gather_digits": (_GatherDigits, lambda wire: GatherDigits(*msgspec.structs.astuple(wire))),
+    "set": (_Set, lambda wire: Set(wire.voice, wire.language, _changed(wire.stt))),
+    "hang_up": (_HangUp, lambda wire: HangUp(wire.reason)),
+    "transfer": (_Transfer, _to_transfer),
+    "note": (_Note, lambda wire: Note(wire.data)),
+}
+"""How each action is read, and made of what was read."""

@@ -14,7 +14,7 @@ from bridge.conversation.commands import Interruption, Message
 
 __all__ = ["Agent", "CallInfo", "Interruption", "Message", "Occasion", "Question"]
 
-Occasion: TypeAlias = Literal["call.started", "turn.ended", "digits", "silence", "call.ended"]
+Occasion: TypeAlias = Literal["call.started", "turn.ended", "digits", "silence", "transfer.ended", "call.ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Question:
     messages: tuple[Message, ...] = ()
     """The conversation so far, this turn included."""
     digits: str = ""
-    """The keys pressed (`digits` only)."""
+    """The keys that the caller pressed, with `digits`, or beside the words of a turn."""
     outcome: Mapping[str, Any] = field(default_factory=dict)
     """How the call ended (`call.ended` only): `reason`, `duration_ms`, `notes`."""
 

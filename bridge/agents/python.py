@@ -20,7 +20,7 @@ import structlog
 
 from bridge.agents.action_checks import fault
 from bridge.agents.base import Question
-from bridge.conversation.actions import Action, HangUp, Note, Say, Set, Transfer
+from bridge.conversation.actions import Action, GatherDigits, HangUp, Note, Play, Say, SendDigits, Set, Transfer
 from bridge.errors import AgentError, SettingsError
 
 AgentFunction = Callable[[Question], AsyncGenerator[object, None]]
@@ -91,7 +91,7 @@ class PythonAgent:
 
     def _to_action(self, piece: object) -> Action:
         action = Say(piece) if isinstance(piece, str) else piece
-        if isinstance(action, Say | Set | HangUp | Transfer | Note):
+        if isinstance(action, Say | Play | SendDigits | GatherDigits | Set | HangUp | Transfer | Note):
             try:
                 # There and back: what cannot be written down can be neither spoken nor kept.
                 checked: Action = msgspec.json.decode(msgspec.json.encode(action), type=type(action))

@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 from bridge.agents.base import Agent
 from bridge.agents.echo import EchoAgent, SilentAgent
 from bridge.agents.python import PythonAgent
-from bridge.agents.webhook import OnRefused, WebhookAgent
+from bridge.agents.webhook import OnBreaker, OnRefused, WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
@@ -53,10 +53,17 @@ class AgentSettings(Protocol):
 OpenAgent: TypeAlias = Callable[[AgentSettings], Agent]
 
 
-def open_agent(settings: AgentSettings, *, on_refused: OnRefused | None = None) -> Agent:
+def open_agent(
+    settings: AgentSettings,
+    *,
+    on_refused: OnRefused | None = None,
+    on_breaker: OnBreaker | None = None,
+    webhook: WebhookOptions | None = None,
+) -> Agent:
     """Make the agent that the settings name. Opens no connection; a Python agent is imported here.
 
-    `on_refused` is told the kind of every action that an agent asked for and that does not exist.
+    `on_refused` is told the kind of every action that an agent asked for and that does not exist, `on_breaker` when
+    a webhook is left alone because it fails, and when it is asked again; `webhook` are its limits.
     Raises SettingsError for an unknown kind, and for a URL, secret or function that cannot work.
     """
     match settings.kind:
@@ -66,6 +73,8 @@ def open_agent(settings: AgentSettings, *, on_refused: OnRefused | None = None) 
                 secret=settings.secret.get_secret_value(),
                 timeout_seconds=settings.timeout_seconds,
                 on_refused=on_refused,
+                on_breaker=on_breaker,
+                options=webhook or WebhookOptions(),
             )
         case "python":
             return PythonAgent(settings.url, timeout_seconds=settings.timeout_seconds)

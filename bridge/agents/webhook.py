@@ -1,57 +1,58 @@
 """The `webhook` agent: each question is an HTTP POST, the answer is spoken as it comes.
 
-settings → `webhook_wire` (the request) and `webhook_answers` (the answer) → this session.
+settings → `webhook_wire` (the request) and `webhook_answers` (the answer) → `webhook_http` (the connection) → here,
+where it is decided whether the agent is asked at all, and which of its actions count. `webhook_end` delivers the
+ends of calls.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import aiohttp
 import structlog
-from yarl import URL
 
 from bridge.agents.action_json import MALFORMED, TOO_MANY, Piece, Refused
 from bridge.agents.base import Question
-from bridge.agents.webhook_answers import AnswerReader
-from bridge.agents.webhook_wire import build_headers, encode_question, signing_key
+from bridge.agents.breaker import Breaker, BreakerLimits
+from bridge.agents.webhook_end import END_PAUSES, EndDelivery
+from bridge.agents.webhook_http import HttpLimits, Letter, WebhookHttp, is_passing
 from bridge.conversation.actions import Action
-from bridge.errors import AgentError, SettingsError
+from bridge.errors import AgentError
 
 OnRefused = Callable[[str], None]
 """Told the kind of each action that was refused; `other` for a kind outside the vocabulary, so that it can be a
 metric's label."""
 
-CONNECT_SECONDS = 3.0
-"""Name look-up, TCP and TLS together."""
-KEEP_ALIVE_SECONDS = 4.0
-"""How long an idle connection is kept. Node and uvicorn close theirs after 5 s: a question sent in the same moment
-would be lost, and a question about a turn is never sent twice."""
-END_SECONDS = 10.0
-"""Time for delivering `call.ended`, all attempts together."""
-END_ATTEMPT_SECONDS = 5.0
-"""Time for one of these attempts, so that a hanging agent gets a second one."""
-END_PAUSES = (0.3, 0.8, 1.8, 3.5)
-"""Seconds before each further attempt, at most; a random part of up to half is taken off."""
+OnBreaker = Callable[[str], None]
+"""Told `open` when an agent is left alone from now on, and `closed` when it answered again."""
 
 VOCABULARY = frozenset(
     {"say", "play", "send_digits", "gather_digits", "transfer", "hang_up", "set", "note", MALFORMED, TOO_MANY}
 )
 """Kinds that are reported to `OnRefused` by their own name."""
 
-_RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-
 _log = structlog.get_logger()
 
-try:
-    _VERSION = version("phone-bridge")
-except PackageNotFoundError:  # the source tree on the path without an installation
-    _VERSION = "0"
+
+@dataclass(frozen=True, slots=True)
+class WebhookOptions:
+    """How an agent is treated; the defaults fit one that the operator runs."""
+
+    connect_seconds: float = 3.0
+    """For name look-up, TCP and TLS together."""
+    answer_seconds: float = 60.0
+    """For a whole answer, counted from the question, however it trickles. What came until then is spoken."""
+    allow_private: bool = True
+    """Whether the URL may lead into a private network or to this machine. False for a URL that is not the
+    operator's own: then AgentError `agent_target` is raised, also for a name that resolves to such an address."""
+    breaker: BreakerLimits = field(default_factory=BreakerLimits)
+    """After which failures the agent is not asked for a while."""
+    ended_folder: Path | None = None
+    """Where undelivered `call.ended` events wait, across restarts; None: they are tried for seconds only."""
 
 
 class WebhookAgent:
@@ -70,105 +71,85 @@ class WebhookAgent:
         secret: str = "",
         timeout_seconds: float = 10.0,
         on_refused: OnRefused | None = None,
+        on_breaker: OnBreaker | None = None,
         end_pauses: Sequence[float] = END_PAUSES,
+        options: WebhookOptions = WebhookOptions(),
     ) -> None:
-        self._url = _checked(url)
-        self._shown = str(self._url.with_user(None).with_query(None).with_fragment(None))
-        self._key = signing_key(secret)
-        self._timeout = timeout_seconds
+        limits = HttpLimits(options.connect_seconds, timeout_seconds, options.answer_seconds)
+        self._http = WebhookHttp(url, secret=secret, limits=limits, allow_private=options.allow_private)
+        self._ends = EndDelivery(self._http, pauses=end_pauses, folder=options.ended_folder)
+        self._breaker = Breaker(options.breaker)
         self._on_refused = on_refused or (lambda _kind: None)
-        self._end_pauses = end_pauses
-        self._session: aiohttp.ClientSession | None = None
+        self._on_breaker = on_breaker or (lambda _state: None)
 
     @property
     def url(self) -> str:
         """Where the questions go, as a log may show it: without user, password and query."""
-        return self._shown
+        return self._http.shown
+
+    def start(self) -> None:
+        """Begin to deliver the `call.ended` events that a former process left in the folder.
+
+        Happens by itself with the first end of a call. Needs a running loop.
+        """
+        self._ends.start()
 
     async def ask(self, question: Question) -> AsyncGenerator[Action, None]:
         """Post the question and yield the actions of the answer as they arrive.
 
         Cancelling closes the connection at once, which is how the agent learns that nobody waits any more. A
-        question about a turn is posted once; `call.ended` is posted again after a failure, for up to
-        `END_SECONDS`, and its actions are yielded when it was delivered.
-        Raises AgentError: `agent_unreachable`, `agent_timeout`, `agent_status` or `agent_answer`.
+        question about a turn is posted once; `call.ended` is posted again after a failure, for some seconds while
+        this waits and then, from the folder, for a day; its actions are yielded when it was delivered at once.
+        Raises AgentError: `agent_unreachable`, `agent_timeout`, `agent_status`, `agent_answer`, `agent_target`, or
+        at once `agent_breaker_open` while the agent is left alone.
         """
+        refused: set[str] = set()
         if question.occasion == "call.ended":
-            for action in await self._deliver_end(question):
+            for action in self._accepted(await self._ends.deliver(Letter.of(question)), question, refused):
                 yield action
             return
-        async with aclosing(self._post(question, encode_question(question), self._timeout)) as actions:
-            async for action in actions:
-                yield action
+        self._admit()
+        failure: AgentError | None = None
+        complete = False
+        try:
+            async with aclosing(self._http.post(Letter.of(question))) as answer:
+                async for pieces in answer:
+                    for action in self._accepted(pieces, question, refused):
+                        yield action
+            complete = True
+        except AgentError as error:
+            failure = error
+            raise
+        finally:
+            self._judge(failure, complete=complete)
 
     async def close(self) -> None:
-        """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the connections. What is undelivered stays in the folder."""
+        await self._ends.close()
+        await self._http.close()
 
-    async def _deliver_end(self, question: Question) -> list[Action]:
-        body = encode_question(question)
-        failure: AgentError | None = None
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                for attempt, pause in enumerate((0.0, *self._end_pauses)):
-                    # Spread out, because all calls of a node may end in one moment.
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter guards nothing
-                    try:
-                        seconds = min(self._timeout, END_ATTEMPT_SECONDS)
-                        return [action async for action in self._post(question, body, seconds, attempt)]
-                    except AgentError as error:
-                        if not _worth_retrying(error):
-                            raise
-                        failure = error
-        except TimeoutError:
-            pass
-        raise failure or self._failed("agent_timeout", f"did not take call.ended within {END_SECONDS:g} s")
+    def _admit(self) -> None:
+        """Raise `agent_breaker_open` while the agent is left alone."""
+        now = time.monotonic()
+        if not self._breaker.allow(now):
+            seconds = self._breaker.seconds_left(now)
+            when = f"for {seconds:.0f} s more" if seconds else "until one trial has ended"
+            raise self._http.failed("agent_breaker_open", f"has failed again and again and is left alone {when}")
 
-    async def _post(
-        self, question: Question, body: bytes, timeout_seconds: float, attempt: int = 0
-    ) -> AsyncGenerator[Action, None]:
-        headers = build_headers(question, body, key=self._key, now=time.time(), version=_VERSION, attempt=attempt)
-        limits = aiohttp.ClientTimeout(
-            total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=timeout_seconds
-        )
-        logged: set[str] = set()
-        with self._translated(timeout_seconds):
-            async with self._open().post(
-                self._url, data=body, headers=headers, timeout=limits, allow_redirects=False
-            ) as response:
-                try:
-                    self._check_status(response)
-                    reader = AnswerReader(response.headers.get("content-type", ""))
-                    async for data in response.content.iter_any():
-                        for action in self._accepted(reader.feed(data), question, logged):
-                            yield action
-                        if reader.done:
-                            break
-                    for action in self._accepted(reader.finish(), question, logged):
-                        yield action
-                finally:
-                    if not response.content.at_eof():
-                        response.close()
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # The default of 100 connections would make the 101st caller wait without a word.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
-                # What one call is given must not show up in another.
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        return self._session
-
-    def _check_status(self, response: aiohttp.ClientResponse) -> None:
-        status = response.status
-        if 200 <= status < 300:
-            return
-        advice = "; redirects are not followed, set agent.url to the final address" if 300 <= status < 400 else ""
-        raise AgentStatusError(status, f"the agent at {self._shown} answered with status {status}{advice}")
+    def _judge(self, failure: AgentError | None, *, complete: bool) -> None:
+        """Tell the breaker how a question went. An answer that makes no sense came from an agent that is there."""
+        if failure is not None and failure.code == "agent_target":
+            self._breaker.dropped()  # It was not asked.
+        elif failure is not None and is_passing(failure):
+            if self._breaker.failed(time.monotonic()):
+                _log.warning("agent_breaker_opened", agent=self.url, code=failure.code, error=failure.message)
+                self._on_breaker("open")
+        elif complete or failure is not None:
+            if self._breaker.succeeded():
+                _log.info("agent_breaker_closed", agent=self.url)
+                self._on_breaker("closed")
+        else:
+            self._breaker.dropped()
 
     def _accepted(self, pieces: list[Piece], question: Question, logged: set[str]) -> Iterator[Action]:
         """Let actions through; log what is refused once per kind and answer, and count it each time."""
@@ -186,53 +167,3 @@ class WebhookAgent:
                     kind=piece.kind[:40],
                     reason=piece.reason,
                 )
-
-    def _failed(self, code: str, what: str) -> AgentError:
-        return AgentError(f"the agent at {self._shown} {what}", code=code)
-
-    @contextmanager
-    def _translated(self, timeout_seconds: float) -> Iterator[None]:
-        """Turn what aiohttp raises into AgentError."""
-        try:
-            yield
-        except aiohttp.ConnectionTimeoutError as error:
-            raise self._failed(
-                "agent_unreachable", f"could not be connected to within {CONNECT_SECONDS:g} s"
-            ) from error
-        except TimeoutError as error:  # aiohttp's SocketTimeoutError is one
-            raise self._failed("agent_timeout", f"sent nothing for {timeout_seconds:g} s") from error
-        except aiohttp.ClientPayloadError as error:
-            raise self._failed("agent_unreachable", "broke its answer off") from error
-        except aiohttp.ServerDisconnectedError as error:
-            raise self._failed("agent_unreachable", "closed the connection without an answer") from error
-        except aiohttp.ClientResponseError as error:
-            raise self._failed("agent_answer", "did not answer in HTTP") from error
-        except (aiohttp.ClientError, OSError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
-            raise self._failed("agent_unreachable", f"cannot be reached: {reason}") from error
-
-
-class AgentStatusError(AgentError):
-    """The agent answered with an HTTP status that is no success."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message, code="agent_status")
-        self.status = status
-
-
-def _worth_retrying(error: AgentError) -> bool:
-    if isinstance(error, AgentStatusError):
-        return error.status in _RETRIED_STATUSES
-    return error.code in {"agent_unreachable", "agent_timeout"}
-
-
-def _checked(url: str) -> URL:
-    try:
-        parsed = URL(url)
-    except ValueError:
-        parsed = URL()
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise SettingsError(
-            f"agent.url (BRIDGE_AGENT__URL) is {url!r}: wanted an http(s) URL such as http://127.0.0.1:5000/agent"
-        )
-    return parsed

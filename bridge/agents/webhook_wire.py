@@ -1,7 +1,7 @@
 """What the bridge posts to a webhook agent: the JSON body, the signature and the other headers.
 
 Pure: the time is an argument, and everything that looks random is derived from the question. So a question that
-is delivered twice carries the same id, whichever process delivers it.
+is asked again carries the same id, whichever process asks it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import base64
 import binascii
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 from standardwebhooks import Webhook
 
 from bridge.agents.base import Question
@@ -24,57 +24,79 @@ ACCEPT = "application/json, application/x-ndjson, text/event-stream, text/plain;
 
 
 class CallBody(msgspec.Struct, frozen=True, rename={"caller": "from", "called": "to"}):
-    """`call`: who is talking; the same in every question of a call."""
+    """Who is talking; the same in every question of a call."""
 
-    id: str
-    sid: str
-    caller: str
-    called: str
-    direction: str
-    parameters: dict[str, str]
-    started_at: str
+    id: Annotated[str, Meta(description="The bridge's own id of the call.")]
+    sid: Annotated[str, Meta(description="The carrier's id of the call.", examples=["CA0123456789abcdef"])]
+    caller: Annotated[str, Meta(description="The caller's number, or their sip: or client: address.")]
+    called: Annotated[str, Meta(description="The number that was dialled.")]
+    direction: Annotated[str, Meta(description="inbound or outbound.")]
+    parameters: Annotated[dict[str, str], Meta(description="What the voice webhook handed along.")]
+    started_at: Annotated[str, Meta(description="When the call began: ISO 8601, in UTC.")]
 
 
 class TurnBody(msgspec.Struct, frozen=True):
-    """`turn`: what the caller said last; number 0 and no text before the first turn."""
+    """What the caller said last; number 0 and no text before the first turn."""
 
-    number: int
-    transcript: str
-    speculative: bool
+    number: Annotated[int, Meta(ge=0, description="Number of the caller's turn within the call, from 1.")]
+    transcript: Annotated[str, Meta(description="What the caller said, verbatim.")]
+    speculative: Annotated[
+        bool, Meta(description="True: the caller may still go on, and the answer is perhaps never heard.")
+    ]
 
 
 class InterruptedBody(msgspec.Struct, frozen=True):
-    """`interrupted`: what of the agent's last answer was heard before the caller cut in, and what was not."""
+    """What of the agent's last answer was heard before the caller cut in, and what was not."""
 
     heard: str
     unheard: str
 
 
 class MessageBody(msgspec.Struct, frozen=True):
-    """One of `messages`, in the form of OpenAI's chat messages."""
+    """One entry of the conversation so far, in the form of OpenAI's chat messages; only what was really heard."""
 
-    role: str
+    role: Annotated[str, Meta(description="user or assistant.")]
     content: str
 
 
-class QuestionBody(msgspec.Struct, frozen=True):
-    """The body of a request. Fields that are not set are left out."""
+class TransferEndedBody(msgspec.Struct, frozen=True):
+    """How a transfer ended that did not come about; the caller is back."""
 
-    type: str
+    to: Annotated[str, Meta(description="Where the caller was to be transferred.")]
+    status: Annotated[str, Meta(description="busy, no-answer, failed, canceled or declined.")]
+
+
+class QuestionBody(msgspec.Struct, frozen=True):
+    """The body of a request. Fields that are not set are left out, and others may be added in time."""
+
+    type: Annotated[
+        str,
+        Meta(
+            description="What happened. Answer 204 to a type you do not know.",
+            examples=["call.started", "turn.ended", "digits", "silence", "transfer.ended", "call.ended"],
+        ),
+    ]
     call: CallBody
     turn: TurnBody
     messages: tuple[MessageBody, ...]
     interrupted: InterruptedBody | UnsetType = UNSET
-    digits: str | UnsetType = UNSET
-    outcome: dict[str, Any] | UnsetType = UNSET
+    digits: Annotated[str, Meta(description="`digits` only: the keys pressed; empty: none came.")] | UnsetType = (
+        UNSET
+    )
+    transfer: TransferEndedBody | UnsetType = UNSET
+    outcome: (
+        Annotated[dict[str, Any], Meta(description="`call.ended` only: `reason`, `duration_ms`, `notes`.")]
+        | UnsetType
+    ) = UNSET
 
 
 def encode_question(question: Question) -> bytes:
     """Write the question as the JSON body of a request."""
     call, cut = question.call, question.interrupted
+    occasion: str = question.occasion
     return msgspec.json.encode(
         QuestionBody(
-            type=question.occasion,
+            type=occasion,
             call=CallBody(
                 id=call.id,
                 sid=call.sid,
@@ -87,10 +109,16 @@ def encode_question(question: Question) -> bytes:
             turn=TurnBody(question.turn, question.transcript, question.speculative),
             messages=tuple(MessageBody(message.role, message.content) for message in question.messages),
             interrupted=UNSET if cut is None else InterruptedBody(cut.heard, cut.unheard),
-            digits=question.digits if question.occasion == "digits" else UNSET,
-            outcome=dict(question.outcome) if question.occasion == "call.ended" else UNSET,
+            digits=question.digits if occasion == "digits" else UNSET,
+            transfer=_transfer(question) if occasion == "transfer.ended" else UNSET,
+            outcome=dict(question.outcome) if occasion == "call.ended" else UNSET,
         )
     )
+
+
+def _transfer(question: Question) -> TransferEndedBody:
+    outcome = question.outcome
+    return TransferEndedBody(str(outcome.get("to", "")), str(outcome.get("status", "failed")))
 
 
 def signing_key(secret: str) -> bytes:
@@ -115,27 +143,50 @@ def signing_key(secret: str) -> bytes:
     return key
 
 
-def question_id(question: Question, body: bytes) -> str:
-    """Name the question for `webhook-id`: the same for each delivery of it, another for every other question."""
-    return "msg_" + hashlib.sha256(b"%d %b" % (question.reply, body)).hexdigest()[:32]
+def question_id(question: Question) -> str:
+    """Name the question for `webhook-id`: the same each time that it is asked, another for every other question.
+
+    A call begins and ends once. What the caller said in a turn is one question, whether the call was resumed
+    meanwhile or not; its speculative form, to which nothing may be done yet, is another. Keys, silences and
+    transfers may come again within a turn and are told apart by the number of their reply.
+    """
+    occasion: str = question.occasion
+    match occasion:
+        case "call.started" | "call.ended":
+            what: list[str | int | bool] = []
+        case "turn.ended":
+            what = [question.turn, question.speculative, question.transcript]
+        case _:
+            what = [question.turn, question.reply, question.digits]
+    named = msgspec.json.encode([question.call.id, occasion, *what])
+    return "msg_" + hashlib.sha256(named).hexdigest()[:32]
 
 
-def traceparent(call_id: str, message_id: str, attempt: int = 0) -> str:
+def traceparent(call_id: str, message_id: str, attempt: int = 0, now: float = 0.0) -> str:
     """Write the W3C `traceparent`: one trace per call, one span per delivery, marked as sampled."""
     trace = hashlib.sha256(f"phone-bridge call {call_id}".encode()).hexdigest()[:32]
-    span = hashlib.sha256(f"{message_id} {attempt}".encode()).hexdigest()[:16]
+    span = hashlib.sha256(f"{message_id} {attempt} {now}".encode()).hexdigest()[:16]
     return f"00-{trace}-{span}-01"
 
 
 def build_headers(
     question: Question, body: bytes, *, key: bytes, now: float, version: str, attempt: int = 0
 ) -> dict[str, str]:
-    """Write the headers of one delivery of `body`.
+    """Write the headers of one delivery of `body`, which is the question's; see `delivery_headers`."""
+    return delivery_headers(
+        question_id(question), question.call.id, body, key=key, now=now, version=version, attempt=attempt
+    )
 
-    `now` is the wall clock in seconds since 1970; an agent refuses signatures older than five minutes. Without a
-    key the request carries the same headers but no `webhook-signature`.
+
+def delivery_headers(
+    message_id: str, call_id: str, body: bytes, *, key: bytes, now: float, version: str, attempt: int = 0
+) -> dict[str, str]:
+    """Write the headers of one delivery of a body.
+
+    `now` is the wall clock in seconds since 1970; an agent refuses signatures older than five minutes, so each
+    attempt is signed anew, under the same `message_id`. Without a key the request carries the same headers but no
+    `webhook-signature`.
     """
-    message_id = question_id(question, body)
     seconds = int(now)
     headers = {
         "content-type": "application/json",
@@ -145,7 +196,7 @@ def build_headers(
         "user-agent": f"phone-bridge/{version}",
         "webhook-id": message_id,
         "webhook-timestamp": str(seconds),
-        "traceparent": traceparent(question.call.id, message_id, attempt),
+        "traceparent": traceparent(call_id, message_id, attempt, now),
     }
     if key:
         sent_at = datetime.fromtimestamp(seconds, UTC)

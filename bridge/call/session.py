@@ -16,8 +16,10 @@ from typing import Any, TypeAlias, TypeVar
 import structlog
 
 from bridge.agents.base import Agent, CallInfo, Question
+from bridge.audio.codec import BYTES_PER_MS, silence
 from bridge.call import trace
 from bridge.call.carrier import Carrier
+from bridge.call.sounds import Sounds
 from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -51,6 +53,8 @@ class Peers:
     voice: str | None = None
     """The called number's own voice; None is the voice of the settings."""
     language: str | None = None
+    sounds: Sounds | None = None
+    """What agents may play; None: nothing."""
 
 
 class Session:
@@ -94,6 +98,7 @@ class Session:
         self._warm = warm or WarmRecognizer(peers.recognizers, info.id)
         self._recognizer: Recognizer = self._warm.recognizer
         self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
+        self._player = None if peers.sounds is None else peers.sounds.open(self.take, name=info.id)
 
     # --- the carrier's side --------------------------------------------------------------------------------
 
@@ -128,6 +133,8 @@ class Session:
         """Take mu-law audio of the caller; `timestamp_ms` counts from the start of the media stream."""
         if self._carrier is not None:
             self._carrier.heard()
+        if self._conversation.masked:
+            audio = silence(len(audio) / BYTES_PER_MS)  # A secret is neither recognised nor kept.
         self._recognizer.send(audio)
         now_ms = self._at_ms()
         at_ms = now_ms if timestamp_ms is None else self._offset_ms + timestamp_ms
@@ -176,10 +183,11 @@ class Session:
 
     def _step(self, event: on.Event) -> None:
         now = self._loop.time()
+        masked = self._conversation.masked
         commands = self._conversation.handle(event, now)
         for command in commands:
             self._carry_out(command, now)
-        self._record.trace(trace.step_line(now, event, commands))
+        self._record.trace(trace.step_line(now, event, commands, masked=masked or self._conversation.masked))
         for observe in self._observers:
             observe(now, event, commands)
 
@@ -201,16 +209,8 @@ class Session:
         match command:
             case do.SendAudio() | do.SendMark() | do.ClearPlayout() | do.LeaveCall():
                 self._to_carrier(command, now)
-            case do.Synthesize(utterance, text, more, voice, language):
-                self._voice.speak(
-                    utterance,
-                    text,
-                    more=more,
-                    voice=voice or self._peers.voice,
-                    language=language or self._peers.language,
-                )
-            case do.CancelSpeech(utterance):
-                self._voice.cancel(utterance)
+            case do.Synthesize() | do.PlaySound() | do.SendTones() | do.CancelSpeech():
+                self._to_speech(command)
             case do.AskAgent() | do.CancelReply() | do.TellAgentEnded():
                 self._to_agent(command)
             case do.ForgetTurn():
@@ -223,6 +223,27 @@ class Session:
                 self._record.append(entry)
             case do.Close():
                 self._close()
+
+    def _to_speech(self, command: do.Synthesize | do.PlaySound | do.SendTones | do.CancelSpeech) -> None:
+        match command:
+            case do.Synthesize(utterance, text, more, voice, language):
+                self._voice.speak(
+                    utterance,
+                    text,
+                    more=more,
+                    voice=voice or self._peers.voice,
+                    language=language or self._peers.language,
+                )
+            case do.PlaySound(utterance, source, loop) if self._player is not None:
+                self._player.play(utterance, source, loop)
+            case do.SendTones(utterance, digits) if self._player is not None:
+                self._player.tones(utterance, digits)
+            case do.PlaySound(utterance) | do.SendTones(utterance):
+                self.take(on.SpeechFailed(utterance, "sound_refused", "this bridge plays no sounds"))
+            case do.CancelSpeech(utterance):
+                self._voice.cancel(utterance)
+                if self._player is not None:
+                    self._player.cancel(utterance)
 
     def _to_carrier(self, command: do.SendAudio | do.SendMark | do.ClearPlayout | do.LeaveCall, now: float) -> None:
         carrier = self._carrier
@@ -254,6 +275,7 @@ class Session:
                     transcript=command.transcript,
                     speculative=command.speculative,
                     interrupted=command.interrupted,
+                    digits=command.digits,
                     messages=command.messages,
                 )
                 task = spawn(self._answer(question), name=f"reply-{self.info.id}-{command.reply}")
@@ -312,6 +334,8 @@ class Session:
         try:
             await self._attempt(self._recognizer.abort())
             await self._attempt(self._voice.close())
+            if self._player is not None:
+                await self._attempt(self._player.close())
             self.files = await self._attempt(self._record.close())
             if self._told is not None:
                 await asyncio.wait([self._told])

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
 from bridge.errors import BridgeError
 
+T = TypeVar("T")
+_MASKED = re.compile("[0-9A-D]")
 _KINDS: dict[str, Any] = {
     name: kind
     for room in (actions, commands, events, journal)
@@ -46,8 +49,13 @@ def first_line(policy: Policy) -> bytes:
     return msgspec.json.encode({"version": 1, "policy": dataclasses.asdict(policy)}) + b"\n"
 
 
-def step_line(now: float, event: events.Event, done: Iterable[commands.Command]) -> bytes:
-    """Return the line of one step; `now` as it was handed to the conversation, in seconds."""
+def step_line(now: float, event: events.Event, done: Iterable[commands.Command], *, masked: bool = False) -> bytes:
+    """Return the line of one step; `now` as it was handed to the conversation, in seconds.
+
+    `masked`: the caller's keys are a secret. Each stands as a 0, but for `#` and `*`, which may end a number.
+    """
+    if masked:
+        event, done = _mask(event), [_mask(command) for command in done]
     step = {"now": now, "event": _plain(event), "commands": [_plain(command) for command in done]}
     try:
         return msgspec.json.encode(step) + b"\n"
@@ -55,6 +63,14 @@ def step_line(now: float, event: events.Event, done: Iterable[commands.Command])
         # A note may hold anything, and a text half of a surrogate pair: keep what can be kept.
         text = json.dumps(step, ensure_ascii=False, default=str, skipkeys=True)
         return text.encode("utf-8", "replace") + b"\n"
+
+
+def _mask(step: T) -> T:
+    if isinstance(step, events.DigitPressed):
+        return dataclasses.replace(step, digit=_MASKED.sub("0", step.digit))
+    if isinstance(step, commands.AskAgent):
+        return dataclasses.replace(step, digits=_MASKED.sub("0", step.digits))
+    return step
 
 
 def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:

@@ -104,4 +104,63 @@ class Set:
     """Settings of speech to text."""
 
 
-Action: TypeAlias = Say | HangUp | Transfer | Note | Set
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play a sound, in sequence with what is said. Raises ValueError for what cannot be."""
+
+    source: str
+    """An http(s) URL of a WAV file, or a path below the folder of sounds."""
+    loop: int = 1
+    """How often; 0: again and again, up to ten minutes."""
+    interruptible: bool = True
+    barge_in: str | None = None
+    """As `Say.barge_in`."""
+
+    def __post_init__(self) -> None:
+        if not self.source or self.loop < 0:
+            raise ValueError("a sound needs a source, and a loop of 0 or more")
+        if self.barge_in is not None:
+            words_needed(self.barge_in)
+
+
+@dataclass(frozen=True, slots=True)
+class SendDigits:
+    """Send tones into the call, in sequence with what is said. They are never cut. Raises ValueError for no key."""
+
+    digits: str
+    """`0-9 * # A-D`; `w` is half a second of silence, `W` a second."""
+
+    def __post_init__(self) -> None:
+        if not self.digits or not set(self.digits) <= set("0123456789*#ABCDwW"):
+            raise ValueError("digits can be 0-9 * # A-D, w and W")
+
+
+@dataclass(frozen=True, slots=True)
+class GatherDigits:
+    """Collect keys once what is said was heard; a key pressed before that cuts the speech and counts as well.
+
+    They come as a question about `digits`. What the caller says instead is an ordinary turn that ends the
+    collecting, except where it is `masked`. Raises ValueError for a length or a terminator that is none.
+    """
+
+    length: int | None = None
+    """Done at so many keys; None: as many as come, up to the terminator or a pause."""
+    terminator: str = "#"
+    """The key that ends the number and is no part of it; empty: none."""
+    first_s: float = 10.0
+    """Longest wait for the first key, in seconds from the end of what is said."""
+    next_s: float = 4.0
+    """Longest wait for each further key."""
+    masked: bool = False
+    """A secret, such as a card number: while it lasts neither keys nor speech are kept, shown or recognised."""
+
+    def __post_init__(self) -> None:
+        if self.length is not None and not 1 <= self.length <= 100:
+            raise ValueError("the length of a number can be 1 to 100")
+        if self.terminator not in set("0123456789*#ABCD") | {""}:
+            raise ValueError("the terminator is one key, or empty")
+        if not (0 < self.first_s <= 600 and 0 < self.next_s <= 600):
+            raise ValueError("the waits for keys can be up to 600 seconds")
+
+
+Action: TypeAlias = Say | Play | SendDigits | GatherDigits | HangUp | Transfer | Note | Set

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from bridge.conversation.actions import Tuning
 from bridge.conversation.journal import Entry
 
+Occasion: TypeAlias = Literal["call.started", "turn.ended", "digits"]
 Role: TypeAlias = Literal["user", "assistant"]
 
 
@@ -75,7 +76,7 @@ class AskAgent:
     """Ask the agent for reply number `reply`."""
 
     reply: int
-    occasion: Literal["call.started", "turn.ended"]
+    occasion: Occasion
     turn: int
     """Number of the caller's turn that is to be answered; 0 before the first."""
     transcript: str
@@ -84,6 +85,8 @@ class AskAgent:
     """The caller may still go on; the answer is held until it is certain."""
     interrupted: Interruption | None
     messages: tuple[Message, ...]
+    digits: str = ""
+    """The keys that the caller pressed (`digits` only); empty: none came in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,25 @@ class Synthesize:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaySound:
+    """Get a sound and hand it in as the audio of an utterance."""
+
+    utterance: int
+    source: str
+    loop: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendTones:
+    """Make the tones of keys and hand them in as the audio of an utterance."""
+
+    utterance: int
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelSpeech:
-    """Stop synthesising an utterance."""
+    """Stop synthesising, or getting, an utterance."""
 
     utterance: int
 
@@ -166,6 +186,8 @@ Command: TypeAlias = (
     | CancelReply
     | TellAgentEnded
     | Synthesize
+    | PlaySound
+    | SendTones
     | CancelSpeech
     | ForgetTurn
     | TuneRecognizer

@@ -106,6 +106,17 @@ class KeyPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class DigitsGathered:
+    """Keys that the agent had asked for are together, or did not come."""
+
+    at_ms: int
+    digits: str
+    """Empty where they are masked."""
+    count: int
+    masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NoteTaken:
     """The agent left data with the call."""
 
@@ -118,7 +129,7 @@ class ProblemMet:
     """Something failed; the call went on if it could."""
 
     at_ms: int
-    source: Literal["agent", "stt", "tts", "carrier"]
+    source: Literal["agent", "stt", "tts", "sound", "carrier"]
     code: str
     message: str
 
@@ -158,6 +169,7 @@ Entry: TypeAlias = (
     | AgentResumed
     | SpeculationDropped
     | KeyPressed
+    | DigitsGathered
     | NoteTaken
     | ProblemMet
     | StreamBroke
@@ -173,6 +185,7 @@ _KINDS: dict[str, type[Any]] = {
     "agent_resumed": AgentResumed,
     "speculation_dropped": SpeculationDropped,
     "key_pressed": KeyPressed,
+    "digits_gathered": DigitsGathered,
     "note_taken": NoteTaken,
     "problem_met": ProblemMet,
     "stream_broke": StreamBroke,

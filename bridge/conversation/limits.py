@@ -45,11 +45,11 @@ def agent_too_slow(talk: Talk) -> bool:
 def agent_pauses(talk: Talk) -> bool:
     """The agent stops in mid-stream: speak what it said, and end the utterance before it expires."""
     reply = talk.speech.reply
-    if reply is None or reply.done or not (reply.pausing or reply.ends_call):
+    if reply is None or reply.done or not (reply.pausing or reply.actions):
         return False
     if talk.now < reply.text_due(talk.policy.text_pause_s):
         return False
-    if reply.ends_call:  # What else it could have to say, nobody would hear.
+    if reply.actions:  # What else it could have to say, nobody would hear.
         talk.out.append(do.CancelReply(reply.number))
         talk.speech.finish_text(reply, talk.now)
     else:
@@ -156,8 +156,9 @@ def speech_asked_again(talk: Talk) -> bool:
 
 
 def _floor_free(talk: Talk) -> bool:
-    """Tell whether neither side says anything, or waits for an answer."""
-    return talk.speech.reply is None and not talk.turn.speaking and not talk.unanswered
+    """Tell whether neither side says anything, waits for an answer, or presses keys."""
+    quiet = talk.speech.reply is None and not talk.turn.speaking and not talk.unanswered
+    return quiet and talk.digits.wanted is None and not talk.digits.keys
 
 
 def _limit_notice_at(talk: Talk) -> float:
@@ -172,7 +173,7 @@ def _may_be_filled(talk: Talk, reply: Reply) -> bool:
     """Tell whether the agent owes the first word of an answer that the caller waits for."""
     if not talk.policy.filler or reply.speculative or reply.done or reply.paused or reply.text:
         return False
-    return reply.occasion == "turn.ended" and not reply.actions
+    return reply.occasion in {"turn.ended", "digits"} and not reply.actions
 
 
 def _filler_at(talk: Talk, reply: Reply) -> float:

@@ -49,6 +49,11 @@ class Conversation:
         return max(due, talk.now)
 
     @property
+    def masked(self) -> bool:
+        """Tell whether the caller's keys and voice are secret now: they must not be kept, shown or recognised."""
+        return self._talk.masked
+
+    @property
     def over(self) -> bool:
         """Tell whether everything is done and recorded."""
         return self._talk.state == "over"
@@ -123,8 +128,7 @@ class Conversation:
                 if talk.speech.playout.mark_returned(name, talk.now) and reply is not None:
                     reply.mark_first = reply.mark_first or talk.now
             case on.DigitPressed(digit):
-                talk.patience.stir(talk.now)
-                talk.record(journal.KeyPressed(talk.ms(), digit))
+                talk.press(digit)
 
     def _take_recognizer(
         self, event: on.RecognizerConnected | on.RecognizerLost | on.RecognizerFailed | on.RecognizerClosed

@@ -302,6 +302,11 @@ class Playout:
                 return utterance.words_needed
         return default
 
+    def give_up(self, number: int) -> None:
+        """The rest of a sound will not come: what follows it is said all the same."""
+        if (utterance := self.find(number)) is not None:
+            utterance.finished = True
+
     def protected_rest(self, now: float) -> str:
         """Return the text of protected utterances of which nothing has sounded."""
         position = self._position(now)

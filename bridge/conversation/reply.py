@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.conversation.actions import Action, HangUp, Note, Set, Transfer
+from bridge.conversation.actions import Action, GatherDigits, HangUp, Note, Set, Transfer
 from bridge.conversation.sentences import take_sentences
 
 
@@ -59,6 +59,10 @@ class Reply:
     language: str | None = None
     filler: int = 0
     """Characters at the beginning of `text` that are not the agent's: what covered its slowness."""
+    digits: str = ""
+    """The keys that it answers, so that they can be asked about again with those that follow."""
+    gathered: bool = False
+    """They were asked for, and are complete."""
     new_starts: int = 0
     """How often the rest of its speech was asked for again, because the connection was lost."""
     new_start_at: float = -1.0
@@ -86,6 +90,11 @@ class Reply:
     def answer(self) -> str:
         """What the agent said, without what covered its slowness."""
         return self.text[self.filler :]
+
+    @property
+    def gathers(self) -> GatherDigits | None:
+        """What is to be gathered behind what it says."""
+        return next((action for action in self.actions if isinstance(action, GatherDigits)), None)
 
     @property
     def ends_call(self) -> bool:

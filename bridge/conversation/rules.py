@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal, limits
-from bridge.conversation.actions import HangUp, Transfer
+from bridge.conversation.actions import GatherDigits, HangUp, Transfer
 from bridge.conversation.caller import count_words, joined
 from bridge.conversation.reply import Reply
 from bridge.conversation.state import Talk
@@ -107,8 +107,39 @@ def reply_over(talk: Talk) -> bool:
                 talk.leave(do.LeaveCall(reason or "agent"))
             case Transfer(to):
                 talk.leave(do.LeaveCall("transfer", transfer_to=to))
+            case GatherDigits():
+                talk.digits.begin(action, talk.now)
             case _:
                 pass
+    return True
+
+
+def keys_interrupt(talk: Talk) -> bool:
+    """The caller presses a key over the agent's speech: it is cut like by words, and what it asks for begins."""
+    reply = talk.speech.reply
+    if talk.digits.wanted is not None or not talk.digits.keys:
+        return False
+    if reply is None or reply.speculative or not _can_be_cut(talk, reply):
+        return False
+    gather = reply.gathers
+    talk.speech.silence(talk.now)
+    talk.close_reply(reply, interrupted=gather is None)
+    if gather is not None:
+        talk.digits.begin(gather, talk.now)
+    return True
+
+
+def digits_due(talk: Talk) -> bool:
+    """Keys were pressed, or a number is together, and nobody is answering."""
+    if talk.speech.reply is not None or not talk.policy.agent:
+        return False
+    if talk.unanswered and not talk.masked:
+        return False  # Words that wait for their turn take the keys along.
+    if talk.digits.wanted is None and (not talk.digits.keys or (talk.turn.speaking and talk.turn.worded)):
+        return False
+    if talk.digits.wanted is not None and not talk.digits.complete(talk.now):
+        return False
+    talk.ask_about_digits()
     return True
 
 
@@ -131,11 +162,16 @@ def question_due(talk: Talk) -> bool:
     turn = talk.turn
     if talk.speech.reply is not None or not talk.policy.agent:
         return False
+    if talk.masked:
+        return False  # First the secret, and then what was said.
     if talk.unanswered and (not turn.speaking or _only_noise(talk)):
         turn.dismissed = turn.dismissed or turn.speaking
         transcript = joined(talk.unanswered)
         talk.unanswered.clear()
-        talk.ask(talk.speech.open("turn.ended", talk.unanswered_turn, transcript, talk.now))
+        reply = talk.speech.open("turn.ended", talk.unanswered_turn, transcript, talk.now)
+        if talk.digits.wanted is None:
+            reply.digits = talk.digits.take()  # Keys that were pressed meanwhile belong to the same question.
+        talk.ask(reply)
     elif turn.eager and turn.worded and talk.policy.eager:
         turn.eager = False  # One question for one eager end.
         transcript = joined([*talk.unanswered, turn.transcript])
@@ -196,6 +232,8 @@ def _false_alarm_at(talk: Talk) -> float:
 def moments(talk: Talk) -> list[float]:
     """Return when the joint rules of a live call have to look again, if nothing happens before."""
     due = limits.moments(talk)
+    if talk.digits.due is not None and talk.speech.reply is None:
+        due.append(talk.digits.due)
     turn, reply = talk.turn, talk.speech.reply
     if reply is not None and turn.speaking:
         if reply.paused:
@@ -215,6 +253,7 @@ RULES = (
     limits.turn_stalled,
     caller_interrupts,
     fall_silent,
+    keys_interrupt,
     speak_on,
     limits.agent_too_slow,
     limits.agent_slow,
@@ -225,6 +264,7 @@ RULES = (
     reply_over,
     limits.loss_told,
     question_due,
+    digits_due,
     limits.limit_near,
     limits.silence_too_long,
 )

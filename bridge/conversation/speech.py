@@ -6,7 +6,7 @@ import dataclasses
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation.actions import Action, Note, Say, Set, words_needed
+from bridge.conversation.actions import Action, Note, Play, Say, SendDigits, Set, words_needed
 from bridge.conversation.playout import Playout
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply, Style
@@ -70,6 +70,13 @@ class Speech:
         match action:
             case Say():
                 self.say(reply, action, now)
+            case Play(source, loop, interruptible, barge_in):
+                rule = (barge_in or self._policy.barge_in) if interruptible else "never"
+                number = self._sound(reply, words_needed(rule), now)
+                self._out.append(do.PlaySound(number, source, loop))
+            case SendDigits(digits):
+                # Half a key is another key, or none: tones are not cut.
+                self._out.append(do.SendTones(self._sound(reply, None, now), digits))
             case Note():
                 reply.notes.append(action)
             case Set(voice, language):
@@ -141,6 +148,14 @@ class Speech:
         reply.synthesized_at = reply.audio_at = now
         if not more:
             reply.utterance = None
+
+    def _sound(self, reply: Reply, needed: int | None, now: float) -> int:
+        """Open an utterance that is no speech, and return its number."""
+        self.finish_utterance(reply, now)
+        self._utterances += 1
+        self.playout.open(self._utterances, words_needed=needed)
+        reply.synthesized_at = reply.audio_at = now
+        return self._utterances
 
     # --- audio ---------------------------------------------------------------------------------------------
 
@@ -241,7 +256,7 @@ class Speech:
         policy, moments = self._policy, []
         if not reply.done:
             moments.append(reply.heard_from_at + policy.agent_timeout_s)
-            if reply.pausing or reply.ends_call:
+            if reply.pausing or reply.actions:
                 moments.append(reply.text_due(policy.text_pause_s))
         if self.held_until is not None:
             moments.append(self.held_until)

@@ -8,12 +8,15 @@ from bridge.conversation import commands as do
 from bridge.conversation import journal
 from bridge.conversation.actions import Action, Set
 from bridge.conversation.caller import CallerTurn, is_backchannel, joined, same_words
+from bridge.conversation.digits import Digits
 from bridge.conversation.echo import WINDOW_S, is_echo
 from bridge.conversation.outage import Outage
 from bridge.conversation.patience import Patience
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply
 from bridge.conversation.speech import Speech
+
+_OCCASIONS: dict[str, do.Occasion] = {"call.started": "call.started", "digits": "digits"}
 
 
 class Talk:
@@ -31,6 +34,7 @@ class Talk:
         self.speech = Speech(policy, epoch, self.out)
         self.patience = Patience(policy)
         self.outage = Outage()
+        self.digits = Digits()
         self.agent_failures = 0
         self.speech_failures = 0
         self.echoes = 0
@@ -109,6 +113,8 @@ class Talk:
             self.patience.stir(self.now)
         if turn.insisted and meaning == "empty":
             self.outage.owed = self.outage.words_lost = self.policy.agent  # The agent gave way to nothing.
+        if meaning == "words" and self.digits.wanted is not None and not self.digits.wanted.masked:
+            self.digits.take()  # The caller says it instead.
         if meaning != "words" or degraded or not self.policy.agent:
             self.drop_speculation()
             return
@@ -150,6 +156,39 @@ class Talk:
         heard = len(self.speech.playout.heard_and_rest(self.now)[0])
         return is_echo(turn.transcript, reply.text[turn.over_from : heard], reply.text[heard:], cut=turn.cut)
 
+    # --- keys ----------------------------------------------------------------------------------------------
+
+    @property
+    def masked(self) -> bool:
+        """Tell whether a secret is being gathered, or is about to be: nothing of the caller may be kept."""
+        if self.digits.wanted is not None:
+            return self.digits.wanted.masked
+        reply = self.speech.reply
+        gather = None if reply is None or reply.speculative else reply.gathers
+        return gather is not None and gather.masked
+
+    def press(self, digit: str) -> None:
+        """The caller presses a key."""
+        self.patience.stir(self.now)
+        if not self.masked:
+            self.record(journal.KeyPressed(self.ms(), digit))
+        reply = self.speech.reply
+        if reply is not None and reply.gathered and not self.speech.playout.begun:
+            return  # The number is together: what is pressed behind its end is no part of it.
+        if self.policy.agent:
+            self.digits.press(digit, self.now)
+
+    def ask_about_digits(self) -> None:
+        """Tell the agent what was pressed."""
+        gathered, masked = self.digits.wanted is not None, self.masked
+        keys = self.digits.take()
+        if gathered:
+            kept = "" if masked else keys
+            self.record(journal.DigitsGathered(self.ms(), kept, len(keys), masked))
+        reply = self.speech.open("digits", self.turn.number, "", self.now)
+        reply.digits, reply.gathered = keys, gathered
+        self.ask(reply)
+
     # --- the agent -----------------------------------------------------------------------------------------
 
     def open_call(self) -> None:
@@ -174,12 +213,13 @@ class Talk:
         self.out.append(
             do.AskAgent(
                 reply.number,
-                "call.started" if reply.occasion == "call.started" else "turn.ended",
+                _OCCASIONS.get(reply.occasion, "turn.ended"),
                 reply.turn,
                 reply.transcript,
                 reply.speculative,
                 self.interruption,
                 tuple(messages),
+                reply.digits,
             )
         )
 
@@ -234,7 +274,9 @@ class Talk:
             # The caller went on before a word of the answer was heard: both halves are one question.
             self.unanswered_turn = self.unanswered_turn if self.unanswered else reply.turn
             self.unanswered.insert(0, reply.transcript)
-        if not reply.text and reply.occasion != "turn.ended":
+        if interrupted and reply.digits and not heard_answer.strip():
+            self.digits.keys = reply.digits + self.digits.keys  # The same for keys.
+        if not reply.text and reply.occasion not in {"turn.ended", "digits"}:
             return
         moments = (reply.text_first, reply.audio_first, reply.sent_first, reply.mark_first)
         text_ms, audio_ms, sent_ms, mark_ms = (None if m is None else self.ms(m) for m in moments)
@@ -271,6 +313,10 @@ class Talk:
 
         If only the connection was lost, the rest of the utterance is asked for again, a few times in a reply.
         """
+        if code.startswith("sound_"):
+            self.record(journal.ProblemMet(self.ms(), "sound", code, message))
+            self.speech.playout.give_up(utterance)
+            return
         self.record(journal.ProblemMet(self.ms(), "tts", code, message))
         if not final and self.speech.go_on(reply, utterance, self.now):
             return

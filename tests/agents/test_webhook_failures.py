@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from bridge.agents import webhook as webhook_module
+from bridge.agents import webhook_end
+from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.conversation.actions import Action, Note, Say
 from bridge.errors import AgentError
 from tests.agents.asking import ENDED, TURN, hear
@@ -74,15 +75,15 @@ async def test_a_slow_agent_is_timed_out(bench: Bench, *, answering: bool) -> No
     assert (error.code, "sent nothing for 0.2 s" in error.message) == ("agent_timeout", True)
 
 
-async def test_an_agent_that_cannot_be_connected_to_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_module, "CONNECT_SECONDS", 0.1)
-
+async def test_an_agent_that_cannot_be_connected_to_in_time(bench: Bench) -> None:
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()  # a TLS greeting, which is never answered
         writer.close()
 
     url = (await bench.raw(swallow)).replace("http://", "https://")
-    error = await failure(bench.at(url))
+    agent = WebhookAgent(url, options=WebhookOptions(connect_seconds=0.1))
+    bench.agents.append(agent)
+    error = await failure(agent)
     assert (error.code, "within 0.1 s" in error.message) == ("agent_unreachable", True)
 
 
@@ -172,7 +173,7 @@ async def test_call_ended_is_given_up_in_the_end(bench: Bench, status: int, atte
 async def test_delivering_call_ended_takes_no_longer_than_its_limit(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_module, "END_SECONDS", 0.2)
+    monkeypatch.setattr(webhook_end, "END_SECONDS", 0.2)
 
     async def handler(request: web.Request) -> web.Response:
         await asyncio.Event().wait()

@@ -4,12 +4,16 @@ import base64
 import json
 import re
 import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from bridge.agents.webhook_wire import build_headers, encode_question, question_id, signing_key, traceparent
+from bridge.conversation.commands import Interruption
 from bridge.errors import SettingsError
+from tests.agents.asking import CALL as ASKED_CALL
 from tests.agents.asking import CUT_IN, ENDED, STARTED, TURN, turn
 
 CALL = {
@@ -59,6 +63,17 @@ def test_digits_and_outcome_belong_to_their_own_occasions() -> None:
     assert (ended["outcome"], "digits" in ended) == ({"reason": "caller", "duration_ms": 61_000}, False)
 
 
+def test_a_transfer_that_did_not_come_about_is_told_with_its_status() -> None:
+    outcome = {"to": "+15550100009", "status": "busy"}
+    body = json.loads(encode_question(turn(occasion="transfer.ended", outcome=outcome)))
+    assert (body["type"], body["transfer"], "outcome" in body) == ("transfer.ended", outcome, False)
+
+
+def test_a_silence_has_nothing_of_its_own() -> None:
+    body = json.loads(encode_question(turn(occasion="silence", transcript="")))
+    assert (body["type"], {"digits", "transfer", "outcome"} & set(body)) == ("silence", set())
+
+
 def test_a_speculative_question_says_so() -> None:
     assert json.loads(encode_question(turn(speculative=True)))["turn"]["speculative"] is True
 
@@ -100,14 +115,40 @@ def test_a_secret_that_is_no_base64_is_refused_without_repeating_it(secret: str)
     assert secret.removeprefix("whsec_") not in refused.value.message or secret == "whsec_"
 
 
-def test_a_question_keeps_its_id_and_another_has_another() -> None:
-    def named(**changes: object) -> str:
-        asked = turn(**changes)
-        return question_id(asked, encode_question(asked))
+def named(**changes: Any) -> str:
+    return question_id(turn(**changes))
 
-    assert named() == named()
-    assert len({named(), named(reply=7), named(transcript="Hm."), named(occasion="silence")}) == 4
-    assert re.fullmatch(r"msg_[0-9a-f]{32}", named())
+
+def test_a_turn_keeps_its_id_when_a_resumed_call_asks_again() -> None:
+    again = named(reply=7, messages=(), interrupted=Interruption("We", " are"))
+    assert again == named()
+    assert re.fullmatch(r"msg_[0-9a-f]{32}", again)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"turn": 2},
+        {"transcript": "Hm."},
+        {"speculative": True},
+        {"occasion": "silence"},
+        {"occasion": "digits"},
+        {"call": replace(ASKED_CALL, id="call-2")},
+    ],
+)
+def test_another_question_has_another_id(changes: dict[str, Any]) -> None:
+    assert named(**changes) != named()
+
+
+@pytest.mark.parametrize("occasion", ["digits", "silence", "transfer.ended"])
+def test_what_may_come_again_within_a_turn_is_told_apart_by_its_reply(occasion: str) -> None:
+    assert named(occasion=occasion, reply=7) != named(occasion=occasion, reply=8)
+    assert named(occasion=occasion, reply=7) == named(occasion=occasion, reply=7)
+
+
+@pytest.mark.parametrize("occasion", ["call.started", "call.ended"])
+def test_a_call_begins_and_ends_once(occasion: str) -> None:
+    assert named(occasion=occasion, reply=7, turn=0) == named(occasion=occasion, reply=8, turn=5)
 
 
 def test_a_call_is_one_trace_and_each_delivery_one_span() -> None:
@@ -117,3 +158,12 @@ def test_a_call_is_one_trace_and_each_delivery_one_span() -> None:
     assert first.split("-")[1] != traceparent("call-2", "msg_a").split("-")[1]
     spans = {value.split("-")[2] for value in (first, second, traceparent("call-1", "msg_a", attempt=1))}
     assert len(spans) == 3
+
+
+def test_a_question_that_is_asked_again_is_another_span_under_the_same_id() -> None:
+    body = encode_question(TURN)
+    first, again = (build_headers(TURN, body, key=b"key", now=now, version="1") for now in (1.7e9, 1.7e9 + 400))
+    assert first["webhook-id"] == again["webhook-id"]
+    assert first["webhook-signature"] != again["webhook-signature"]
+    assert first["traceparent"] != again["traceparent"]
+    assert first["traceparent"][:36] == again["traceparent"][:36]

@@ -235,6 +235,7 @@ class Script:
         self.answers: dict[type[Any], deque[list[do.Command]]] = {}
         self.deadline: float | None = None
         self.ending = False
+        self.masked = False
         self.fails_at: type[Any] | None = None
 
     def answer(self, kind: type[Any], *commands: do.Command) -> None:

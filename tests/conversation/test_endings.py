@@ -224,6 +224,7 @@ class TestPatience:
     def test_who_presses_keys_is_there(self) -> None:
         play = Play(silence_s=10.0).start().at(8)
         play.hears(on.DigitPressed("5"))
+        play.hears(on.AgentFinished(play.did(do.AskAgent)[-1].reply))
         play.at(17.9)
         assert not play.did(do.Synthesize)
         play.at(18)

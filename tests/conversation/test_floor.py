@@ -134,6 +134,17 @@ class TestEcho:
         play.hears(on.TurnUpdated(" open from what was that"))
         assert play.kept(journal.AgentSpoke)[-1].interrupted
 
+    def test_words_that_are_still_to_come_are_no_echo(self) -> None:
+        play = talking()
+        play.caller_says(" from ten to four")
+        assert play.kept(journal.CallerSpoke)[-1].meaning == "words"
+
+    def test_a_phrase_from_the_beginning_of_protected_speech_is_no_echo_at_its_end(self) -> None:
+        play = talking(barge_in="never")
+        hear_until(play, 8)
+        play.caller_says(" We are open from nine?")
+        assert play.kept(journal.CallerSpoke)[-1].meaning == "words"
+
     def test_it_can_be_switched_off(self) -> None:
         play = talking(echo_guard=False)
         play.caller_says(" open from nine")
@@ -173,6 +184,7 @@ class TestEcho:
             ("", "Welcome", "", False),
             (" ...", "Welcome", "", False),
             (" e", "Welcome", "", False),
+            (" e", "Welcome", " to all of our many shops", False),
             (" the red one", "the blue one", "", False),
         ],
     )

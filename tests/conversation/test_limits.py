@@ -37,6 +37,12 @@ class TestFiller:
         contents = [message.content for message in play.did(do.AskAgent)[-1].messages]
         assert contents == ["When are you open?", "From nine.", "Thanks."]
 
+    def test_a_caller_who_has_asked_nothing_is_not_told_to_wait(self) -> None:
+        play = Play(filler="One moment.", agent_timeout_s=20.0)
+        play.hears(on.StreamStarted())
+        play.at(8)
+        assert not spoken(play)
+
     def test_an_answer_in_time_needs_none(self) -> None:
         play = Play(filler="One moment.").start().at(1)
         play.caller_says(" When are you open?")

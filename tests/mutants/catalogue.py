@@ -5,7 +5,7 @@ When the code changes, the catalogue must follow it: `test_catalogue.py` says wh
 
 from __future__ import annotations
 
-from tests.mutants import caller, clock, ending, floor, ledger, speech
+from tests.mutants import caller, clock, ending, floor, keys, ledger, speech
 
 MUTANTS = (
     *caller.MUTANTS,
@@ -14,4 +14,5 @@ MUTANTS = (
     *speech.MUTANTS,
     *ledger.MUTANTS,
     *ending.MUTANTS,
+    *keys.MUTANTS,
 )

@@ -163,15 +163,9 @@ MUTANTS = (
     ),
     Mutant(
         _LIMITS,
-        'reply.occasion == "turn.ended" and not reply.actions',
+        'reply.occasion in {"turn.ended", "digits"} and not reply.actions',
         "not reply.actions",
         "A caller who has asked nothing yet is told to wait.",
-    ),
-    Mutant(
-        _LIMITS,
-        'reply.occasion == "turn.ended" and not reply.actions',
-        'reply.occasion == "turn.ended"',
-        "A caller is told to wait for an agent that only wants to hang up.",
     ),
     Mutant(
         _LIMITS,
@@ -300,9 +294,9 @@ MUTANTS = (
         "A service that never answers leaves the caller unheard for ever.",
     ),
     Mutant(
-        _MACHINE,
-        "talk.patience.stir(talk.now)\n                talk.record(journal.KeyPressed(",
-        "talk.record(journal.KeyPressed(",
+        "state.py",
+        "        self.patience.stir(self.now)\n        if not self.masked:",
+        "        if not self.masked:",
         "A caller who presses keys is asked whether they are there.",
     ),
     Mutant(

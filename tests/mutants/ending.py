@@ -77,8 +77,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        'if not reply.text and reply.occasion != "turn.ended":',
-        'if reply.occasion != "turn.ended":',
+        'if not reply.text and reply.occasion not in {"turn.ended", "digits"}:',
+        'if reply.occasion not in {"turn.ended", "digits"}:',
         "Greetings and prompts are missing in the record.",
     ),
     Mutant(

@@ -17,8 +17,8 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "reply.speculative or not _can_be_cut(talk, reply):",
-        "reply.speculative:",
+        "reply.speculative or not _can_be_cut(talk, reply):\n        return False\n    if not _in",
+        "reply.speculative:\n        return False\n    if not _in",
         "A legal notice is cut off by the caller's voice.",
     ),
     Mutant(
@@ -253,20 +253,14 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "    question_due,\n    limits.limit_near,\n",
-        "    limits.limit_near,\n    question_due,\n",
-        "The notice of the call's end comes before the answer to what was just asked.",
-    ),
-    Mutant(
-        _RULES,
-        "    caller_interrupts,\n    fall_silent,\n    speak_on,\n",
-        "    fall_silent,\n    speak_on,\n",
+        "    caller_interrupts,\n    fall_silent,\n    keys_interrupt,\n    speak_on,\n",
+        "    fall_silent,\n    keys_interrupt,\n    speak_on,\n",
         "Nobody can interrupt the agent.",
     ),
     Mutant(
         _RULES,
-        "    caller_interrupts,\n    fall_silent,\n    speak_on,\n",
-        "    caller_interrupts,\n",
+        "    caller_interrupts,\n    fall_silent,\n    keys_interrupt,\n    speak_on,\n",
+        "    caller_interrupts,\n    keys_interrupt,\n",
         "The agent talks on until words are recognised.",
     ),
     Mutant(_ACTIONS, "return int(number)", "return 1", "A single word interrupts where several are wanted."),
@@ -279,8 +273,8 @@ MUTANTS = (
     ),
     Mutant(
         _ACTIONS,
-        "if self.barge_in is not None:\n            words_needed(self.barge_in)",
-        "if self.barge_in is not None:\n            str(self.barge_in)",
+        "            words_needed(self.barge_in)  # The author",
+        "            str(self.barge_in)  # The author",
         "A misspelt rule breaks the call instead of the agent's own test.",
     ),
     Mutant("policy.py", '    "mm-hmm",\n', "", "`Mm-hmm` cuts the agent off."),

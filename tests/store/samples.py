@@ -32,6 +32,7 @@ ENTRIES: list[j.Entry] = [
     j.AgentResumed(10350, 3, 4),
     j.KeyPressed(11500, "4"),
     j.KeyPressed(11900, "#"),
+    j.DigitsGathered(11900, "4", 1),
     j.NoteTaken(12000, {"name": "Zoë 😀", "numbers": [1, 2.5, None], "deep": {"a": True}}),
     j.ProblemMet(12500, "tts", "speech_timeout", "no audio within 3 s"),
     j.StreamBroke(13000),

@@ -1,7 +1,12 @@
 import { createServer } from "node:http";
 
 const server = createServer(async (request, response) => {
-  const event = JSON.parse(Buffer.concat(await request.toArray()));
+  let event;
+  try {
+    event = JSON.parse(Buffer.concat(await request.toArray()));
+  } catch {
+    return response.writeHead(400).end();
+  }
   const json = (answer) => response.setHeader("content-type", "application/json").end(JSON.stringify(answer));
   if (event.type === "call.started") return json({ say: "Hello! Tell me something, and I will think about it." });
   if (event.type !== "turn.ended") return response.writeHead(204).end(); // nothing to say
