@@ -27,7 +27,7 @@ MESSAGE: Final = Line(
     "It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness",
     "recorded human",
 )
-GOODBYE: Final = Line("No, thank you, and goodbye.")
+GOODBYE: Final = Line("I am done, thank you, and goodbye.")
 COUGH: Final = Line("a cough", "made of noise")
 
 TURNS: Final = (QUESTION, INTERRUPTION, MESSAGE_WISH, NAME_AND_NUMBER, MESSAGE, GOODBYE)

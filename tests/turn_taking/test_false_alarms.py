@@ -73,9 +73,10 @@ async def test_coughs_and_an_okay_lose_no_word_and_are_not_asked_about(relay: Sp
         )
     for name, heard in zip(cases, results, strict=True):
         show(f"{name}: {heard}")
-    for (_, line), heard in zip(cases.values(), results, strict=True):
-        # Over a slow line the voice sounds on until the clear is there: nobody can know to which word.
-        heard.check(most_repeated=2 if line else 1)
+    for heard in results:
+        # The voice sounds on until the clear is there, longer over a slow line or from a busy machine: nobody can
+        # know to which word, so the last two may come again. None is lost.
+        heard.check(most_repeated=2)
         assert len(heard.pieces) > 1, "no sound silenced the agent"
     # Not every made-up cough is taken for a voice when there was one shortly before.
     unnoticed = sum(len(sounds) + 1 for sounds, _ in cases.values()) - sum(len(heard.pieces) for heard in results)
