@@ -88,6 +88,8 @@ class Session:
         self._hung_up = False
         self._failed = False
         self._closing = False
+        self._masked = False
+        """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._timer: asyncio.TimerHandle | None = None
         self._carrier: Carrier | None = None
         self._answers: dict[int, asyncio.Task[None]] = {}
@@ -133,7 +135,7 @@ class Session:
         """Take mu-law audio of the caller; `timestamp_ms` counts from the start of the media stream."""
         if self._carrier is not None:
             self._carrier.heard()
-        if self._conversation.masked:
+        if self._masked:
             audio = silence(len(audio) / BYTES_PER_MS)  # A secret is neither recognised nor kept.
         self._recognizer.send(audio)
         now_ms = self._at_ms()
@@ -183,11 +185,12 @@ class Session:
 
     def _step(self, event: on.Event) -> None:
         now = self._loop.time()
-        masked = self._conversation.masked
+        was_masked = self._masked
         commands = self._conversation.handle(event, now)
+        self._masked = self._conversation.masked
         for command in commands:
             self._carry_out(command, now)
-        self._record.trace(trace.step_line(now, event, commands, masked=masked or self._conversation.masked))
+        self._record.trace(trace.step_line(now, event, commands, masked=was_masked or self._masked))
         for observe in self._observers:
             observe(now, event, commands)
 

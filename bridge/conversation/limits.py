@@ -11,6 +11,9 @@ from bridge.conversation.actions import HangUp
 from bridge.conversation.reply import Reply
 from bridge.conversation.state import Talk
 
+_MOST_OUTAGES = 3
+"""A caller who was asked to say it again so often is not to be asked once more."""
+
 
 def call_too_long(talk: Talk) -> bool:
     """The call has lasted as long as any call may."""
@@ -80,10 +83,6 @@ def silence_too_long(talk: Talk) -> bool:
     else:
         talk.prompt(prompt)
     return True
-
-
-_MOST_OUTAGES = 3
-"""A caller who was asked to say it again so often is not to be asked once more."""
 
 
 def limit_near(talk: Talk) -> bool:

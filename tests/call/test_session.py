@@ -6,7 +6,6 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 from structlog.testing import capture_logs
 
 from bridge.agents.base import Question
@@ -19,7 +18,7 @@ from bridge.conversation import journal
 from bridge.conversation.actions import HangUp, Say, Tuning
 from bridge.conversation.policy import Policy
 from bridge.errors import AgentError
-from tests.call.live_call import Call, ask, scripted, sent
+from tests.call.live_call import Call, ask, sent
 from tests.call.peers import (
     INFO,
     Clock,
@@ -30,21 +29,6 @@ from tests.call.peers import (
     peers,
     settle,
 )
-
-
-@pytest.fixture
-async def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    return scripted(monkeypatch)
-
-
-@pytest.fixture
-async def call(script: Script) -> Call:
-    return Call(script)
-
-
-@pytest.fixture
-async def clock() -> Clock:
-    return Clock()
 
 
 class TestEvents:

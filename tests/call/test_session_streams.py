@@ -11,27 +11,11 @@ from bridge.call.carrier import SILENT_S
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.errors import AgentError
-from tests.call.live_call import Call, ask, scripted, sent
+from tests.call.live_call import Call, ask, sent
 from tests.call.peers import (
     Clock,
-    Script,
     settle,
 )
-
-
-@pytest.fixture
-async def script(monkeypatch: pytest.MonkeyPatch) -> Script:
-    return scripted(monkeypatch)
-
-
-@pytest.fixture
-async def call(script: Script) -> Call:
-    return Call(script)
-
-
-@pytest.fixture
-async def clock() -> Clock:
-    return Clock()
 
 
 class TestStreams:
