@@ -14,7 +14,7 @@ from bridge.call.sounds import Sounds
 from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.settings_sections import AgentSettings
+from bridge.settings_agents import AgentSettings
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bridge.settings_agents import AgentSettings, OpenAISettings, RelaySettings
+from bridge.settings_calls import NumberSettings, OutboundSettings, TransferSettings
 from bridge.settings_sections import (
-    AgentSettings,
     ApiSettings,
     BusSettings,
     LogSettings,
-    NumberSettings,
     ServerSettings,
     SpeechSettings,
     StoreSettings,
@@ -44,7 +44,11 @@ class Settings(BaseSettings):
     stt: SttSettings = SttSettings()
     tts: TtsSettings = TtsSettings()
     agent: AgentSettings = AgentSettings()
+    relay: RelaySettings = RelaySettings()
+    openai: OpenAISettings = OpenAISettings()
     turns: TurnsSettings = TurnsSettings()
+    transfer: TransferSettings = TransferSettings()
+    outbound: OutboundSettings = OutboundSettings()
     store: StoreSettings = StoreSettings()
     bus: BusSettings = BusSettings()
     api: ApiSettings = ApiSettings()
@@ -111,8 +115,10 @@ class Settings(BaseSettings):
             del agent["kind"]
         tts = self.tts.model_dump() | {name: value for name, value in entry.tts if value is not None}
         turns = self.turns.model_dump() | {name: value for name, value in entry.turns if value is not None}
+        stt = self.stt.model_dump() | {name: value for name, value in entry.stt if value is not None}
         changed: dict[str, Any] = {
             "agent": AgentSettings(**agent),
+            "stt": SttSettings(**stt),
             "tts": TtsSettings(**tts),
             "turns": TurnsSettings(**turns),
         }

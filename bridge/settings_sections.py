@@ -7,25 +7,19 @@ numbers mean "not given", so that every default can be written down in a file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
+from bridge.settings_base import BargeIn, Section, Texts
 from bridge.settings_values import (
-    agent_kind,
-    barge_in,
-    comma_list,
     header_map,
     http_url,
     lower,
@@ -36,20 +30,9 @@ from bridge.settings_values import (
 CARTESIA_URL = "https://api.cartesia.ai"
 DEFAULT_VOICE = "6ccbfb76-1fc6-48f7-b71d-91ac6298247b"
 """The voice of Cartesia's own examples. The local speech server speaks any unknown id with its one voice."""
-DEMO_AGENT = "bridge.agents.demo:agent"
-
-AgentKind: TypeAlias = Annotated[str, BeforeValidator(agent_kind)]
-BargeIn: TypeAlias = Annotated[str, BeforeValidator(barge_in)]
-Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(comma_list)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """The listener."""
 
     host: str = "127.0.0.1"
@@ -69,7 +52,7 @@ class ServerSettings(_Section):
         return origin(value) if value else ""
 
 
-class TwilioSettings(_Section):
+class TwilioSettings(Section):
     """The carrier."""
 
     account_sid: str = ""
@@ -94,7 +77,7 @@ class TwilioSettings(_Section):
         return http_url(value) if value else ""
 
 
-class SpeechSettings(_Section):
+class SpeechSettings(Section):
     """The speech service, for both directions."""
 
     api_key: SecretStr = SecretStr("")
@@ -120,7 +103,7 @@ class SpeechSettings(_Section):
         return value
 
 
-class SttSettings(_Section):
+class SttSettings(Section):
     """Speech to text."""
 
     endpoint: Literal["turns", "manual"] = "turns"
@@ -180,7 +163,7 @@ class SttSettings(_Section):
         return value
 
 
-class TtsSettings(_Section):
+class TtsSettings(Section):
     """Text to speech."""
 
     model: str = Field(default="sonic-latest", min_length=1)
@@ -193,71 +176,11 @@ class TtsSettings(_Section):
     """Milliseconds for which the service may hold streamed text; 0: the bridge sends whole sentences instead."""
 
 
-class AgentSettings(_Section):
-    """Who answers the caller."""
-
-    kind: AgentKind = "python"
-    """`webhook`, `python`, `echo` or `none` (transcribe only); unset: `webhook` for an http url, else `python`."""
-    url: str = Field(default="", validate_default=True)
-    """Where the agent is: an http(s) URL, or package.module:function for `python`; unset: the demo agent."""
-    secret: SecretStr = SecretStr("")
-    """Secret that signs webhook requests (Standard Webhooks); empty: unsigned."""
-    timeout_seconds: float = Field(default=10, gt=0, le=120)
-    """Seconds that the agent may take for the first piece of an answer, and from piece to piece."""
-    eager: bool = True
-    """Ask the agent as soon as the caller may be done, and hold the answer until that is certain."""
-    greeting: str = ""
-    """What is said when a call begins; empty: the agent is asked for it."""
-    sounds: Path = Path("sounds")
-    """Folder of the sound files that an agent may play."""
-    private_sounds: bool = False
-    """Let an agent play sounds from addresses in private networks and on this machine."""
-    connect_seconds: float = Field(default=3, gt=0, le=60)
-    """For a webhook: seconds for name look-up, TCP and TLS together."""
-    answer_seconds: float = Field(default=60, gt=0, le=600)
-    """For a webhook: seconds that a whole answer may take; what came until then is spoken."""
-    allow_private: bool = True
-    """For a webhook: its address may lie in a private network or on this machine."""
-    breaker_failures: int = Field(default=5, ge=0, le=1000)
-    """For a webhook: failures in a row after which it is left alone for a while; 0: never."""
-    breaker_window_seconds: float = Field(default=60, gt=0, le=3600)
-    """For a webhook: seconds within which they must lie."""
-    breaker_pause_seconds: float = Field(default=30, gt=0, le=3600)
-    """For a webhook: seconds for which it is left alone; callers hear the apology at once."""
-    undelivered: str = "undelivered"
-    """For a webhook: folder where `call.ended` waits that could not be delivered; empty: it is not kept."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _kind_from_url(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        filled = {**data}
-        if filled.get("kind") is None:
-            remote = str(filled.get("url", "")).lower().startswith(("http://", "https://"))
-            filled["kind"] = "webhook" if remote else "python"
-        if filled["kind"] == "python" and not filled.get("url"):
-            filled["url"] = DEMO_AGENT
-        return filled
-
-    @field_validator("url")
-    @classmethod
-    def _url(cls, value: str, info: ValidationInfo) -> str:
-        kind = info.data.get("kind")
-        if kind == "webhook":
-            if not value:
-                raise ValueError("a webhook agent needs its URL, such as http://127.0.0.1:5000/agent")
-            return http_url(value)
-        if kind == "python" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
-            raise ValueError("wanted package.module:function, or an http(s) URL for a webhook")
-        return value
-
-
-class TurnsSettings(_Section):
+class TurnsSettings(Section):
     """Who has the floor, and for how long."""
 
     barge_in: BargeIn = "speech"
-    """What takes the floor from the agent: `speech`, that is any words; `words:N`, at least N; or `never`."""
+    """What takes the floor: `speech`, words or keys; `words:N`, N words or keys; `voice`; `keys`; `never`."""
     barge_in_ms: int = Field(default=0, ge=0, le=30_000)
     """Milliseconds of the caller's voice that take the floor even before there are words; 0: only words do."""
     false_alarm_seconds: float = Field(default=3.0, ge=0, le=30)
@@ -301,7 +224,7 @@ class TurnsSettings(_Section):
         return str(phone_number(value)) if value else ""
 
 
-class StoreSettings(_Section):
+class StoreSettings(Section):
     """What is kept of calls."""
 
     url: str = "sqlite:///calls.db"
@@ -314,63 +237,24 @@ class StoreSettings(_Section):
     """Days after which calls are deleted (not in this version); unset: kept for ever."""
 
 
-class BusSettings(_Section):
+class BusSettings(Section):
     """Control and events across processes."""
 
     url: str = ""
     """nats:// URL of a bus (not in this version); empty: none."""
 
 
-class ApiSettings(_Section):
+class ApiSettings(Section):
     """Operators' and programs' access."""
 
     token: SecretStr = SecretStr("")
     """Bearer token of the API and the console; empty: they answer only on loopback."""
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     """What is told on standard error."""
 
     format: Literal["console", "json"] = "console"
     """`console` for people, `json` for machines, one object a line."""
     level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = "info"
     """The least important kind of line that is shown."""
-
-
-class NumberAgent(_Section):
-    """What of [agent] a number has of its own."""
-
-    kind: AgentKind | None = None
-    """As agent.kind."""
-    url: str | None = None
-    """As agent.url."""
-    secret: SecretStr | None = None
-    """As agent.secret."""
-    greeting: str | None = None
-    """As agent.greeting."""
-
-
-class NumberTts(_Section):
-    """What of [tts] a number has of its own."""
-
-    voice: str | None = Field(default=None, min_length=1)
-    """As tts.voice."""
-    language: str | None = Field(default=None, min_length=2)
-    """As tts.language."""
-
-
-class NumberTurns(_Section):
-    """What of [turns] a number has of its own."""
-
-    barge_in: BargeIn | None = None
-    """As turns.barge_in."""
-
-
-class NumberSettings(_Section):
-    """One phone number that differs from the rest."""
-
-    number: Annotated[str, BeforeValidator(phone_number)]
-    """The number dialled, in E.164 form (+15551234567), or a `sip:` or `client:` address."""
-    agent: NumberAgent = NumberAgent()
-    tts: NumberTts = NumberTts()
-    turns: NumberTurns = NumberTurns()

@@ -23,7 +23,7 @@ from pydantic_settings import EnvSettingsSource
 
 from bridge.errors import SettingsError
 from bridge.settings import Settings
-from bridge.settings_sections import NumberAgent, NumberTts, NumberTurns
+from bridge.settings_calls import NumberAgent, NumberHours, NumberSettings, NumberStt, NumberTts, NumberTurns
 
 DEFAULT_FILES = (Path("config/bridge.toml"), Path("bridge.toml"))
 """Looked for in the working folder, in this order; only the first that is there is read."""
@@ -175,8 +175,15 @@ def _unknown_keys(table: Mapping[str, Any], path: Path | None) -> Iterator[str]:
 
 
 def _unknown_number_keys(entries: Any, path: Path | None) -> Iterator[str]:
-    parts: dict[str, type[BaseModel]] = {"agent": NumberAgent, "tts": NumberTts, "turns": NumberTurns}
-    known = ["number", *(f"{name}.{key}" for name, part in parts.items() for key in part.model_fields)]
+    parts: dict[str, type[BaseModel]] = {
+        "agent": NumberAgent,
+        "stt": NumberStt,
+        "tts": NumberTts,
+        "turns": NumberTurns,
+        "hours": NumberHours,
+    }
+    own = [name for name in NumberSettings.model_fields if name not in parts]
+    known = [*own, *(f"{name}.{key}" for name, part in parts.items() for key in part.model_fields)]
     for index, entry in enumerate(entries if isinstance(entries, list) else [], start=1):
         for key, value in entry.items() if isinstance(entry, Mapping) else ():
             nested = isinstance(value, Mapping) and key in parts

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from importlib.metadata import entry_points
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,29 +19,17 @@ def lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def not_yet(*names: str, instead: str) -> Callable[[Any], Any]:
-    """A check that tells people who know a name from the documentation of a later version what there is today."""
-
-    def check(value: Any) -> Any:
-        if value in names:
-            raise ValueError(f"not in this version; use {instead}")
-        return value
-
-    return check
-
-
 def barge_in(value: Any) -> Any:
     """A rule for what takes the floor from the agent, in lower case."""
     value = lower(value)
-    if not isinstance(value, str) or not re.fullmatch(r"speech|never|words:[1-9]\d?", value):
-        raise ValueError("wanted speech, never, or words:N with N from 1 to 99")
+    if not isinstance(value, str) or not re.fullmatch(r"speech|voice|keys|never|words:[1-9]\d?", value):
+        raise ValueError("wanted speech, voice, keys, never, or words:N with N from 1 to 99")
     return value
 
 
 def agent_kind(value: Any) -> Any:
     """A kind of agent that can be had: built in, or brought along by an installed distribution."""
-    built_in = ("webhook", "python", "echo", "none")
-    not_yet("relay", "openai", "flow", instead="webhook, python, echo or none")(value)
+    built_in = ("webhook", "relay", "openai", "flow", "python", "echo", "none")
     if value not in built_in and value not in (others := entry_points(group="phone_bridge.agents").names):
         raise ValueError("wanted one of " + ", ".join((*built_in, *sorted(others))))
     return value

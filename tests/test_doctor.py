@@ -17,7 +17,7 @@ from bridge.doctor_local import Finding, check_folder, check_local_speech, check
 from bridge.doctor_network import check_agent, check_clock, check_public_url, check_speech, check_twilio
 from bridge.errors import MissingExtraError
 from bridge.settings import Settings
-from bridge.settings_sections import NumberSettings
+from bridge.settings_calls import NumberSettings
 from bridge.settings_source import load_settings
 
 ACCOUNT = "AC" + "1" * 32

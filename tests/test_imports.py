@@ -20,6 +20,8 @@ ERRORS_AND_TASKS = {"bridge.errors", "bridge.tasks"}
 WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.conversation.events"}
 """The dictionary of a conversation, without its machinery."""
 
+SECTIONS = {f"bridge.settings_{part}" for part in ("base", "sections", "agents", "calls", "values")}
+
 ALLOWED: Mapping[str, set[str] | None] = {
     # The heart, and what stands on nothing.
     "bridge": set(),
@@ -30,9 +32,12 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.audio": {"bridge.audio", "bridge.errors"},
     # Settings, and what a process needs before there is a bridge.
     "bridge.settings_values": set(),
-    "bridge.settings_sections": {"bridge.settings_values"},
-    "bridge.settings": {"bridge.settings_sections", "bridge.settings_values"},
-    "bridge.settings_source": {"bridge.settings", "bridge.settings_sections", "bridge.errors"},
+    "bridge.settings_base": {"bridge.settings_values"},
+    "bridge.settings_sections": {"bridge.settings_base", "bridge.settings_values"},
+    "bridge.settings_agents": {"bridge.settings_base", "bridge.settings_values"},
+    "bridge.settings_calls": {"bridge.settings_base", "bridge.settings_values"},
+    "bridge.settings": SECTIONS,
+    "bridge.settings_source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
     "bridge.log": {"bridge.settings"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},

@@ -11,7 +11,8 @@ from pydantic import SecretStr, ValidationError
 
 from bridge.errors import SettingsError
 from bridge.settings import Settings
-from bridge.settings_sections import CARTESIA_URL, DEMO_AGENT
+from bridge.settings_agents import DEMO_AGENT
+from bridge.settings_sections import CARTESIA_URL
 from bridge.settings_source import SettingRow, load_settings, overlooked_file, rows
 
 EXAMPLE = Path(__file__).parent.parent / "config" / "bridge.toml"
@@ -209,7 +210,10 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
         ({"speech__version": "today"}, "is 'today': wanted a date such as 2026-03-01"),
         ({"stt__chunk_ms": "10"}, "wanted a whole number from 20 to 200"),
         ({"stt__endpoint": "automatic"}, "is 'automatic': wanted one of turns, manual"),
-        ({"turns__barge_in": "words:0"}, "is 'words:0': wanted speech, never, or words:N with N from 1 to 99"),
+        (
+            {"turns__barge_in": "words:0"},
+            "wanted speech, voice, keys, never, or words:N with N from 1 to 99",
+        ),
         ({"stt__keyterms": ",".join(["x"] * 101)}, "wanted 100 terms and 1200 characters at most"),
         ({"stt__keyterms": "[1"}, "wanted texts separated by commas, or a JSON array"),
         ({"stt__headers": "X-One"}, "stt.headers (BRIDGE_STT__HEADERS): wanted Name=value"),
@@ -219,8 +223,8 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
             {"stt__turn_start_threshold": "0.5", "stt__turn_eager_end_threshold": "0.5"},
             "under stt.turn_start_threshold, which is 0.5",
         ),
-        ({"agent__kind": "relay"}, "is 'relay': not in this version; use webhook, python, echo or none"),
-        ({"agent__kind": "robot"}, "wanted one of webhook, python, echo, none"),
+        ({"agent__kind": "relay"}, "a relay agent needs its URL, such as wss://"),
+        ({"agent__kind": "robot"}, "wanted one of webhook, relay, openai, flow, python, echo, none"),
         ({"agent__kind": "webhook"}, "a webhook agent needs its URL"),
         ({"agent__url": "ftp://a.example"}, "wanted package.module:function, or an http(s) URL"),
         ({"agent__url": "http://"}, "wanted an http(s) URL such as"),
@@ -243,14 +247,14 @@ def test_a_wrong_value_is_one_line_with_the_remedy(environment: dict[str, str], 
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
-    toml = '[server]\nprot = 1\nport = "x"\n[sever]\nhost = "a"\n[agent]\nkind = "flow"\n'
+    toml = '[server]\nprot = 1\nport = "x"\n[sever]\nhost = "a"\n[agent]\nkind = "flows"\n'
 
     assert mistakes(toml, tmp_path, stt__chnk_ms="3") == [
         "BRIDGE_STT__CHNK_MS is not a setting: did you mean BRIDGE_STT__CHUNK_MS?",
         f"server.prot in {tmp_path}/bridge.toml is not a setting: did you mean server.port?",
         f"[sever] in {tmp_path}/bridge.toml is not a section: did you mean server?",
         "server.port (BRIDGE_SERVER__PORT) is 'x': wanted a whole number from 0 to 65535",
-        "agent.kind (BRIDGE_AGENT__KIND) is 'flow': not in this version; use webhook, python, echo or none",
+        "agent.kind (BRIDGE_AGENT__KIND) is 'flows': wanted one of webhook, relay, openai, flow, python, echo, none",
     ]
 
 
@@ -370,7 +374,7 @@ def test_a_number_has_what_it_sets_and_the_rest(tmp_path: Path) -> None:
     assert (orders.agent.greeting, orders.agent.url) == ("Orders desk.", "https://agents.example.com/default")
     assert orders.agent.secret == SecretStr("s1")
     assert (orders.tts.voice, orders.tts.language) == ("v1", "de")
-    assert orders.stt is settings.stt
+    assert orders.stt == settings.stt
 
 
 def test_an_agent_of_its_own_does_not_inherit_the_others_address(tmp_path: Path) -> None:
@@ -400,8 +404,8 @@ def test_other_numbers_have_the_defaults(tmp_path: Path) -> None:
         ('[[numbers]]\nnumber = "+15551234567"\nvoice = "x"\n', "voice in [[numbers]] table 1 of "),
         ('[[numbers]]\nnumber = "+15551234567"\ntts.voce = "x"\n', "did you mean tts.voice?"),
         (
-            '[[numbers]]\nnumber = "+15551234567"\nagent.kind = "flow"\n',
-            "numbers.1.agent.kind is 'flow': not in this",
+            '[[numbers]]\nnumber = "+15551234567"\nagent.kind = "flows"\n',
+            "numbers.1.agent.kind is 'flows': wanted one of",
         ),
         (
             '[[numbers]]\nnumber = "+15551234567"\nagent.kind = "webhook"\n',

@@ -5,18 +5,19 @@ with actions and `{"say": "…"}` in the order in which they are to be carried o
 
     {"type": "say", "text": "…", "barge_in": "speech", "interruptible": true, "voice": "…", "language": "…"}
     {"type": "play", "source": "https://…/hold.wav", "loop": 1, "interruptible": true, "barge_in": "speech"}
-    {"type": "send_digits", "digits": "12w3#"}
+    {"type": "send_digits", "digits": "12w3#", "by_carrier": false}
     {"type": "gather_digits", "length": 4, "terminator": "#", "first_s": 10, "next_s": 4, "masked": false}
+    {"type": "record_message", "max_s": 120, "silence_s": 4, "terminator": "#"}
     {"type": "set", "voice": "…", "language": "…", "stt": {…}}
     {"type": "hang_up", "reason": "…"}
-    {"type": "transfer", "to": "+15551234567"}
+    {"type": "transfer", "to": "+15551234567", "summary": "…", "timeout_s": 30, "caller_id": "", "digits": ""}
     {"type": "note", "data": {…}}
 
 `{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `source`, `digits`, `to`
 and `data` may be left out.
-`barge_in` is `speech`, `words:N` or `never`, and `interruptible: false` is another word for `never`. `stt` holds
-`model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and `end_timeout_ms`, as
-`Tuning` tells; a `set` must change something. `actions` holds `MAX_ACTIONS` entries at most.
+`barge_in` is `speech`, `words:N`, `voice`, `keys` or `never`, and `interruptible: false` is another word for
+`never`. `stt` holds `model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and
+`end_timeout_ms`, as `Tuning` tells; a `set` must change something. `actions` holds `MAX_ACTIONS` entries at most.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from bridge.conversation.actions import (
     HangUp,
     Note,
     Play,
+    RecordMessage,
     Say,
     SendDigits,
     Set,
@@ -76,6 +78,7 @@ class _Say(msgspec.Struct):
     voice: str | None = None
     language: str | None = None
     barge_in: str | None = None
+    preemptible: bool = False
 
 
 class _Play(msgspec.Struct):
@@ -83,10 +86,12 @@ class _Play(msgspec.Struct):
     loop: int = 1
     interruptible: bool = True
     barge_in: str | None = None
+    preemptible: bool = False
 
 
 class _SendDigits(msgspec.Struct):
     digits: str
+    by_carrier: bool = False
 
 
 class _GatherDigits(msgspec.Struct):
@@ -97,12 +102,22 @@ class _GatherDigits(msgspec.Struct):
     masked: bool = False
 
 
+class _RecordMessage(msgspec.Struct):
+    max_s: float = 120.0
+    silence_s: float = 4.0
+    terminator: str = "#"
+
+
 class _HangUp(msgspec.Struct):
     reason: str = ""
 
 
 class _Transfer(msgspec.Struct):
     to: str
+    summary: str = ""
+    timeout_s: float | None = None
+    caller_id: str = ""
+    digits: str = ""
 
 
 class _Note(msgspec.Struct):
@@ -123,6 +138,7 @@ class _ShortSay(msgspec.Struct, rename={"text": "say"}):
     voice: str | None = None
     language: str | None = None
     barge_in: str | None = None
+    preemptible: bool = False
 
 
 class _Set(msgspec.Struct):
@@ -181,7 +197,7 @@ def _decode(kind: str, raw: bytes | msgspec.Raw, wire: type[Any], build: Callabl
 
 
 def _to_say(wire: _Say | _ShortSay) -> Say:
-    return Say(wire.text, wire.interruptible, wire.voice, wire.language, wire.barge_in)
+    return Say(wire.text, wire.interruptible, wire.voice, wire.language, wire.barge_in, wire.preemptible)
 
 
 def _changed(tuning: Tuning | None) -> Tuning | None:
@@ -194,14 +210,15 @@ def _to_transfer(wire: _Transfer) -> Piece:
         return Refused(
             "transfer", "`to` is neither a number like +15551234567 nor a SIP address like sip:desk@host"
         )
-    return Transfer(wire.to)
+    return Transfer(*msgspec.structs.astuple(wire))
 
 
 _ACTIONS: dict[str, tuple[type[Any], Callable[[Any], Piece]]] = {
     "say": (_Say, _to_say),
     "play": (_Play, lambda wire: Play(*msgspec.structs.astuple(wire))),
-    "send_digits": (_SendDigits, lambda wire: SendDigits(wire.digits)),
+    "send_digits": (_SendDigits, lambda wire: SendDigits(*msgspec.structs.astuple(wire))),
     "gather_digits": (_GatherDigits, lambda wire: GatherDigits(*msgspec.structs.astuple(wire))),
+    "record_message": (_RecordMessage, lambda wire: RecordMessage(*msgspec.structs.astuple(wire))),
     "set": (_Set, lambda wire: Set(wire.voice, wire.language, _changed(wire.stt))),
     "hang_up": (_HangUp, lambda wire: HangUp(wire.reason)),
     "transfer": (_Transfer, _to_transfer),

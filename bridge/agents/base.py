@@ -5,16 +5,30 @@ An agent is asked once per event of a call and answers with actions (`bridge.con
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from bridge.conversation.actions import Action
-from bridge.conversation.commands import Interruption, Message
+from bridge.conversation.commands import Interruption, Message, TransferResult
 
-__all__ = ["Agent", "CallInfo", "Interruption", "Message", "Occasion", "Question"]
+__all__ = [
+    "Agent",
+    "Attendant",
+    "AttendingAgent",
+    "CallInfo",
+    "Interruption",
+    "Message",
+    "Occasion",
+    "Question",
+    "TransferResult",
+]
 
-Occasion: TypeAlias = Literal["call.started", "turn.ended", "digits", "silence", "transfer.ended", "call.ended"]
+Occasion: TypeAlias = Literal[
+    "call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "volunteered", "call.ended"
+]
+"""`silence`: the caller says nothing; an agent that answers nothing leaves it to the bridge. `message`: the caller
+has left one (`RecordMessage`). `volunteered`: the agent wanted the floor (`AttendingAgent`), and has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +69,12 @@ class Question:
     """The conversation so far, this turn included."""
     digits: str = ""
     """The keys that the caller pressed, with `digits`, or beside the words of a turn."""
+    over_speech: bool = False
+    """The caller said it while the agent spoke on: over a text that is not to be interrupted."""
+    transfer: TransferResult | None = None
+    """How a transfer ended (`transfer.ended` only): the caller is back."""
     outcome: Mapping[str, Any] = field(default_factory=dict)
-    """How the call ended (`call.ended` only): `reason`, `duration_ms`, `notes`."""
+    """How the call ended (`call.ended` only): `reason`, `duration_ms`, and `transfer` where there was one."""
 
 
 class Agent(Protocol):
@@ -71,3 +89,37 @@ class Agent(Protocol):
 
     async def close(self) -> None:
         """Release connections; calls are over by then."""
+
+
+class Attendant(Protocol):
+    """An agent's ear in one call: told at once of what an agent is otherwise told with its next question.
+
+    Nothing here may wait or raise. While a secret is being gathered nothing is told.
+    """
+
+    def partial(self, transcript: str) -> None:
+        """The caller speaks: all of the turn so far, verbatim."""
+
+    def key(self, digit: str, *, over_speech: bool) -> None:
+        """The caller pressed a key; `over_speech`: while the agent spoke on, which the key did not cut off."""
+
+    def interrupted(self, heard: str, duration_ms: int) -> None:
+        """The caller cut the agent off: what was heard of the answer, and for how long it had sounded."""
+
+    def speaking(self, who: Literal["agent", "caller"], *, on: bool) -> None:
+        """One side began, or ceased, to speak."""
+
+    def played(self, text: str) -> None:
+        """So much more of the agent's text was heard."""
+
+
+@runtime_checkable
+class AttendingAgent(Protocol):
+    """What an `Agent` has besides, if it holds a connection of its own per call or speaks unasked."""
+
+    def attend(self, call: CallInfo, want_floor: Callable[[], None]) -> Attendant:
+        """Begin to attend a call, before its first question; it is over with its `call.ended`.
+
+        `want_floor` asks for a question about `volunteered`, to be answered with what the agent wants to say: it
+        comes as soon as nobody else speaks, or at once where what is being said is preemptible.
+        """

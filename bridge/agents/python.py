@@ -20,7 +20,19 @@ import structlog
 
 from bridge.agents.action_checks import fault
 from bridge.agents.base import Question
-from bridge.conversation.actions import Action, GatherDigits, HangUp, Note, Play, Say, SendDigits, Set, Transfer
+from bridge.conversation.actions import (
+    Action,
+    GatherDigits,
+    HandOff,
+    HangUp,
+    Note,
+    Play,
+    RecordMessage,
+    Say,
+    SendDigits,
+    Set,
+    Transfer,
+)
 from bridge.errors import AgentError, SettingsError
 
 AgentFunction = Callable[[Question], AsyncGenerator[object, None]]
@@ -91,7 +103,10 @@ class PythonAgent:
 
     def _to_action(self, piece: object) -> Action:
         action = Say(piece) if isinstance(piece, str) else piece
-        if isinstance(action, Say | Play | SendDigits | GatherDigits | Set | HangUp | Transfer | Note):
+        if isinstance(
+            action,
+            Say | Play | SendDigits | GatherDigits | RecordMessage | Set | HangUp | Transfer | HandOff | Note,
+        ):
             try:
                 # There and back: what cannot be written down can be neither spoken nor kept.
                 checked: Action = msgspec.json.decode(msgspec.json.encode(action), type=type(action))

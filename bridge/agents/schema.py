@@ -25,20 +25,29 @@ ADDRESS = "/api/agent.schema.json"
 _NOT_ACTIONS = {"_Item", "_ShortSay"}
 """Structs of `action_json` that are the outside of an answer and not actions."""
 
-_BARGE_IN = {"pattern": "^(speech|never|words:0*[1-9][0-9]*)$"}
+_BARGE_IN = {"pattern": "^(speech|voice|keys|never|words:0*[1-9][0-9]*)$"}
 _WAIT = {"exclusiveMinimum": 0, "maximum": 600}
 _CHECKS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "say": {"barge_in": _BARGE_IN},
     "ShortSay": {"barge_in": _BARGE_IN},
     "play": {"source": {"minLength": 1}, "loop": {"minimum": 0}, "barge_in": _BARGE_IN},
     "send_digits": {"digits": {"pattern": "^[0-9*#A-DwW]+$"}},
+    "record_message": {
+        "max_s": {"exclusiveMinimum": 0, "maximum": 3600},
+        "silence_s": {"exclusiveMinimum": 0, "maximum": 60},
+        "terminator": {"pattern": "^[0-9*#A-D]?$"},
+    },
     "gather_digits": {
         "length": {"minimum": 1, "maximum": 100},
         "terminator": {"pattern": "^[0-9*#A-D]?$"},
         "first_s": _WAIT,
         "next_s": _WAIT,
     },
-    "transfer": {"to": {"pattern": r"^(\+[1-9][0-9]{6,14}|sips?:\S+)$"}},
+    "transfer": {
+        "to": {"pattern": r"^(\+[1-9][0-9]{6,14}|sips?:\S+)$"},
+        "timeout_s": {"minimum": 5, "maximum": 600},
+        "digits": {"pattern": "^[0-9*#A-DwW]*$"},
+    },
     "set": {"voice": {"minLength": 1}, "language": {"minLength": 1}},
     "Tuning": {
         "model": {"minLength": 1},

@@ -31,7 +31,19 @@ OnBreaker = Callable[[str], None]
 """Told `open` when an agent is left alone from now on, and `closed` when it answered again."""
 
 VOCABULARY = frozenset(
-    {"say", "play", "send_digits", "gather_digits", "transfer", "hang_up", "set", "note", MALFORMED, TOO_MANY}
+    {
+        "say",
+        "play",
+        "send_digits",
+        "gather_digits",
+        "record_message",
+        "transfer",
+        "hang_up",
+        "set",
+        "note",
+        MALFORMED,
+        TOO_MANY,
+    }
 )
 """Kinds that are reported to `OnRefused` by their own name."""
 

@@ -73,7 +73,7 @@ class QuestionBody(msgspec.Struct, frozen=True):
         str,
         Meta(
             description="What happened. Answer 204 to a type you do not know.",
-            examples=["call.started", "turn.ended", "digits", "silence", "transfer.ended", "call.ended"],
+            examples=["call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "call.ended"],
         ),
     ]
     call: CallBody
@@ -110,15 +110,15 @@ def encode_question(question: Question) -> bytes:
             messages=tuple(MessageBody(message.role, message.content) for message in question.messages),
             interrupted=UNSET if cut is None else InterruptedBody(cut.heard, cut.unheard),
             digits=question.digits if occasion == "digits" else UNSET,
-            transfer=_transfer(question) if occasion == "transfer.ended" else UNSET,
+            transfer=_transfer(question),
             outcome=dict(question.outcome) if occasion == "call.ended" else UNSET,
         )
     )
 
 
-def _transfer(question: Question) -> TransferEndedBody:
-    outcome = question.outcome
-    return TransferEndedBody(str(outcome.get("to", "")), str(outcome.get("status", "failed")))
+def _transfer(question: Question) -> TransferEndedBody | UnsetType:
+    result = question.transfer
+    return UNSET if result is None else TransferEndedBody(result.to, result.status)
 
 
 def signing_key(secret: str) -> bytes:

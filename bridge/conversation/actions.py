@@ -14,19 +14,24 @@ from typing import Any, TypeAlias
 
 
 def words_needed(barge_in: str) -> int | None:
-    """Return how many words of the caller take the floor under a rule such as `words:2`; None: nothing does.
+    """Return how many words of the caller take the floor under a rule such as `words:2`; None: no words do.
 
     Raises ValueError for a rule that is none.
     """
     match barge_in.partition(":"):
-        case "speech", "", "":
+        case "speech" | "voice", "", "":
             return 1
-        case "never", "", "":
+        case "never" | "keys", "", "":
             return None
         case "words", ":", number if number.isdecimal() and int(number) > 0:
             return int(number)
         case _:
-            raise ValueError(f"{barge_in!r} is no rule for barge-in: wanted speech, never, or words:N")
+            raise ValueError(f"{barge_in!r} is no rule for barge-in: wanted speech, voice, keys, never, or words:N")
+
+
+def keys_cut(barge_in: str) -> bool:
+    """Tell whether a key of the caller takes the floor under a rule."""
+    return barge_in not in {"voice", "never"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,10 @@ class Say:
     language: str | None = None
     """Language tag such as `en`; None is the language of the settings."""
     barge_in: str | None = None
-    """What cuts this text off: `speech`, `words:N` or `never`; None is the rule of the number."""
+    """What cuts this text off: `speech` (words or keys), `words:N` (N words, or keys), `voice` (only words), `keys`
+    (only keys) or `never`; None is the rule of the number."""
+    preemptible: bool = False
+    """True: what the agent says later of its own accord takes the place of this."""
 
     def __post_init__(self) -> None:
         if self.barge_in is not None:
@@ -60,10 +68,41 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Connect the caller with somebody else (cold) once everything said before this was heard."""
+    """Connect the caller with somebody else once everything said before this was heard.
+
+    Cold: the caller leaves the agent, and comes back when nobody answers. Warm, if there is a `summary`: the caller
+    stays with the agent until the other side has heard it and pressed a key to take the call.
+    The agent learns of a transfer that does not come about by a question about `transfer.ended`. Raises ValueError
+    for a time or for digits that cannot be.
+    """
 
     to: str
     """A phone number in E.164 form (`+15551234567`) or a SIP address (`sip:desk@example.com`)."""
+    summary: str = ""
+    """What the other side is told before it takes the call."""
+    timeout_s: float | None = None
+    """How long the other phone may ring, in seconds; None is the setting."""
+    caller_id: str = ""
+    """The number that is shown to the other side; empty is the setting."""
+    digits: str = ""
+    """Keys that are pressed when the other side has answered, such as an extension; `w` waits half a second."""
+
+    def __post_init__(self) -> None:
+        if self.timeout_s is not None and not 5 <= self.timeout_s <= 600:
+            raise ValueError("a phone may ring for 5 to 600 seconds")
+        if not set(self.digits) <= set("0123456789*#ABCDwW"):
+            raise ValueError("digits can be 0-9 * # A-D, w and W")
+
+
+@dataclass(frozen=True, slots=True)
+class HandOff:
+    """End the agent's part once everything said before this was heard, and let its hand-off webhook go on.
+
+    Twilio: `end` of ConversationRelay. Without such a webhook the call ends.
+    """
+
+    data: str = ""
+    """Handed to the webhook verbatim, as `HandoffData`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +154,8 @@ class Play:
     interruptible: bool = True
     barge_in: str | None = None
     """As `Say.barge_in`."""
+    preemptible: bool = False
+    """As `Say.preemptible`."""
 
     def __post_init__(self) -> None:
         if not self.source or self.loop < 0:
@@ -129,6 +170,9 @@ class SendDigits:
 
     digits: str
     """`0-9 * # A-D`; `w` is half a second of silence, `W` a second."""
+    by_carrier: bool = False
+    """True: the call leaves the media stream for it, and the carrier itself sends real keys (TwiML `<Play digits>`)
+    once everything said before was heard; then the call comes back."""
 
     def __post_init__(self) -> None:
         if not self.digits or not set(self.digits) <= set("0123456789*#ABCDwW"):
@@ -163,4 +207,29 @@ class GatherDigits:
             raise ValueError("the waits for keys can be up to 600 seconds")
 
 
-Action: TypeAlias = Say | Play | SendDigits | GatherDigits | HangUp | Transfer | Note | Set
+@dataclass(frozen=True, slots=True)
+class RecordMessage:
+    """Let the caller leave a message once what is said was heard: voicemail.
+
+    It lasts until the caller is silent for a while, presses the terminator, or hangs up; nothing is answered
+    meanwhile. Its transcript comes as a question about `message`, and its audio is kept as a file of its own beside
+    the call's recording. Raises ValueError for a time that cannot be.
+    """
+
+    max_s: float = 120.0
+    """Longest message, in seconds."""
+    silence_s: float = 4.0
+    """Silence of the caller that ends it, also before the first word."""
+    terminator: str = "#"
+    """The key that ends it; empty: none."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.max_s <= 3600 and 0 < self.silence_s <= 60):
+            raise ValueError("a message may last 3600 seconds, and wait for the caller for 60")
+        if self.terminator not in set("0123456789*#ABCD") | {""}:
+            raise ValueError("the terminator is one key, or empty")
+
+
+Action: TypeAlias = (
+    Say | Play | SendDigits | GatherDigits | RecordMessage | HangUp | Transfer | HandOff | Note | Set
+)

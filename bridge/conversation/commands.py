@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from bridge.conversation.actions import Tuning
+from bridge.conversation.actions import Transfer, Tuning
 from bridge.conversation.journal import Entry
 
-Occasion: TypeAlias = Literal["call.started", "turn.ended", "digits"]
+Occasion: TypeAlias = Literal[
+    "call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "volunteered"
+]
+"""What an agent is asked about. `volunteered`: the agent itself has asked for the floor, and has it now."""
 Role: TypeAlias = Literal["user", "assistant"]
 
 
@@ -22,6 +25,17 @@ class Message:
     role: Role
     content: str
     """Trimmed: a copy for language models. The verbatim text is in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferResult:
+    """How a transfer ended that the agent asked for."""
+
+    to: str
+    status: str
+    """`busy`, `no-answer`, `failed`, `canceled` or `declined`: the caller is back; `completed`: they talked."""
+    duration_s: int = 0
+    """How long they talked, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +75,34 @@ class LeaveCall:
     """Give up the media stream: hang up, or pass the caller on."""
 
     reason: str
-    """`agent`, `transfer`, `silence`, `limit`, `agent_failed` or `speech_failed`."""
-    transfer_to: str = ""
-    """A number or SIP address to connect the caller with; empty: hang up."""
+    """`agent`, `transfer`, `digits`, `handoff`, `silence`, `limit`, `agent_failed` or `speech_failed`."""
+    transfer: Transfer | None = None
+    """Whom to connect the caller with."""
+    conference: str = ""
+    """The conference in which the other side waits who has accepted a warm transfer; empty: it is cold."""
     farewell: str = ""
     """A sentence for the carrier to speak with its own voice, because ours has failed."""
+    digits: str = ""
+    """Keys that the carrier sends before the call comes back (`digits` only)."""
+    handoff: str | None = None
+    """Data for the agent's hand-off webhook, which says what comes next; None: nobody is asked."""
+
+    @property
+    def transfer_to(self) -> str:
+        """Whom to connect the caller with; empty: nobody."""
+        return "" if self.transfer is None else self.transfer.to
+
+
+@dataclass(frozen=True, slots=True)
+class CallOther:
+    """Call somebody, tell them the summary, and let them take the call with a key, while the caller waits."""
+
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOther:
+    """The caller waits no longer: hang up on who was called by `CallOther`."""
 
 
 # --- towards the agent -------------------------------------------------------------------------------------
@@ -87,6 +124,10 @@ class AskAgent:
     messages: tuple[Message, ...]
     digits: str = ""
     """The keys that the caller pressed (`digits` only); empty: none came in time."""
+    over_speech: bool = False
+    """The caller said it while the agent spoke on: over a text that is not to be interrupted."""
+    transfer: TransferResult | None = None
+    """How a transfer ended (`transfer.ended` only)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +145,8 @@ class TellAgentEnded:
     reason: str
     duration_ms: int
     messages: tuple[Message, ...]
+    transfer: TransferResult | None = None
+    """How the transfer ended with which the agent's part did; None: there was none, or nobody has told."""
 
 
 # --- towards speech ----------------------------------------------------------------------------------------
@@ -162,6 +205,11 @@ class FinishRecognizer:
     """No more of the caller's audio comes: drain the speech-to-text session for the last words."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRecognizer:
+    """The caller is back after the speech-to-text session was finished: open another."""
+
+
 # --- towards the record ------------------------------------------------------------------------------------
 
 
@@ -182,6 +230,8 @@ Command: TypeAlias = (
     | SendMark
     | ClearPlayout
     | LeaveCall
+    | CallOther
+    | CancelOther
     | AskAgent
     | CancelReply
     | TellAgentEnded
@@ -192,6 +242,7 @@ Command: TypeAlias = (
     | ForgetTurn
     | TuneRecognizer
     | FinishRecognizer
+    | OpenRecognizer
     | Record
     | Close
 )

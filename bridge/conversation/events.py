@@ -48,6 +48,32 @@ class DigitPressed:
     digit: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherAccepted:
+    """Who was called for a warm transfer has heard the summary and takes the call."""
+
+    conference: str
+    """The conference in which they wait for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEnded:
+    """A transfer is over, or did not come about."""
+
+    status: str
+    """`completed`, `busy`, `no-answer`, `failed`, `canceled` or `declined`."""
+    duration_s: int = 0
+    """How long they talked, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswererKnown:
+    """The carrier has found out who answered a call of ours (Twilio: answering-machine detection)."""
+
+    kind: str
+    """`human`, `machine_start`, `machine_end_beep`, `_silence` or `_other`, `fax` or `unknown`."""
+
+
 # --- speech to text ----------------------------------------------------------------------------------------
 
 
@@ -150,6 +176,11 @@ class AgentFailed:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class FloorWanted:
+    """The agent has something to say that nobody has asked for."""
+
+
 # --- text to speech ----------------------------------------------------------------------------------------
 
 
@@ -217,6 +248,15 @@ RecognizerEvent: TypeAlias = (
     | RecognizerClosed
 )
 SpeechEvent: TypeAlias = SpeechArrived | WordsTimed | SpeechFinished | SpeechFailed
-CarrierEvent: TypeAlias = StreamStarted | StreamLost | StreamStopped | MarkReturned | DigitPressed
+CarrierEvent: TypeAlias = (
+    StreamStarted
+    | StreamLost
+    | StreamStopped
+    | MarkReturned
+    | DigitPressed
+    | OtherAccepted
+    | TransferEnded
+    | AnswererKnown
+)
 AgentEvent: TypeAlias = AgentActed | AgentFinished | AgentFailed
-Event: TypeAlias = CarrierEvent | RecognizerEvent | AgentEvent | SpeechEvent | DeadlineReached
+Event: TypeAlias = CarrierEvent | RecognizerEvent | AgentEvent | FloorWanted | SpeechEvent | DeadlineReached

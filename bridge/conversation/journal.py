@@ -117,6 +117,39 @@ class DigitsGathered:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageLeft:
+    """The caller has left a message. Its audio is what the recording holds of the caller between the two times."""
+
+    number: int
+    """1, 2, 3 … within the call."""
+    transcript: str
+    """Verbatim; empty when nothing was said."""
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferTried:
+    """Somebody was to be connected with the caller: how that ended."""
+
+    at_ms: int
+    to: str
+    status: str
+    """`completed`, `busy`, `no-answer`, `failed`, `canceled` or `declined`."""
+    warm: bool = False
+    """The other side was told a summary first."""
+    duration_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AnswererTold:
+    """The carrier has found out who answered a call of ours."""
+
+    at_ms: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoteTaken:
     """The agent left data with the call."""
 
@@ -170,6 +203,9 @@ Entry: TypeAlias = (
     | SpeculationDropped
     | KeyPressed
     | DigitsGathered
+    | MessageLeft
+    | TransferTried
+    | AnswererTold
     | NoteTaken
     | ProblemMet
     | StreamBroke
@@ -186,6 +222,9 @@ _KINDS: dict[str, type[Any]] = {
     "speculation_dropped": SpeculationDropped,
     "key_pressed": KeyPressed,
     "digits_gathered": DigitsGathered,
+    "message_left": MessageLeft,
+    "transfer_tried": TransferTried,
+    "answerer_told": AnswererTold,
     "note_taken": NoteTaken,
     "problem_met": ProblemMet,
     "stream_broke": StreamBroke,

@@ -105,8 +105,8 @@ def reply_over(talk: Talk) -> bool:
         match action:
             case HangUp(reason):
                 talk.leave(do.LeaveCall(reason or "agent"))
-            case Transfer(to):
-                talk.leave(do.LeaveCall("transfer", transfer_to=to))
+            case Transfer():
+                talk.leave(do.LeaveCall("transfer", action))
             case GatherDigits():
                 talk.digits.begin(action, talk.now)
             case _:

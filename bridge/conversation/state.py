@@ -6,7 +6,7 @@ from typing import Literal
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal
-from bridge.conversation.actions import Action, Set
+from bridge.conversation.actions import Action, Set, Transfer
 from bridge.conversation.caller import CallerTurn, is_backchannel, joined, same_words
 from bridge.conversation.digits import Digits
 from bridge.conversation.echo import WINDOW_S, is_echo
@@ -332,8 +332,9 @@ class Talk:
     def leave_for_failure(self, reason: str) -> None:
         """End the call, or pass the caller on, while we cannot speak: the carrier says so with its own voice."""
         policy = self.policy
-        words = policy.handover if policy.failure_transfer else policy.farewell
-        self.leave(do.LeaveCall(reason, transfer_to=policy.failure_transfer, farewell=words))
+        transfer = Transfer(policy.failure_transfer) if policy.failure_transfer else None
+        words = policy.farewell if transfer is None else policy.handover
+        self.leave(do.LeaveCall(reason, transfer, farewell=words))
 
     def leave(self, leave: do.LeaveCall) -> None:
         """End the call from our side."""

@@ -134,7 +134,7 @@ def test_a_rule_for_barge_in_that_is_none_says_what_is_wanted_in_few_words() -> 
     assert len(piece.reason) < 400
     (piece,) = parse_item(b'{"say": "x", "barge_in": "loud"}')
     assert isinstance(piece, Refused)
-    assert "speech, never, or words:N" in piece.reason
+    assert "speech, voice, keys, never, or words:N" in piece.reason
 
 
 def test_a_note_is_bounded_in_depth_and_size() -> None:

@@ -13,7 +13,7 @@ from bridge.agents.registry import AgentSettings, open_agent
 from bridge.agents.webhook import WebhookAgent
 from bridge.conversation.actions import Say
 from bridge.errors import SettingsError
-from bridge.settings_sections import AgentSettings as SettingsOfTheBridge
+from bridge.settings_agents import AgentSettings as SettingsOfTheBridge
 from tests.agents.asking import ENDED, STARTED, TURN, hear, turn
 
 

@@ -11,7 +11,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from bridge.agents.webhook_wire import build_headers, encode_question, question_id, signing_key, traceparent
-from bridge.conversation.commands import Interruption
+from bridge.conversation.commands import Interruption, TransferResult
 from bridge.errors import SettingsError
 from tests.agents.asking import CALL as ASKED_CALL
 from tests.agents.asking import CUT_IN, ENDED, STARTED, TURN, turn
@@ -64,9 +64,10 @@ def test_digits_and_outcome_belong_to_their_own_occasions() -> None:
 
 
 def test_a_transfer_that_did_not_come_about_is_told_with_its_status() -> None:
-    outcome = {"to": "+15550100009", "status": "busy"}
-    body = json.loads(encode_question(turn(occasion="transfer.ended", outcome=outcome)))
-    assert (body["type"], body["transfer"], "outcome" in body) == ("transfer.ended", outcome, False)
+    result = TransferResult("+15550100009", "busy")
+    body = json.loads(encode_question(turn(occasion="transfer.ended", transfer=result)))
+    told = {"to": "+15550100009", "status": "busy"}
+    assert (body["type"], body["transfer"], "outcome" in body) == ("transfer.ended", told, False)
 
 
 def test_a_silence_has_nothing_of_its_own() -> None:

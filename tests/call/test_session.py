@@ -15,7 +15,7 @@ from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import HangUp, Say, Tuning
+from bridge.conversation.actions import HangUp, Say, Transfer, Tuning
 from bridge.conversation.policy import Policy
 from bridge.errors import AgentError
 from tests.call.live_call import Call, ask, sent
@@ -200,7 +200,7 @@ class TestCommands:
 
     async def test_leaving_closes_the_stream_and_is_remembered(self, call: Call) -> None:
         socket = call.attach()
-        leave = do.LeaveCall("transfer", "+15550100300")
+        leave = do.LeaveCall("transfer", Transfer("+15550100300"))
         with capture_logs() as logs:
             call.do(do.SendMark("last"), leave)
         await settle()

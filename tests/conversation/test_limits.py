@@ -7,7 +7,7 @@ import pytest
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import HangUp, Say
+from bridge.conversation.actions import HangUp, Say, Transfer
 from tests.conversation.playbook import Play
 
 LOST = on.RecognizerLost("speech_unreachable", "reset")
@@ -157,7 +157,7 @@ class TestFailure:
     def test_an_agent_that_fails_for_good_passes_the_caller_on_where_there_is_somebody(self) -> None:
         play = self.failing(failure_transfer="+15550100", handover="I'll connect you.")
         assert spoken(play) == ["I'll connect you."]
-        assert play.did(do.LeaveCall) == [do.LeaveCall("transfer", transfer_to="+15550100")]
+        assert play.did(do.LeaveCall) == [do.LeaveCall("transfer", Transfer("+15550100"))]
 
     def test_and_else_says_good_bye(self) -> None:
         play = self.failing(farewell="Bye.")
@@ -167,7 +167,7 @@ class TestFailure:
     def test_speech_that_fails_for_good_passes_the_caller_on_with_the_carriers_voice(self) -> None:
         play = Play(failure_transfer="+15550100", handover="I'll connect you.").start().at(1)
         play.hears(on.RecognizerFailed("speech_auth", "401", final=True))
-        wanted = do.LeaveCall("speech_failed", transfer_to="+15550100", farewell="I'll connect you.")
+        wanted = do.LeaveCall("speech_failed", Transfer("+15550100"), farewell="I'll connect you.")
         assert play.did(do.LeaveCall) == [wanted]
 
 

@@ -120,7 +120,7 @@ class TestAnswering:
         play.caller_says("A human, please.")
         reply = play.did(do.AskAgent)[-1].reply
         commands = play.hears(on.AgentActed(reply, Transfer("+15550100200")), on.AgentFinished(reply))
-        assert do.LeaveCall("transfer", transfer_to="+15550100200") in commands
+        assert do.LeaveCall("transfer", Transfer("+15550100200")) in commands
 
     def test_a_note_is_kept_even_if_the_words_around_it_are_cut(self) -> None:
         play = speaking()

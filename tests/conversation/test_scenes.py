@@ -193,7 +193,7 @@ class TestEnds:
         assert spoken(play)[-1] == "I'll connect you."
         play.speech_arrives(2, "I'll connect you.", 0.5)
         play.at(10)
-        assert play.did(do.LeaveCall) == [do.LeaveCall("transfer", transfer_to="+15550100")]
+        assert play.did(do.LeaveCall) == [do.LeaveCall("transfer", Transfer("+15550100"))]
 
     def test_a_hang_up_behind_speech_that_failed_says_good_bye_first(self) -> None:
         play, reply = asked(farewell="Sorry, good-bye.")

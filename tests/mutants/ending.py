@@ -83,7 +83,7 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "words = policy.handover if policy.failure_transfer else policy.farewell",
+        "words = policy.farewell if transfer is None else policy.handover",
         "words = policy.farewell",
         "A caller who is passed on hears good-bye.",
     ),

@@ -139,7 +139,7 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        'do.LeaveCall("transfer", transfer_to=to)',
+        'do.LeaveCall("transfer", action)',
         'do.LeaveCall("transfer")',
         "The caller is connected with nobody.",
     ),

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.actions import Transfer
 from tests.call.house import FACTS, FORM, House, Stream, house_up, script_conversations
 from tests.call.peers import (
     Voices,
@@ -119,19 +120,19 @@ class TestStreamEnded:
 
     async def test_a_transfer_is_announced_and_dialled_with_the_number_that_was_called(self, house: House) -> None:
         await house.stream()
-        self.leave(house, do.LeaveCall("agent_failed", "+15550100300", "I will connect you."))
+        self.leave(house, do.LeaveCall("agent_failed", Transfer("+15550100300"), farewell="I will connect you."))
         document = await self.ended(house)
         assert texts(document) == [("Say", "I will connect you."), ("Dial", "+15550100300"), ("Hangup", "")]
         assert document[1].attrib["callerId"] == FACTS["to"]
 
     async def test_a_transfer_without_a_word(self, house: House) -> None:
         await house.stream()
-        self.leave(house, do.LeaveCall("transfer", "sip:desk@example.com"))
+        self.leave(house, do.LeaveCall("transfer", Transfer("sip:desk@example.com")))
         assert texts(await self.ended(house)) == [("Dial", "sip:desk@example.com"), ("Hangup", "")]
 
     async def test_a_transfer_to_nowhere_is_regretted(self, house: House) -> None:
         await house.stream()
-        self.leave(house, do.LeaveCall("transfer", "the desk"))
+        self.leave(house, do.LeaveCall("transfer", Transfer("the desk")))
         with capture_logs() as logs:
             said, hung_up = texts(await self.ended(house))
         assert "could not connect you" in said[1]
@@ -140,7 +141,7 @@ class TestStreamEnded:
 
     async def test_a_farewell_is_said_by_twilio(self, house: House) -> None:
         await house.stream()
-        self.leave(house, do.LeaveCall("speech_failed", "", "Good-bye."))
+        self.leave(house, do.LeaveCall("speech_failed", farewell="Good-bye."))
         assert texts(await self.ended(house)) == [("Say", "Good-bye."), ("Hangup", "")]
 
     async def test_a_broken_stream_is_taken_up_again_with_a_ticket_of_its_own(self, house: House) -> None:
