@@ -30,8 +30,9 @@ from bridge.store.files import FileStore
 from bridge.tasks import spawn
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
+from bridge.twilio.gate import Gate
 from bridge.twilio.rest import TwilioRest
-from bridge.twilio.routes import Gate, TwilioRoutes
+from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             validate=settings.twilio.validate_requests,
             public_url=lambda: settings.public_url(listening[0]),
             tokens=StreamTokens(auth_token),
+            metrics=metrics,
         )
         app = web.Application(client_max_size=64 * 1024)
         TwilioRoutes(gate, registry, metrics).add_to(app)

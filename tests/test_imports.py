@@ -61,6 +61,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.metrics",
     }
     | ERRORS_AND_TASKS,
+    "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics"},
     "bridge.twilio.routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
     | WORDS
     | ERRORS_AND_TASKS,

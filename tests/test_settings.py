@@ -254,7 +254,8 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         f"server.prot in {tmp_path}/bridge.toml is not a setting: did you mean server.port?",
         f"[sever] in {tmp_path}/bridge.toml is not a section: did you mean server?",
         "server.port (BRIDGE_SERVER__PORT) is 'x': wanted a whole number from 0 to 65535",
-        "agent.kind (BRIDGE_AGENT__KIND) is 'flows': wanted one of webhook, relay, openai, flow, python, echo, none",
+        "agent.kind (BRIDGE_AGENT__KIND) is 'flows': wanted one of webhook, relay, openai, flow, python, echo,"
+        " none",
     ]
 
 

@@ -114,8 +114,8 @@ class Attendant(Protocol):
 
 
 @runtime_checkable
-class AttendingAgent(Protocol):
-    """What an `Agent` has besides, if it holds a connection of its own per call or speaks unasked."""
+class AttendingAgent(Agent, Protocol):
+    """What an agent has besides, if it holds a connection of its own per call or speaks unasked."""
 
     def attend(self, call: CallInfo, want_floor: Callable[[], None]) -> Attendant:
         """Begin to attend a call, before its first question; it is over with its `call.ended`.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.agents.base import CallInfo
+from bridge.call.others import Others
 from bridge.call.session import Observer, Peers, Session
 from bridge.call.warm import WarmRecognizers
 from bridge.conversation.commands import LeaveCall
@@ -47,6 +48,8 @@ class Registry:
         hang_up: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """`hang_up` ends a call at the carrier by its id, for calls that leaving the stream did not end."""
+        self.others: Others | None = None
+        """Who calls the other side of warm transfers; None: there are none."""
         self._profile_of = profile_of
         self._store = store
         self._hang_up = hang_up
@@ -126,7 +129,7 @@ class Registry:
             )
         )
         observers = tuple(make(info) for make in self.observers)
-        session = Session(info, profile.policy, profile.peers, record, observers, warm)
+        session = Session(info, profile.policy, profile.peers, record, observers, warm, self.others)
         self._live[sid] = session
         self._left.pop(sid, None)
         if (earlier := self._asked.get(sid)) is not None:

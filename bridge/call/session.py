@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ import structlog
 from bridge.agents.base import Agent, CallInfo, Question
 from bridge.audio.codec import BYTES_PER_MS, silence
 from bridge.call import trace
+from bridge.call.attending import attend
 from bridge.call.carrier import Carrier
+from bridge.call.others import Others
 from bridge.call.sounds import Sounds
 from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
@@ -68,8 +71,12 @@ class Session:
         record: CallRecord,
         observers: tuple[Observer, ...] = (),
         warm: WarmRecognizer | None = None,
+        others: Others | None = None,
     ) -> None:
-        """`warm`: the recogniser that was opened for this call before it came; None: open one now."""
+        """`warm`: the recogniser that was opened for this call before it came; None: open one now.
+
+        `others`: who calls the other side of warm transfers; None: there are none.
+        """
         self.info = info
         self.files: CallFiles | None = None
         """Where the call was kept; known once it is over."""
@@ -88,6 +95,8 @@ class Session:
         self._hung_up = False
         self._failed = False
         self._closing = False
+        self._others = others
+        self._attending = attend(peers.agent, info, lambda: self.take(on.FloorWanted()))
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._timer: asyncio.TimerHandle | None = None
@@ -112,7 +121,7 @@ class Session:
     @property
     def over_for_carrier(self) -> bool:
         """Tell whether no media stream may carry the call any more."""
-        return self._hung_up or self._failed or self._conversation.ending
+        return self._hung_up or self._failed or not self._conversation.expects_stream
 
     def attach(self, carrier: Carrier) -> None:
         """Go on over this media stream: the first one, or one that replaces a lost one.
@@ -124,6 +133,7 @@ class Session:
             old.close()
             self.take(on.StreamLost())
         self._carrier = carrier
+        self.departure = None
         carrier.watch(lambda: self.detach(carrier, on.StreamLost()))
         if self._began is None:
             self._began = self._loop.time()
@@ -150,7 +160,8 @@ class Session:
             self._carrier = None
         elif self._carrier is not None or isinstance(event, on.StreamLost):
             return
-        self._hung_up = self._hung_up or isinstance(event, on.StreamStopped)
+        goes_on = self._conversation.leaves_for_a_while
+        self._hung_up = self._hung_up or (isinstance(event, on.StreamStopped) and not goes_on)
         self.take(event)
 
     def stop(self, reason: str) -> None:
@@ -159,6 +170,8 @@ class Session:
         if self._carrier is not None:
             self._carrier.close()
             self._carrier = None
+            if self._conversation.leaves_for_a_while:
+                self.take(on.StreamLost())
         self.take(on.StreamStopped(reason))
 
     # --- the loop ------------------------------------------------------------------------------------------
@@ -190,7 +203,10 @@ class Session:
         self._masked = self._conversation.masked
         for command in commands:
             self._carry_out(command, now)
-        self._record.trace(trace.step_line(now, event, commands, masked=was_masked or self._masked))
+        masked = was_masked or self._masked
+        self._record.trace(trace.step_line(now, event, commands, masked=masked))
+        if self._attending is not None and not masked:
+            self._attending.look(event, commands)
         for observe in self._observers:
             observe(now, event, commands)
 
@@ -222,10 +238,32 @@ class Session:
                 self._recognizer.tune(tuning)
             case do.FinishRecognizer():
                 spawn(self._recognizer.finish(), name=f"drain-{self.info.id}")
+            case do.OpenRecognizer():
+                self._reopen_recognizer()
+            case do.CallOther() | do.CancelOther():
+                self._to_others(command)
             case do.Record(entry):
                 self._record.append(entry)
             case do.Close():
                 self._close()
+
+    def _reopen_recognizer(self) -> None:
+        """Listen again, after the session before was finished."""
+        spawn(self._recognizer.abort(), name=f"abort-{self.info.id}")
+        self._warm = WarmRecognizer(self._peers.recognizers, self.info.id)
+        self._recognizer = self._warm.recognizer
+        self._warm.adopt(self.take)
+
+    def _to_others(self, command: do.CallOther | do.CancelOther) -> None:
+        match command:
+            case do.CallOther(transfer) if self._others is not None:
+                self._others.call(self.info, transfer, self.take)
+            case do.CallOther():
+                self.take(on.TransferEnded("failed"))
+            case do.CancelOther() if self._others is not None:
+                self._others.cancel(self.info)
+            case _:
+                pass
 
     def _to_speech(self, command: do.Synthesize | do.PlaySound | do.SendTones | do.CancelSpeech) -> None:
         match command:
@@ -261,7 +299,7 @@ class Session:
                 self._record.agent_cleared(self._at_ms(now))
             case do.LeaveCall():
                 self.departure = command
-                self._log.info("call_leaving", reason=command.reason, transfer=bool(command.transfer_to))
+                self._log.info("call_leaving", reason=command.reason, transfer=command.transfer is not None)
                 if carrier is not None:
                     carrier.close()
             case _:
@@ -279,6 +317,8 @@ class Session:
                     speculative=command.speculative,
                     interrupted=command.interrupted,
                     digits=command.digits,
+                    over_speech=command.over_speech,
+                    transfer=command.transfer,
                     messages=command.messages,
                 )
                 task = spawn(self._answer(question), name=f"reply-{self.info.id}-{command.reply}")
@@ -287,13 +327,16 @@ class Session:
             case do.CancelReply(reply):
                 if (answer := self._answers.pop(reply, None)) is not None:
                     answer.cancel()
-            case do.TellAgentEnded(reply, reason, duration_ms, messages):
+            case do.TellAgentEnded(reply, reason, duration_ms, messages, transfer):
+                outcome: dict[str, Any] = {"reason": reason, "duration_ms": duration_ms}
+                if transfer is not None:
+                    outcome["transfer"] = dataclasses.asdict(transfer)
                 question = Question(
                     occasion="call.ended",
                     call=self.info,
                     reply=reply,
                     messages=messages,
-                    outcome={"reason": reason, "duration_ms": duration_ms},
+                    outcome=outcome,
                 )
                 self._told = spawn(self._tell(question), name=f"farewell-{self.info.id}")
 

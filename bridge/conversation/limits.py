@@ -38,10 +38,11 @@ def turn_stalled(talk: Talk) -> bool:
 def agent_too_slow(talk: Talk) -> bool:
     """The agent owes a piece of its answer for too long."""
     reply = talk.speech.reply
-    if reply is None or reply.done or talk.now < reply.heard_from_at + talk.policy.agent_timeout_s:
+    if reply is None or reply.done or talk.now < talk.speech.answer_due(reply):
         return False
     talk.out.append(do.CancelReply(reply.number))
-    talk.fail_reply(reply, "agent_timeout", f"no answer within {talk.policy.agent_timeout_s:g} s")
+    waited_s = talk.speech.answer_due(reply) - reply.heard_from_at
+    talk.fail_reply(reply, "agent_timeout", f"no answer within {waited_s:g} s")
     return True
 
 
@@ -77,11 +78,15 @@ def silence_too_long(talk: Talk) -> bool:
         return False
     if talk.now < talk.patience.next_at:
         return False
+    if talk.consulting is not None:  # The caller waits for us, and not the other way round.
+        talk.patience.stir(talk.now)
+        talk.prompt(talk.policy.filler)
+        return True
     prompt = talk.patience.take_prompt()
     if prompt is None:
         talk.prompt(talk.policy.silence_farewell, HangUp("silence"))
     else:
-        talk.prompt(prompt)
+        talk.ask_about_silence(prompt)
     return True
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation import journal, rules
+from bridge.conversation import journal, rules, transfers
 from bridge.conversation.actions import Say
 from bridge.conversation.caller import bare
 from bridge.conversation.policy import Policy
@@ -59,9 +59,17 @@ class Conversation:
         return self._talk.state == "over"
 
     @property
-    def ending(self) -> bool:
-        """Tell whether the call cannot go on: it is being left, drained, or over."""
-        return self._talk.state in {"leaving", "draining", "over"}
+    def expects_stream(self) -> bool:
+        """Tell whether a media stream may carry the call, now or next: not when it is left for good, or over."""
+        talk = self._talk
+        if talk.state in {"leaving", "away"}:
+            return talk.returned is not None or bool(talk.left.digits)
+        return talk.state in {"waiting", "live", "broken"}
+
+    @property
+    def leaves_for_a_while(self) -> bool:
+        """Tell whether the stream is left, or being left, by a call that goes on without it."""
+        return self._talk.state in {"leaving", "away"} and self._talk.comes_back
 
     def _settle(self) -> bool:
         """Run the first rule that finds something to do. False: all is as it should be."""
@@ -69,8 +77,14 @@ class Conversation:
         match talk.state:
             case "live":
                 return any(rule(talk) for rule in rules.RULES)
+            case "leaving" if talk.now >= talk.until and talk.comes_back:
+                transfers.go_away(talk)
+                return True
             case "leaving" | "broken" if talk.now >= talk.until:
                 talk.drain(talk.reason or "lost")
+                return True
+            case "away" if talk.now >= talk.until:
+                transfers.finish(talk)
                 return True
             case "draining" if talk.now >= talk.until:
                 talk.end()
@@ -84,6 +98,12 @@ class Conversation:
                 self._take_stream(event)
             case on.MarkReturned() | on.DigitPressed():
                 self._take_from_phone(event)
+            case on.OtherAccepted() | on.TransferEnded():
+                transfers.take(self._talk, event)
+            case on.FloorWanted():
+                self._talk.floor_wanted = self._talk.policy.agent
+            case on.AnswererKnown():
+                pass
             case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
                 self._take_speech(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
@@ -112,11 +132,21 @@ class Conversation:
                 talk.speech.playout.cut(talk.now, told=True)
                 talk.state, talk.until = "broken", talk.now + talk.policy.reattach_s
                 talk.record(journal.StreamBroke(talk.ms()))
+            case on.StreamStarted() if talk.state in {"leaving", "away"} and self.expects_stream:
+                transfers.come_back(talk)
             case on.StreamStopped(reason) if talk.state in {"waiting", "live", "broken"}:
                 talk.began = talk.now if talk.state == "waiting" else talk.began
                 talk.drain(reason)
+            case on.StreamStopped("caller" | "agent") | on.StreamLost() if (
+                talk.state == "leaving" and talk.comes_back
+            ):
+                transfers.go_away(talk)
+            case on.StreamStopped(reason) if talk.state == "leaving" and talk.comes_back:
+                talk.drain(reason)
             case on.StreamStopped() | on.StreamLost() if talk.state == "leaving":
                 talk.drain(talk.reason)
+            case on.StreamStopped(reason) if talk.state == "away":
+                transfers.line_over(talk, reason)
             case _:
                 pass  # A stream that starts or stops twice changes nothing.
 
@@ -147,8 +177,8 @@ class Conversation:
                     talk.leave_for_failure("speech_failed")
             case on.RecognizerClosed() if talk.state == "draining":
                 talk.end()
-            case _:
-                pass
+            case on.RecognizerClosed():
+                talk.recognizer_closed = True
 
     def _take_turn(self, event: on.Event) -> None:
         talk, turn = self._talk, self._talk.turn

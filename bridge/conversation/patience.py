@@ -25,6 +25,10 @@ class Patience:
         self._asking = False
         self._since = now
 
+    def asked(self) -> None:
+        """What ends next is a prompt of ours again: the agent had nothing to say to the silence."""
+        self._asking = True
+
     @property
     def next_at(self) -> float:
         """When the next prompt is due."""

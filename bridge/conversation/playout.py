@@ -88,9 +88,9 @@ class Playout:
         self._pending.clear()
         self._messages.clear()
 
-    def open(self, number: int, *, words_needed: int | None) -> None:
+    def open(self, number: int, *, words_needed: int | None, keys: bool = True, preemptible: bool = False) -> None:
         """Begin an utterance behind the others."""
-        self._utterances.append(Utterance(number, words_needed))
+        self._utterances.append(Utterance(number, words_needed, keys, preemptible))
 
     def go_on(self, failed: int, number: int) -> str | None:
         """The rest of utterance `failed` will not come: make `number` a new one behind what did come of it.
@@ -103,7 +103,8 @@ class Playout:
             if utterance.number == failed:
                 rest = utterance.split(max(0, self._sent - begin))
                 if rest is not None:
-                    self._utterances.insert(index + 1, Utterance(number, utterance.words_needed, rest))
+                    rules = (utterance.words_needed, utterance.keys, utterance.preemptible)
+                    self._utterances.insert(index + 1, Utterance(number, *rules, rest))
                 return rest
             begin += len(utterance.audio)
         return None
@@ -294,13 +295,28 @@ class Playout:
 
         `default` is the answer when there is no such speech.
         """
+        left = self._left(now)
+        return left[0].words_needed if left else default
+
+    def keys_cut(self, now: float) -> bool:
+        """Tell whether a key of the caller cuts the speech that sounds now, or comes next, if there is any."""
+        left = self._left(now)
+        return not left or left[0].keys
+
+    def preemptible(self, now: float) -> bool:
+        """Tell whether there is speech that has not sounded yet, and all of it may be replaced."""
+        left = self._left(now)
+        return bool(left) and all(utterance.preemptible for utterance in left)
+
+    def _left(self, now: float) -> list[Utterance]:
+        """Return the utterances that have not sounded to their end, the one that sounds now first."""
         position = self._position(now)
         begin = 0
-        for utterance in self._utterances:
+        for index, utterance in enumerate(self._utterances):
             begin += len(utterance.audio)
             if position < begin or not utterance.finished:
-                return utterance.words_needed
-        return default
+                return self._utterances[index:]
+        return []
 
     def give_up(self, number: int) -> None:
         """The rest of a sound will not come: what follows it is said all the same."""

@@ -28,12 +28,15 @@ class Policy:
     """False: nobody answers; the call is only transcribed."""
     greeting: str = ""
     """Said as soon as the line is up, before anything the agent wants to say."""
+    greeting_barge_in: str = ""
+    """What cuts the greeting off; empty: `barge_in`."""
     eager: bool = True
     """Ask the agent at an eager end of turn already, and hold its speech until the turn has ended."""
 
     barge_in: str = "speech"
-    """What takes the floor from the agent, once its voice was stopped by the caller's: `speech`, that is any
-    words; `words:N`, at least N words; or `never`, and then its voice is not stopped either."""
+    """What takes the floor from the agent, once its voice was stopped by the caller's: `speech`, that is any words;
+    `words:N`, at least N words; `voice`, as `speech`, but no keys; `keys`, or `never`, and then its voice is not
+    stopped either. Keys take it at once, except under `voice` and `never`."""
     barge_in_s: float = 0.0
     """The caller's voice takes the floor after this long, even without words; 0: only words do. The rest of the
     answer is given up then; a turn that stays without words is asked for again."""
@@ -86,6 +89,15 @@ class Policy:
     """Said when the service did not come back within that time."""
     outage_limit_s: float = 30.0
     """A call whose speech-to-text service is away for this long is ended."""
+
+    warm: bool = False
+    """Whether somebody can be called while the caller waits; if not, every transfer is cold."""
+    longest_ring_s: float = 30.0
+    """How long a phone that a caller is transferred to rings, where the agent does not say."""
+    transfer_failed: str = "Sorry, I could not reach them."
+    """Said when the caller is back from a transfer, and the agent says nothing."""
+    aside_timeout_s: float = 3.0
+    """How long an agent has to say something where the bridge says something itself if it does not."""
 
     silence_s: float = 15.0
     """A caller who says nothing for this long after the agent's last word is asked again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.conversation.actions import Action, GatherDigits, HangUp, Note, Set, Transfer
+from bridge.conversation.actions import Action, GatherDigits, HandOff, HangUp, Note, Set, Transfer
 from bridge.conversation.sentences import take_sentences
 
 
@@ -13,7 +13,11 @@ class Style:
     """What must be the same in all of an utterance."""
 
     words_needed: int | None = 1
-    """How many words of the caller cut it off; None: nothing does."""
+    """How many words of the caller cut it off; None: no words do."""
+    keys: bool = True
+    """Whether a key cuts it off."""
+    preemptible: bool = False
+    """Whether what the agent says of its own accord takes its place."""
     voice: str | None = None
     language: str | None = None
 
@@ -61,6 +65,8 @@ class Reply:
     """Characters at the beginning of `text` that are not the agent's: what covered its slowness."""
     digits: str = ""
     """The keys that it answers, so that they can be asked about again with those that follow."""
+    fallback: str = ""
+    """What the bridge itself says if the agent says and does nothing."""
     gathered: bool = False
     """They were asked for, and are complete."""
     new_starts: int = 0
@@ -99,7 +105,12 @@ class Reply:
     @property
     def ends_call(self) -> bool:
         """Tell whether the agent wants to hang up, or to pass the caller on, behind what it said."""
-        return any(isinstance(action, HangUp | Transfer) for action in self.actions)
+        return any(isinstance(action, HangUp | Transfer | HandOff) for action in self.actions)
+
+    @property
+    def silent(self) -> bool:
+        """Tell whether the agent has answered with nothing at all."""
+        return not (self.text.strip() or self.actions or self.failed)
 
     @property
     def pausing(self) -> bool:

@@ -8,8 +8,8 @@ returns True when it changed something that another may care about.
 from __future__ import annotations
 
 from bridge.conversation import commands as do
-from bridge.conversation import journal, limits
-from bridge.conversation.actions import GatherDigits, HangUp, Transfer
+from bridge.conversation import journal, limits, transfers
+from bridge.conversation.actions import GatherDigits, HandOff, HangUp, SendDigits, Transfer
 from bridge.conversation.caller import count_words, joined
 from bridge.conversation.reply import Reply
 from bridge.conversation.state import Talk
@@ -101,12 +101,27 @@ def reply_over(talk: Talk) -> bool:
     talk.speech_failures = 0
     if talk.unanswered:
         return True  # The caller has said something meanwhile: that is answered before anything is done.
-    for action in reply.actions:
-        match action:
+    if reply.fallback and reply.silent:
+        talk.say_instead(reply)
+        return True
+    talk.deferred = reply.actions
+    return do_deferred(talk) or True
+
+
+def do_deferred(talk: Talk) -> bool:
+    """What an answer wants done behind its words is due; a call that is left for a while does the rest later."""
+    if talk.speech.reply is not None or not talk.deferred:
+        return False
+    while talk.deferred and talk.state == "live":
+        match action := talk.deferred.pop(0):
             case HangUp(reason):
                 talk.leave(do.LeaveCall(reason or "agent"))
             case Transfer():
-                talk.leave(do.LeaveCall("transfer", action))
+                transfers.transfer(talk, action)
+            case HandOff(data):
+                talk.leave(do.LeaveCall("handoff", handoff=data))
+            case SendDigits(digits):
+                talk.leave(do.LeaveCall("digits", digits=digits))
             case GatherDigits():
                 talk.digits.begin(action, talk.now)
             case _:
@@ -119,7 +134,7 @@ def keys_interrupt(talk: Talk) -> bool:
     reply = talk.speech.reply
     if talk.digits.wanted is not None or not talk.digits.keys:
         return False
-    if reply is None or reply.speculative or not _can_be_cut(talk, reply):
+    if reply is None or reply.speculative or not _can_be_cut_by_key(talk, reply):
         return False
     gather = reply.gathers
     talk.speech.silence(talk.now)
@@ -171,7 +186,7 @@ def question_due(talk: Talk) -> bool:
         reply = talk.speech.open("turn.ended", talk.unanswered_turn, transcript, talk.now)
         if talk.digits.wanted is None:
             reply.digits = talk.digits.take()  # Keys that were pressed meanwhile belong to the same question.
-        talk.ask(reply)
+        talk.ask(reply, over_speech=talk.over_speech_only)
     elif turn.eager and turn.worded and talk.policy.eager:
         turn.eager = False  # One question for one eager end.
         transcript = joined([*talk.unanswered, turn.transcript])
@@ -179,6 +194,27 @@ def question_due(talk: Talk) -> bool:
     else:
         return False
     return True
+
+
+def floor_due(talk: Talk) -> bool:
+    """The agent wants to say something, and nobody speaks; or what is being said may be replaced by it."""
+    reply = talk.speech.reply
+    if not talk.floor_wanted:
+        return False
+    if reply is not None and not reply.speculative and talk.speech.playout.preemptible(talk.now):
+        talk.speech.silence(talk.now)
+        talk.close_reply(reply, interrupted=False)
+    elif reply is not None or talk.unanswered or (talk.turn.speaking and not _only_noise(talk)):
+        return False
+    talk.floor_wanted = False
+    talk.ask(talk.speech.open("volunteered", talk.turn.number, "", talk.now))
+    return True
+
+
+def _can_be_cut_by_key(talk: Talk, reply: Reply) -> bool:
+    """Tell whether a key may cut the reply now."""
+    playout = talk.speech.playout
+    return playout.keys_cut(talk.now) and not (reply.done and playout.heard_out(talk.now))
 
 
 def _can_be_cut(talk: Talk, reply: Reply) -> bool:
@@ -240,7 +276,8 @@ def moments(talk: Talk) -> list[float]:
             due.append(_false_alarm_at(talk))
         if talk.policy.barge_in_s and talk.now < _insists_at(talk):
             due.append(_insists_at(talk))
-    if reply is None and talk.unanswered and turn.speaking and not turn.worded and not turn.dismissed:
+    waiting = talk.unanswered or talk.floor_wanted
+    if reply is None and waiting and turn.speaking and not turn.worded and not turn.dismissed:
         due.append(_false_alarm_at(talk))
     return due
 
@@ -262,9 +299,12 @@ RULES = (
     limits.speech_too_slow,
     reply_certain,
     reply_over,
+    do_deferred,
     limits.loss_told,
     question_due,
     digits_due,
+    transfers.result_due,
+    floor_due,
     limits.limit_near,
     limits.silence_too_long,
 )

@@ -6,7 +6,7 @@ import dataclasses
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation.actions import Action, Note, Play, Say, SendDigits, Set, words_needed
+from bridge.conversation.actions import Action, Note, Play, Say, SendDigits, Set, keys_cut, words_needed
 from bridge.conversation.playout import Playout
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply, Style
@@ -70,13 +70,12 @@ class Speech:
         match action:
             case Say():
                 self.say(reply, action, now)
-            case Play(source, loop, interruptible, barge_in):
-                rule = (barge_in or self._policy.barge_in) if interruptible else "never"
-                number = self._sound(reply, words_needed(rule), now)
+            case Play(source, loop):
+                number = self._sound(reply, self._style_of(action), now)
                 self._out.append(do.PlaySound(number, source, loop))
-            case SendDigits(digits):
+            case SendDigits(digits, by_carrier) if not by_carrier:
                 # Half a key is another key, or none: tones are not cut.
-                self._out.append(do.SendTones(self._sound(reply, None, now), digits))
+                self._out.append(do.SendTones(self._sound(reply, style_of("never"), now), digits))
             case Note():
                 reply.notes.append(action)
             case Set(voice, language):
@@ -93,8 +92,7 @@ class Speech:
             return
         if len(say.text) > room:
             say = dataclasses.replace(say, text=say.text[:room])
-        rule = (say.barge_in or self._policy.barge_in) if say.interruptible else "never"
-        style = Style(words_needed(rule), say.voice or reply.voice, say.language or reply.language)
+        style = self._style_of(say, say.voice or reply.voice, say.language or reply.language)
         if style != reply.style:
             self.finish_utterance(reply, now)
             reply.style = style
@@ -102,12 +100,19 @@ class Speech:
         reply.waiting += say.text
         self._synthesize(reply, reply.take_text(everything=not self._policy.whole_sentences), now, more=True)
 
-    def say_whole(self, reply: Reply, text: str, now: float, *, protected: bool = False) -> None:
-        """Speak a text of our own as one utterance, in one piece: the speech service may know it by heart."""
+    def _style_of(self, action: Say | Play, voice: str | None = None, language: str | None = None) -> Style:
+        rule = (action.barge_in or self._policy.barge_in) if action.interruptible else "never"
+        return style_of(rule, voice, language, preemptible=action.preemptible)
+
+    def say_whole(self, reply: Reply, text: str, now: float, *, barge_in: str = "") -> None:
+        """Speak a text of our own as one utterance, in one piece: the speech service may know it by heart.
+
+        `barge_in` is what cuts it off; empty: the rule of the number.
+        """
         self.finish_utterance(reply, now)
         # Our own texts are in the number's language, whatever the agent has set since.
         voice = reply.voice if reply.language is None else None
-        reply.style = Style(words_needed("never" if protected else self._policy.barge_in), voice)
+        reply.style = style_of(barge_in or self._policy.barge_in, voice)
         reply.text += text
         reply.waiting += text
         self.finish_utterance(reply, now)
@@ -140,7 +145,7 @@ class Speech:
             self._utterances += 1
             reply.utterance = self._utterances
             self._styles[reply.utterance] = reply.style
-            self.playout.open(reply.utterance, words_needed=reply.style.words_needed)
+            self._open(reply.utterance, reply.style)
         elif not text and more:
             return
         self.playout.add_text(reply.utterance, text)
@@ -149,11 +154,14 @@ class Speech:
         if not more:
             reply.utterance = None
 
-    def _sound(self, reply: Reply, needed: int | None, now: float) -> int:
+    def _open(self, number: int, style: Style) -> None:
+        self.playout.open(number, words_needed=style.words_needed, keys=style.keys, preemptible=style.preemptible)
+
+    def _sound(self, reply: Reply, style: Style, now: float) -> int:
         """Open an utterance that is no speech, and return its number."""
         self.finish_utterance(reply, now)
         self._utterances += 1
-        self.playout.open(self._utterances, words_needed=needed)
+        self._open(self._utterances, style)
         reply.synthesized_at = reply.audio_at = now
         return self._utterances
 
@@ -251,11 +259,18 @@ class Speech:
         heard, _ = self.playout.heard_and_rest(now)
         return len(reply.text[len(heard) :].split())
 
+    def answer_due(self, reply: Reply) -> float:
+        """Return until when the agent owes its next piece. A silent caller is not kept in silence for long."""
+        policy = self._policy
+        aside = reply.occasion == "silence" and not reply.text
+        limit_s = min(policy.aside_timeout_s, policy.agent_timeout_s) if aside else policy.agent_timeout_s
+        return reply.heard_from_at + limit_s
+
     def moments(self, reply: Reply, now: float) -> list[float]:
         """Return when the clock alone will change something about the reply."""
         policy, moments = self._policy, []
         if not reply.done:
-            moments.append(reply.heard_from_at + policy.agent_timeout_s)
+            moments.append(self.answer_due(reply))
             if reply.pausing or reply.actions:
                 moments.append(reply.text_due(policy.text_pause_s))
         if self.held_until is not None:
@@ -264,3 +279,10 @@ class Speech:
             moments.append(reply.audio_at + policy.speech_timeout_s)
         wake = self.playout.wake(now, sending=not (reply.paused or reply.speculative))
         return moments if wake is None else [*moments, wake]
+
+
+def style_of(
+    barge_in: str, voice: str | None = None, language: str | None = None, *, preemptible: bool = False
+) -> Style:
+    """Return the style of what is cut off by a rule such as `words:2`."""
+    return Style(words_needed(barge_in), keys_cut(barge_in), preemptible, voice, language)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal
@@ -16,20 +16,20 @@ from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply
 from bridge.conversation.speech import Speech
 
-_OCCASIONS: dict[str, do.Occasion] = {"call.started": "call.started", "digits": "digits"}
+_OCCASIONS: dict[str, do.Occasion] = {name: name for name in get_args(do.Occasion)}
 
 
 class Talk:
     """The state of one conversation. Each step keeps the record whole: nothing is closed without being recorded.
 
     The call's states: waiting → live ⇄ broken (the stream was lost) → leaving (we end it) → draining (the last
-    words come) → over.
+    words come) → over. A call that is left for a while goes live → leaving → away → live.
     """
 
     def __init__(self, policy: Policy, epoch: int) -> None:
         self.policy = policy
         self.out: list[do.Command] = []
-        self.state: Literal["waiting", "live", "broken", "leaving", "draining", "over"] = "waiting"
+        self.state: Literal["waiting", "live", "broken", "leaving", "away", "draining", "over"] = "waiting"
         self.turn = CallerTurn()
         self.speech = Speech(policy, epoch, self.out)
         self.patience = Patience(policy)
@@ -49,6 +49,20 @@ class Talk:
         """What the caller said over the agent's speech that goes on, to stand behind it."""
         self.interruption: do.Interruption | None = None
         self.messages: list[do.Message] = []
+        self.over_speech_only = False
+        """What nobody has answered yet was said over speech that went on."""
+        self.floor_wanted = False
+        """The agent has something to say of its own accord."""
+        self.consulting: Transfer | None = None
+        """Who is being called for a warm transfer, while the caller waits."""
+        self.returned: do.TransferResult | None = None
+        """How a transfer ended that did not come about, until the agent is told."""
+        self.transferred: do.TransferResult | None = None
+        """How the transfer ended with which the call did."""
+        self.deferred: list[Action] = []
+        """What is to be done when the caller is back."""
+        self.recognizer_closed = False
+        """Speech to text was finished: no more words come until another session is opened."""
         self.left = do.LeaveCall("")
         self.reason = ""
         self.began = 0.0
@@ -121,6 +135,7 @@ class Talk:
         over_speech = reply is not None and not reply.speculative and self.speech.playout.begun
         # What is said over the agent's speech stands behind it in the conversation.
         (self.over_speech if over_speech else self.messages).append(do.Message("user", turn.transcript.strip()))
+        self.over_speech_only = over_speech and (self.over_speech_only or not self.unanswered)
         self.unanswered.append(turn.transcript)
         self.unanswered_turn = turn.number
         if reply is not None and reply.speculative:
@@ -197,7 +212,7 @@ class Talk:
             return
         reply = self.speech.open("call.started", 0, "", self.now)
         if self.policy.greeting:
-            self.speech.say_whole(reply, self.policy.greeting, self.now)
+            self.speech.say_whole(reply, self.policy.greeting, self.now, barge_in=self.policy.greeting_barge_in)
         if self.policy.agent:
             if reply.text:
                 self.speech.space(reply)
@@ -205,7 +220,7 @@ class Talk:
         else:
             reply.done = True
 
-    def ask(self, reply: Reply) -> None:
+    def ask(self, reply: Reply, *, over_speech: bool = False, transfer: do.TransferResult | None = None) -> None:
         """Put the question of an open reply to the agent, with all that was said and heard so far."""
         messages = list(self.messages)
         if reply.speculative:
@@ -213,13 +228,15 @@ class Talk:
         self.out.append(
             do.AskAgent(
                 reply.number,
-                _OCCASIONS.get(reply.occasion, "turn.ended"),
+                _OCCASIONS[reply.occasion],
                 reply.turn,
                 reply.transcript,
                 reply.speculative,
                 self.interruption,
                 tuple(messages),
                 reply.digits,
+                over_speech,
+                transfer,
             )
         )
 
@@ -230,10 +247,22 @@ class Talk:
         if change.tuning is not None:
             self.out.append(do.TuneRecognizer(change.tuning))
 
+    def ask_about_silence(self, fallback: str) -> None:
+        """Tell the agent that the caller says nothing; `fallback` is what we say if it has nothing to say."""
+        reply = self.speech.open("silence", self.turn.number, "", self.now)
+        reply.fallback = fallback
+        self.ask(reply)
+
+    def say_instead(self, reply: Reply) -> None:
+        """The agent had nothing to say: say what there is for that."""
+        if reply.occasion == "silence":
+            self.patience.asked()
+        self.prompt(reply.fallback)
+
     def prompt(self, text: str, *actions: Action, protected: bool = False) -> None:
         """Let the bridge itself say something; the actions follow when it was heard."""
         reply = self.speech.open("prompt", self.turn.number, "", self.now)
-        self.speech.say_whole(reply, text, self.now, protected=protected)
+        self.speech.say_whole(reply, text, self.now, barge_in="never" if protected else "")
         reply.actions += actions
         reply.done = True
 
@@ -304,6 +333,9 @@ class Talk:
         if reply.speculative:
             self.drop_speculation()  # The turn's end asks again.
             return
+        if reply.fallback and not reply.text:
+            reply.done = True  # The bridge has something of its own to say.
+            return
         self.agent_failures += 1
         reply.failed = True
         self.speech.finish_text(reply, self.now)
@@ -336,10 +368,38 @@ class Talk:
         words = policy.farewell if transfer is None else policy.handover
         self.leave(do.LeaveCall(reason, transfer, farewell=words))
 
+    @property
+    def passing(self) -> bool:
+        """Tell whether the stream is left, or being left, so that the caller is connected with somebody else."""
+        return self.state in {"leaving", "away"} and self.left.transfer is not None
+
+    @property
+    def comes_back(self) -> bool:
+        """Tell whether the call goes on after its stream is left."""
+        return self.left.transfer is not None or bool(self.left.digits)
+
+    def stop_consulting(self, status: str) -> do.TransferResult | None:
+        """Whom we called while the caller waited is not to take the call any more; `status`: how that ended."""
+        wanted, self.consulting = self.consulting, None
+        if wanted is None:
+            return None
+        if status == "canceled":
+            self.out.append(do.CancelOther())
+        self.record(journal.TransferTried(self.ms(), wanted.to, status, warm=True))
+        return do.TransferResult(wanted.to, status)
+
+    def note_transfer(self, status: str, duration_s: int) -> do.TransferResult:
+        """Keep how a transfer ended for which the stream was left."""
+        to = self.left.transfer_to
+        warm = bool(self.left.conference)
+        self.record(journal.TransferTried(self.ms(), to, status, warm, duration_s))
+        return do.TransferResult(to, status, duration_s)
+
     def leave(self, leave: do.LeaveCall) -> None:
-        """End the call from our side."""
+        """End the call from our side, or give up its stream for a while."""
         if self.state not in {"live", "broken"}:
             return
+        self.stop_consulting("canceled")
         self.speech.silence(self.now)
         self.drop_speculation()
         if self.speech.reply is not None:
@@ -350,6 +410,7 @@ class Talk:
 
     def drain(self, reason: str) -> None:
         """The caller is gone: keep what was heard, and wait for the last words."""
+        self.stop_consulting("canceled")
         self.speech.playout.cut(self.now)
         self.drop_speculation()
         if self.speech.reply is not None:
@@ -370,6 +431,7 @@ class Talk:
         )
         if self.policy.agent:
             number = self.speech.next_reply()
-            self.out.append(do.TellAgentEnded(number, self.reason, self.ms(), tuple(self.messages)))
+            told = (self.reason, self.ms(), tuple(self.messages), self.transferred)
+            self.out.append(do.TellAgentEnded(number, *told))
         self.out.append(do.Close())
         self.state = "over"

@@ -22,7 +22,11 @@ class Utterance:
 
     number: int
     words_needed: int | None
-    """How many words of the caller cut it off; None: nothing does."""
+    """How many words of the caller cut it off; None: no words do."""
+    keys: bool = True
+    """Whether a key of the caller cuts it off."""
+    preemptible: bool = False
+    """Whether what the agent says of its own accord takes its place."""
     text: str = ""
     audio: bytearray = field(default_factory=bytearray)
     finished: bool = False

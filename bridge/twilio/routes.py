@@ -7,9 +7,6 @@ the voice webhook handed out, because its address is public and not every upgrad
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
@@ -20,15 +17,15 @@ from bridge.call.session import Session
 from bridge.conversation.events import DigitPressed, MarkReturned, StreamLost, StreamStopped
 from bridge.errors import CarrierError, ProtocolError
 from bridge.metrics import Metrics
-from bridge.twilio import media_stream, signature, twiml
-from bridge.twilio.tokens import StreamTokens, TokenRefused
+from bridge.twilio import media_stream, twiml
+from bridge.twilio.gate import Gate
+from bridge.twilio.tokens import TokenRefused
 
 VOICE = "/twilio/voice"
 MEDIA = "/twilio/media"
 STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
 
-_FORM_WITHIN_S = 5.0
 _MAX_FRAME_BYTES = 256 * 1024
 _START_WITHIN_S = 5.0
 """A stream that has not said by then which call it carries is closed."""
@@ -36,22 +33,7 @@ _MESSAGES_BEFORE_START = 4
 _CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 _POLICY_VIOLATION = 1008
 
-Form: TypeAlias = list[tuple[str, str]]
-
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What is needed to tell Twilio from strangers."""
-
-    auth_tokens: Sequence[str]
-    """Any of these may have signed a request: a new and an old one while they are exchanged."""
-    validate: bool
-    """False: take unsigned requests as well. Streams need their token all the same."""
-    public_url: Callable[[], str]
-    """The origin under which Twilio knows us; called late, because a port may be known only after listening."""
-    tokens: StreamTokens
 
 
 class TwilioRoutes:
@@ -73,7 +55,7 @@ class TwilioRoutes:
 
     async def voice(self, request: web.Request) -> web.Response:
         """A call comes in: answer with a media stream both ways ("Twilio: the inbound call webhook")."""
-        form = dict(await self._signed_form(request))
+        form = dict(await self._gate.signed_form(request))
         sid = form.get("CallSid", "")
         if not sid:
             raise web.HTTPBadRequest(text="CallSid is missing: this address is for Twilio's voice webhook\n")
@@ -90,7 +72,7 @@ class TwilioRoutes:
 
     async def stream_ended(self, request: web.Request) -> web.Response:
         """The media stream is over: pass the caller on, hang up, or take a broken stream up again."""
-        form = dict(await self._signed_form(request))
+        form = dict(await self._gate.signed_form(request))
         sid = form.get("CallSid", "")
         departure = self._registry.departure(sid)
         if departure is not None and departure.transfer_to:
@@ -113,7 +95,7 @@ class TwilioRoutes:
 
     async def status(self, request: web.Request) -> web.Response:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
-        form = dict(await self._signed_form(request))
+        form = dict(await self._gate.signed_form(request))
         sid = form.get("CallSid", "")
         if form.get("StreamEvent") == "stream-error":
             log.error("stream_failed", sid=sid, error=form.get("StreamError", ""))
@@ -133,35 +115,11 @@ class TwilioRoutes:
             )
         )
 
-    async def _signed_form(self, request: web.Request) -> Form:
-        """Read the form and check its signature. Raises 403 for a forged one, and counts it."""
-        form = await _form(request)
-        url = self._gate.public_url() + request.raw_path
-        if self._gate.validate and not signature.verify(
-            self._gate.auth_tokens, url, form, request.headers.get(signature.HEADER)
-        ):
-            self._refuse("signature", request, url)
-        return form
-
-    def _refuse(self, reason: str, request: web.Request, url: str) -> None:
-        self._metrics.refused_requests.labels(reason=reason).inc()
-        signed = signature.HEADER in request.headers
-        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=request.remote)
-        raise web.HTTPForbidden(
-            text="The request's Twilio signature is missing or wrong. If Twilio did send it, check that"
-            f" BRIDGE_TWILIO__AUTH_TOKEN and BRIDGE_SERVER__PUBLIC_URL are right: the URL checked was {url}\n"
-        )
-
     # --- the media stream ----------------------------------------------------------------------------------
 
     async def media(self, request: web.Request) -> web.StreamResponse:
         """One media stream, from its upgrade to its end ("Twilio Media Streams")."""
-        given = request.headers.get(signature.HEADER)
-        url = "ws" + self._gate.public_url().removeprefix("http") + request.raw_path
-        # Not every upgrade is known to be signed, so a missing signature is left to the token.
-        checked = self._gate.validate and given is not None
-        if checked and not signature.verify_upgrade(self._gate.auth_tokens, url, given):
-            self._refuse("signature", request, url)
+        self._gate.check_upgrade(request)
         socket = web.WebSocketResponse(compress=False, max_msg_size=_MAX_FRAME_BYTES)
         await socket.prepare(request)
         try:
@@ -258,20 +216,6 @@ def _take(message: WSMessage, session: Session) -> bool:
         case _:
             pass  # Events of a newer protocol, and a second `connected` or `start`, change nothing.
     return False
-
-
-async def _form(request: web.Request) -> Form:
-    """Read the fields of a webhook. Raises 4xx for what is no form of Twilio's, or does not come to its end."""
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise web.HTTPUnsupportedMediaType(text="wanted a form, as Twilio posts it\n")
-    try:
-        async with asyncio.timeout(_FORM_WITHIN_S):
-            fields = await request.post()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(text="the form did not come to its end\n") from None
-    except (ValueError, LookupError, web.RequestPayloadError):
-        raise web.HTTPBadRequest(text="the form cannot be read\n") from None
-    return [(name, value) for name, value in fields.items() if isinstance(value, str)]
 
 
 def _document(text: str) -> web.Response:

@@ -21,8 +21,9 @@ from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
+from bridge.twilio.gate import Gate
 from bridge.twilio.media_stream import CarrierStream
-from bridge.twilio.routes import Gate, TwilioRoutes
+from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.signature import sign
 from bridge.twilio.tokens import StreamTokens
 from tests.call.peers import (
@@ -53,7 +54,7 @@ class House:
         self.origin = ""
         self.public_url = ""
         """Where Twilio believes that it is; empty: at `origin`."""
-        gate = Gate([TOKEN], validate, lambda: self.public_url or self.origin, self.tokens)
+        gate = Gate([TOKEN], validate, lambda: self.public_url or self.origin, self.tokens, self.metrics)
         app = web.Application()
         TwilioRoutes(gate, self.registry, self.metrics).add_to(app)
         self.server = TestServer(app)

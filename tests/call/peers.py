@@ -234,7 +234,8 @@ class Script:
         self.events: list[on.Event] = []
         self.answers: dict[type[Any], deque[list[do.Command]]] = {}
         self.deadline: float | None = None
-        self.ending = False
+        self.expects_stream = True
+        self.leaves_for_a_while = False
         self.masked = False
         self.fails_at: type[Any] | None = None
 

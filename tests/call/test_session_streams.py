@@ -126,7 +126,7 @@ class TestStreams:
 
     async def test_a_call_that_is_ending_takes_no_stream(self, call: Call) -> None:
         before = call.session.over_for_carrier
-        call.script.ending = True
+        call.script.expects_stream = False
         assert (before, call.session.over_for_carrier) == (False, True)
 
 

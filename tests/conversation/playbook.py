@@ -20,6 +20,8 @@ class Play:
         self.now = 100.0
         self.done: list[tuple[float, do.Command]] = []
         self.entries: list[Entry] = []
+        self.silence_answered = False
+        """True: the scene answers questions about silence itself. Else the agent has nothing to say to it."""
 
     def at(self, second: float) -> Play:
         """Let time pass up to `second` of the scene, with every deadline on the way."""
@@ -45,6 +47,9 @@ class Play:
         commands = self.conversation.handle(event, self.now)
         self.done += [(self.now - 100.0, command) for command in commands]
         self.entries += [command.entry for command in commands if isinstance(command, do.Record)]
+        for command in commands[:]:
+            if isinstance(command, do.AskAgent) and command.occasion == "silence" and not self.silence_answered:
+                commands += self._take(on.AgentFinished(command.reply))
         return commands
 
     def kept(self, kind: type[Any]) -> list[Any]:

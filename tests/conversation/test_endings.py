@@ -62,7 +62,7 @@ class TestLeaving:
         play = Play().start().at(1).caller_says(" A human, please.")
         reply = play.did(do.AskAgent)[-1].reply
         play.hears(on.AgentActed(reply, Transfer("+15550100")), on.AgentFinished(reply))
-        play.hears(on.StreamStopped("agent"), on.RecognizerClosed())
+        play.hears(on.StreamStopped("agent"), on.RecognizerClosed(), on.TransferEnded("completed"))
         assert (closed(play).reason, closed(play).transfer_to) == ("transfer", "+15550100")
 
     def test_who_speaks_over_the_good_bye_is_answered_and_not_hung_up_on(self) -> None:
@@ -130,7 +130,7 @@ class TestLines:
     def test_a_recogniser_that_closes_in_mid_call_does_not_end_it(self) -> None:
         play = Play().start().at(1)
         play.hears(on.RecognizerClosed())
-        assert not play.conversation.ending
+        assert play.conversation.expects_stream
         play.caller_says(" Hello.")
         assert play.did(do.AskAgent)[-1].transcript == " Hello."
 

@@ -467,7 +467,7 @@ class TestFaults:
         play.hears(on.StreamLost())
         commands = play.hears(on.RecognizerFailed("speech_auth", "401", final=True))
         assert kinds(commands) == ["LeaveCall"]
-        assert play.conversation.ending
+        assert not play.conversation.expects_stream
 
     def test_what_was_not_told_before_the_stream_was_lost_is_said_again(self) -> None:
         play = speaking()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import Action, HangUp, Note, Say, Set, Tuning
+from bridge.conversation.actions import Action, HandOff, HangUp, Note, Say, SendDigits, Set, Transfer, Tuning
 from bridge.conversation.journal import AgentResumed, AgentSpoke, CallerSpoke
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
@@ -34,11 +34,15 @@ says = st.builds(
     Say,
     st.sampled_from(TEXTS),
     interruptible=st.sampled_from((True, True, True, False)),
-    barge_in=st.sampled_from((None, None, None, "words:2", "speech")),
+    barge_in=st.sampled_from((None, None, None, "words:2", "speech", "keys", "voice")),
+    preemptible=st.sampled_from((False, False, True)),
 )
 changes = st.just(Set(voice="other", tuning=Tuning(end_threshold=0.1)))
+passing: st.SearchStrategy[Action] = st.sampled_from(
+    (Transfer("+15550100"), Transfer("+15550100", "A caller."), SendDigits("12", by_carrier=True), HandOff("{}"))
+)
 actions: st.SearchStrategy[Action] = st.one_of(
-    says, says, says, says, st.just(Note({"k": 1})), changes, st.builds(HangUp)
+    says, says, says, says, st.just(Note({"k": 1})), changes, st.builds(HangUp), passing
 )
 habits = st.builds(
     Habits,
@@ -70,6 +74,7 @@ policies = st.builds(
     filler=st.sampled_from(("One moment.", "")),
     filler_s=st.sampled_from((0.5, 2.0)),
     outage_s=st.sampled_from((1.0, 8.0)),
+    warm=st.booleans(),
     failure_transfer=st.sampled_from(("", "+15550100")),
     whole_sentences=st.booleans(),
     greeting=st.sampled_from(("", "Hello, this is the shop. How can I help you?")),
@@ -115,6 +120,8 @@ disturbances = st.sampled_from(
         ],
         [(0.2, on.TurnStarted()), (0.2, on.TurnStarted())],
         [(0.1, on.StreamStarted())],
+        [(0.2, on.FloorWanted())],
+        [(0.2, on.TransferEnded("busy")), (0.1, on.OtherAccepted("room"))],
     )
 )
 plots = st.lists(st.one_of(caller_turns(), caller_turns(), caller_turns(), disturbances), max_size=6)
@@ -220,18 +227,25 @@ def test_one_reply_at_a_time_and_every_turn_kept_once(
 ) -> None:
     world = play(plot, habit, policy, trait, hang_up=hang_up)
     open_reply = 0
+    quiet = set()
     for _, event, commands in world.steps:
         for command in commands:
             if isinstance(command, do.AskAgent):
                 assert not open_reply, f"reply {command.reply} is asked for while {open_reply} is open"
                 open_reply = command.reply
+                if command.occasion not in {"turn.ended", "digits"}:
+                    quiet.add(open_reply)
             elif isinstance(command, do.CancelReply) or (
                 isinstance(command, do.Record)
                 and isinstance(command.entry, AgentSpoke | journal.SpeculationDropped)
             ):
                 open_reply = 0
-        if isinstance(event, on.AgentFinished | on.AgentFailed) and event.reply == open_reply == 1:
-            open_reply = 0  # Of a start to which the agent has nothing to say nothing is kept.
+        if (
+            isinstance(event, on.AgentFinished | on.AgentFailed)
+            and event.reply == open_reply
+            and open_reply in quiet
+        ):
+            open_reply = 0  # Where nobody waits for an answer, nothing is kept of an agent that has none.
     numbers = [spoke.turn for spoke in world.kept(CallerSpoke)]
     assert numbers == list(range(1, len(numbers) + 1))
     replies = [spoke.reply for spoke in world.kept(AgentSpoke)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +84,10 @@ class World:
         self.left = False
         self.uninterruptible: set[int] = set()
         self._reply_style: dict[int, bool] = {}
+        self._others: Iterator[on.Event] = itertools.cycle(
+            (on.OtherAccepted("room"), on.TransferEnded("declined"), on.TransferEnded("busy"))
+        )
+        self._dialled = itertools.cycle((on.TransferEnded("no-answer"), on.TransferEnded("completed", 7)))
         self._asked = 0
         self._asked_last = 0
         self._broken_off: dict[int, list[SpokenWord]] = {}
@@ -181,14 +186,28 @@ class World:
     def _end_or_keep(self, command: do.Command) -> None:
         match command:
             case do.LeaveCall():
-                self.left = True
-                self.happen(on.StreamStopped("agent"), after=0.05)
+                self._leave(command)
+            case do.OpenRecognizer():
+                self.happen(on.RecognizerConnected(), after=0.1)
+            case do.CallOther():
+                self.happen(next(self._others), after=2.0)
             case do.FinishRecognizer():
                 self.happen(on.RecognizerClosed(), after=0.3)
             case do.Record(journal.AgentSpoke() as spoke):
                 self.sounded_at_close[spoke.reply] = b"".join(s.audio for s in self.phone.heard(self.now))
             case _:
                 pass
+
+    def _leave(self, leave: do.LeaveCall) -> None:
+        """Be the carrier: close the stream, and dial, or press keys, where that was asked for."""
+        self.left = leave.transfer is None and not leave.digits
+        self.happen(on.StreamStopped("agent"), after=0.05)
+        if leave.transfer is not None:
+            ended = next(self._dialled)
+            self.happen(ended, after=1.0)
+            self.left = ended.status == "completed"
+        if not self.left:
+            self.happen(on.StreamStarted(), after=1.5)
 
     def _answer(self, ask: do.AskAgent) -> None:
         number = next(self._questions)

@@ -175,7 +175,7 @@ class TestStreamEnded:
 
     async def test_a_call_that_is_being_closed_is_hung_up(self, house: House) -> None:
         await house.stream()
-        house.script.ending = True
+        house.script.expects_stream = False
         assert texts(await self.ended(house)) == [("Hangup", "")]
         assert house.script.events == [on.StreamStarted()]
 

@@ -64,7 +64,7 @@ class TestUpgrade:
 
     async def test_a_call_that_is_over_takes_no_stream(self, house: House) -> None:
         await house.stream()
-        house.script.ending = True
+        house.script.expects_stream = False
         stream = Stream(await house.connect())
         await stream.start(house.tokens.issue("CA1", FACTS))
         assert await stream.closed() == 1008

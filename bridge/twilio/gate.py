@@ -1,0 +1,76 @@
+"""What tells Twilio from strangers: signatures over the public URL, and tokens for media streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+from aiohttp import web
+
+from bridge.metrics import Metrics
+from bridge.twilio import signature
+from bridge.twilio.tokens import StreamTokens
+
+Form: TypeAlias = list[tuple[str, str]]
+
+_FORM_WITHIN_S = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Checks who asks. Every handler of Twilio's requests goes through it."""
+
+    auth_tokens: Sequence[str]
+    """Any of these may have signed a request: a new and an old one while they are exchanged."""
+    validate: bool
+    """False: take unsigned requests as well. Streams need their token all the same."""
+    public_url: Callable[[], str]
+    """The origin under which Twilio knows us; called late, because a port may be known only after listening."""
+    tokens: StreamTokens
+    metrics: Metrics
+
+    async def signed_form(self, request: web.Request) -> Form:
+        """Read the form and check its signature. Raises 403 for a forged one, and counts it."""
+        form = await _form(request)
+        url = self.public_url() + request.raw_path
+        given = request.headers.get(signature.HEADER)
+        if self.validate and not signature.verify(self.auth_tokens, url, form, given):
+            self._refuse("signature", request, url)
+        return form
+
+    def check_upgrade(self, request: web.Request) -> None:
+        """Check the signature of a media stream's upgrade. Raises 403 for a forged one, and counts it."""
+        given = request.headers.get(signature.HEADER)
+        url = "ws" + self.public_url().removeprefix("http") + request.raw_path
+        # Not every upgrade is known to be signed, so a missing signature is left to the token.
+        checked = self.validate and given is not None
+        if checked and not signature.verify_upgrade(self.auth_tokens, url, given):
+            self._refuse("signature", request, url)
+
+    def _refuse(self, reason: str, request: web.Request, url: str) -> None:
+        self.metrics.refused_requests.labels(reason=reason).inc()
+        signed = signature.HEADER in request.headers
+        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=request.remote)
+        raise web.HTTPForbidden(
+            text="The request's Twilio signature is missing or wrong. If Twilio did send it, check that"
+            f" BRIDGE_TWILIO__AUTH_TOKEN and BRIDGE_SERVER__PUBLIC_URL are right: the URL checked was {url}\n"
+        )
+
+
+async def _form(request: web.Request) -> Form:
+    """Read the fields of a webhook. Raises 4xx for what is no form of Twilio's, or does not come to its end."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPUnsupportedMediaType(text="wanted a form, as Twilio posts it\n")
+    try:
+        async with asyncio.timeout(_FORM_WITHIN_S):
+            fields = await request.post()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text="the form did not come to its end\n") from None
+    except (ValueError, LookupError, web.RequestPayloadError):
+        raise web.HTTPBadRequest(text="the form cannot be read\n") from None
+    return [(name, value) for name, value in fields.items() if isinstance(value, str)]
