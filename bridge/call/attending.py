@@ -36,7 +36,7 @@ class Attending:
             return
         try:
             self._tell_of(event, commands)
-        except Exception:  # noqa: BLE001  The agent's own adapter fails, and must not take the call with it.
+        except Exception:
             log.exception("attendant_failed", call=self._info.id)
             self._deaf = True
 

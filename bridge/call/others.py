@@ -22,4 +22,4 @@ class Others(Protocol):
         """
 
     def cancel(self, info: CallInfo) -> None:
-        """The caller waits no longer: hang up on who was called, and tell nothing more. Never waits, never raises."""
+        """The caller waits no longer: hang up on who was called, and tell nothing more. As `call`, never waits."""

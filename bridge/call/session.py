@@ -7,8 +7,6 @@ that result are carried out before the next event is looked at.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
-from bridge.agents.base import Agent, CallInfo, Question
+from bridge.agents.base import Agent, CallInfo
 from bridge.audio.codec import BYTES_PER_MS, silence
 from bridge.call import trace
+from bridge.call.asking import Asking
 from bridge.call.attending import attend
 from bridge.call.carrier import Carrier
 from bridge.call.others import Others
@@ -28,7 +27,6 @@ from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
-from bridge.errors import AgentError
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
@@ -41,8 +39,6 @@ Observer: TypeAlias = Callable[[float, on.Event, list[do.Command]], None]
 
 _AHEAD_MS = 30_000
 """Sound whose timestamp lies further ahead of the clock than this is not recorded: it would fill the disk."""
-_FAREWELL_TO_AGENT_S = 20.0
-"""How long the agent may take to be told that the call is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +97,7 @@ class Session:
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._timer: asyncio.TimerHandle | None = None
         self._carrier: Carrier | None = None
-        self._answers: dict[int, asyncio.Task[None]] = {}
-        self._told: asyncio.Task[None] | None = None
+        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take)
         self._began: float | None = None
         self._offset_ms = 0
         record.trace(trace.first_line(policy))
@@ -231,15 +226,10 @@ class Session:
             case do.Synthesize() | do.PlaySound() | do.SendTones() | do.CancelSpeech():
                 self._to_speech(command)
             case do.AskAgent() | do.CancelReply() | do.TellAgentEnded():
-                self._to_agent(command)
-            case do.ForgetTurn():
-                self._recognizer.forget()
-            case do.TuneRecognizer(tuning):
-                self._recognizer.tune(tuning)
-            case do.FinishRecognizer():
-                spawn(self._recognizer.finish(), name=f"drain-{self.info.id}")
-            case do.OpenRecognizer():
-                self._reopen_recognizer()
+                assert self._asking is not None  # noqa: S101  The policy says `agent=False` when there is none.
+                self._asking.carry_out(command)
+            case do.ForgetTurn() | do.TuneRecognizer() | do.FinishRecognizer() | do.OpenRecognizer():
+                self._to_recognizer(command)
             case do.CallOther() | do.CancelOther():
                 self._to_others(command)
             case do.Record(entry):
@@ -247,12 +237,22 @@ class Session:
             case do.Close():
                 self._close()
 
-    def _reopen_recognizer(self) -> None:
-        """Listen again, after the session before was finished."""
-        spawn(self._recognizer.abort(), name=f"abort-{self.info.id}")
-        self._warm = WarmRecognizer(self._peers.recognizers, self.info.id)
-        self._recognizer = self._warm.recognizer
-        self._warm.adopt(self.take)
+    def _to_recognizer(
+        self, command: do.ForgetTurn | do.TuneRecognizer | do.FinishRecognizer | do.OpenRecognizer
+    ) -> None:
+        match command:
+            case do.ForgetTurn():
+                self._recognizer.forget()
+            case do.TuneRecognizer(tuning):
+                self._recognizer.tune(tuning)
+            case do.FinishRecognizer():
+                spawn(self._recognizer.finish(), name=f"drain-{self.info.id}")
+            case do.OpenRecognizer():
+                # Listen again, after the session before was finished.
+                spawn(self._recognizer.abort(), name=f"abort-{self.info.id}")
+                self._warm = WarmRecognizer(self._peers.recognizers, self.info.id)
+                self._recognizer = self._warm.recognizer
+                self._warm.adopt(self.take)
 
     def _to_others(self, command: do.CallOther | do.CancelOther) -> None:
         match command:
@@ -305,65 +305,6 @@ class Session:
             case _:
                 pass  # The stream is lost; the conversation hears of it on its own.
 
-    def _to_agent(self, command: do.AskAgent | do.CancelReply | do.TellAgentEnded) -> None:
-        match command:
-            case do.AskAgent():
-                question = Question(
-                    occasion=command.occasion,
-                    call=self.info,
-                    reply=command.reply,
-                    turn=command.turn,
-                    transcript=command.transcript,
-                    speculative=command.speculative,
-                    interrupted=command.interrupted,
-                    digits=command.digits,
-                    over_speech=command.over_speech,
-                    transfer=command.transfer,
-                    messages=command.messages,
-                )
-                task = spawn(self._answer(question), name=f"reply-{self.info.id}-{command.reply}")
-                self._answers[command.reply] = task
-                task.add_done_callback(lambda _: self._answers.pop(question.reply, None))
-            case do.CancelReply(reply):
-                if (answer := self._answers.pop(reply, None)) is not None:
-                    answer.cancel()
-            case do.TellAgentEnded(reply, reason, duration_ms, messages, transfer):
-                outcome: dict[str, Any] = {"reason": reason, "duration_ms": duration_ms}
-                if transfer is not None:
-                    outcome["transfer"] = dataclasses.asdict(transfer)
-                question = Question(
-                    occasion="call.ended",
-                    call=self.info,
-                    reply=reply,
-                    messages=messages,
-                    outcome=outcome,
-                )
-                self._told = spawn(self._tell(question), name=f"farewell-{self.info.id}")
-
-    async def _answer(self, question: Question) -> None:
-        """Ask, and hand each piece on as it comes. Cancelling closes the agent's request."""
-        agent = self._peers.agent
-        assert agent is not None  # noqa: S101  The policy says `agent=False` when there is none.
-        try:
-            async with contextlib.aclosing(_generator(agent, question)) as pieces:
-                async for action in pieces:
-                    self.take(on.AgentActed(question.reply, action))
-        except AgentError as error:
-            self.take(on.AgentFailed(question.reply, error.code, error.message))
-        else:
-            self.take(on.AgentFinished(question.reply))
-
-    async def _tell(self, question: Question) -> None:
-        """Tell the agent something to which there is no answer."""
-        agent = self._peers.agent
-        assert agent is not None  # noqa: S101  As above.
-        try:
-            async with asyncio.timeout(_FAREWELL_TO_AGENT_S):
-                async for _ in agent.ask(question):
-                    pass
-        except (AgentError, TimeoutError) as error:
-            self._log.warning("agent_not_told", occasion=question.occasion, error=str(error))
-
     # --- the end -------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
@@ -373,8 +314,8 @@ class Session:
 
     async def _let_go(self) -> None:
         """Release every peer, and finish the record. One that fails at that does not keep the others."""
-        for answer in [*self._answers.values()]:
-            answer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
         if self._timer is not None:
             self._timer.cancel()
         try:
@@ -383,8 +324,8 @@ class Session:
             if self._player is not None:
                 await self._attempt(self._player.close())
             self.files = await self._attempt(self._record.close())
-            if self._told is not None:
-                await asyncio.wait([self._told])
+            if self._asking is not None:
+                await self._asking.told()
         finally:
             if self._carrier is not None:
                 self._carrier.close()
@@ -403,15 +344,3 @@ class Session:
         """Return the time of the call in milliseconds."""
         moment = self._loop.time() if now is None else now
         return 0 if self._began is None else round((moment - self._began) * 1000)
-
-
-async def _generator(agent: Agent, question: Question) -> Any:
-    """Iterate over the agent's answer as a generator that can be closed, whatever kind of iterator it is."""
-    pieces = agent.ask(question)
-    try:
-        async for action in pieces:
-            yield action
-    finally:
-        close: Callable[[], Any] | None = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()

@@ -244,7 +244,8 @@ class TestCommands:
             on.AgentActed(3, HangUp()),
             on.AgentFinished(3),
         ]
-        assert call.session._answers == {}
+        assert call.session._asking is not None
+        assert call.session._asking._answers == {}
 
     async def test_an_agent_that_fails_is_reported(self, call: Call) -> None:
         call.agent.pieces = [Say("Hi.")]

@@ -77,6 +77,14 @@ class TestCold:
         assert [turn.transcript for turn in play.kept(journal.CallerSpoke)] == [" A human, please.", " Thanks."]
         assert play.did(do.Close)
 
+    def test_and_not_answered_when_the_caller_is_back(self) -> None:
+        play = asked(Transfer(DESK))
+        play.hears(on.TurnStarted(), on.TurnEnded(" Thanks."), on.StreamLost(), on.RecognizerClosed())
+        play.at(5).hears(on.TransferEnded("busy"), on.StreamStarted())
+        assert occasions(play)[-1] == "transfer.ended"
+        answer(play)
+        assert " Thanks." not in [ask.transcript for ask in play.did(do.AskAgent)]
+
     @pytest.mark.parametrize("status", ["busy", "no-answer", "failed", "canceled"])
     def test_who_was_not_reached_the_caller_comes_back_from_and_the_agent_is_told(self, status: str) -> None:
         play = away().at(20)

@@ -5,7 +5,7 @@ When the code changes, the catalogue must follow it: `test_catalogue.py` says wh
 
 from __future__ import annotations
 
-from tests.mutants import caller, clock, ending, floor, keys, ledger, speech
+from tests.mutants import caller, clock, ending, floor, keys, ledger, passing, speech
 
 MUTANTS = (
     *caller.MUTANTS,
@@ -15,4 +15,5 @@ MUTANTS = (
     *ledger.MUTANTS,
     *ending.MUTANTS,
     *keys.MUTANTS,
+    *passing.MUTANTS,
 )

@@ -37,14 +37,14 @@ MUTANTS = (
     ),
     Mutant(
         _LIMITS,
-        "    talk.out.append(do.CancelReply(reply.number))\n    talk.fail_reply",
-        "    talk.fail_reply",
+        "    talk.out.append(do.CancelReply(reply.number))\n    waited_s",
+        "    waited_s",
         "An agent that is too slow goes on working for nobody.",
     ),
     Mutant(
         _LIMITS,
-        "talk.now < reply.heard_from_at + talk.policy.agent_timeout_s",
-        "talk.now < reply.asked_at + talk.policy.agent_timeout_s",
+        "reply.done or talk.now < talk.speech.answer_due(reply)",
+        "reply.done or talk.now < reply.asked_at + talk.policy.agent_timeout_s",
         "A long answer that is still streaming is broken off.",
     ),
     Mutant(
@@ -265,8 +265,8 @@ MUTANTS = (
     ),
     Mutant(
         _PATIENCE,
-        "        self._asking = True\n",
-        "",
+        "        self._asking = True\n        if self._rung",
+        "        if self._rung",
         "The ladder of prompts has no end.",
     ),
     Mutant(

@@ -139,12 +139,6 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        'do.LeaveCall("transfer", action)',
-        'do.LeaveCall("transfer")',
-        "The caller is connected with nobody.",
-    ),
-    Mutant(
-        _RULES,
         "talk.agent_failures < policy.failures_allowed",
         "talk.agent_failures <= policy.failures_allowed",
         "A caller hears the apology once more than is allowed.",

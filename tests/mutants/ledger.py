@@ -41,8 +41,8 @@ MUTANTS = (
     ),
     Mutant(
         _PLAYOUT,
-        "Utterance(number, utterance.words_needed, rest)",
-        "Utterance(number, 1, rest)",
+        "rules = (utterance.words_needed, utterance.keys, utterance.preemptible)",
+        "rules = (1, utterance.keys, utterance.preemptible)",
         "The rest of a legal notice can be cut off.",
     ),
     Mutant(

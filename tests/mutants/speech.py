@@ -43,13 +43,13 @@ MUTANTS = (
     ),
     Mutant(
         _SPEECH,
-        ' if say.interruptible else "never"',
+        ' if action.interruptible else "never"',
         "",
         "A legal notice is cut off by the caller's voice.",
     ),
     Mutant(
         _SPEECH,
-        "(say.barge_in or self._policy.barge_in)",
+        "(action.barge_in or self._policy.barge_in)",
         "self._policy.barge_in",
         "A piece of speech cannot have a rule of its own.",
     ),
@@ -62,8 +62,8 @@ MUTANTS = (
     ),
     Mutant(
         _SPEECH,
-        "Style(words_needed(rule), say.voice or reply.voice, say.language or reply.language)",
-        "Style(words_needed(rule), reply.voice or say.voice, say.language or reply.language)",
+        "self._style_of(say, say.voice or reply.voice, say.language or reply.language)",
+        "self._style_of(say, reply.voice or say.voice, say.language or reply.language)",
         "A sentence that names its voice is spoken with another.",
     ),
     Mutant(
@@ -171,7 +171,7 @@ MUTANTS = (
     ),
     Mutant(
         _SPEECH,
-        "            moments.append(reply.heard_from_at + policy.agent_timeout_s)\n",
+        "            moments.append(self.answer_due(reply))\n",
         "",
         "An agent that never answers is waited for until something else happens.",
     ),

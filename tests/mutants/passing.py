@@ -1,0 +1,183 @@
+"""Mutants of how callers are passed on, and of what an agent says unasked."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_TRANSFERS = "transfers.py"
+_RULES = "rules.py"
+_TALK = "state.py"
+_MACHINE = "machine.py"
+_SPEECH = "speech.py"
+_PLAYOUT = "playout.py"
+
+MUTANTS = (
+    Mutant(_TRANSFERS, "    talk.deferred.clear()\n", "", "A caller who was not connected is hung up on."),
+    Mutant(
+        _TRANSFERS, "not wanted.summary or not talk.policy.warm", "not wanted.summary", "A caller waits for nobody."
+    ),
+    Mutant(_TRANSFERS, 'do.LeaveCall("transfer", wanted))', 'do.LeaveCall("transfer"))', "The caller gets nobody."),
+    Mutant(
+        _TRANSFERS,
+        '    talk.stop_consulting("canceled")\n    talk.consulting = wanted',
+        "    talk.consulting = wanted",
+        "Two people are called for one caller.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        'talk.leave(do.LeaveCall("transfer", wanted, conference))',
+        "pass",
+        "Who accepts waits for ever.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "talk.returned = talk.stop_consulting(status)",
+        "talk.stop_consulting(status)",
+        "The agent never learns that nobody took the call.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "case on.TransferEnded() if talk.passing and talk.returned is None:",
+        "case on.TransferEnded() if talk.passing:",
+        "A callback that comes twice counts twice.",
+    ),
+    Mutant(
+        _TRANSFERS, "        talk.transferred = result\n", "", "The agent does not learn that the two have talked."
+    ),
+    Mutant(
+        _TRANSFERS,
+        "    if talked:\n",
+        "    if not talked:\n",
+        "Who talked is brought back, and who was not reached is let go.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "        talk.out.append(talk.left)\n        finish(talk)",
+        "        finish(talk)",
+        "A last resort that is not reached ends without a word.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "        talk.until = talk.now + talk.policy.reattach_s\n\n\ndef go_away",
+        "\n\ndef go_away",
+        "A caller who is gone is waited for all day.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "lasts_s = ring_s + _LONGEST_TALK_S if",
+        "lasts_s = ring_s if",
+        "A talk of a minute ends the record while the two still talk.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "    talk.out.append(do.FinishRecognizer())\n",
+        "",
+        "Speech to text is paid for while the caller talks to somebody else.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "talk.until = min(talk.until, talk.now + _TOLD_WITHIN_S)",
+        "finish(talk)",
+        "How a transfer ended is lost when the caller hangs up first.",
+    ),
+    Mutant(_TRANSFERS, "    elif talk.recognizer_closed:\n", "    elif True:\n", "The last words are lost."),
+    Mutant(
+        _TRANSFERS,
+        "    talk.unanswered.clear()",
+        "    pass",
+        "Thanks for connecting me is answered after the return.",
+    ),
+    Mutant(
+        _TRANSFERS, "    talk.outage = Outage()\n", "", "An outage that is over ends the call of who comes back."
+    ),
+    Mutant(_TRANSFERS, "    talk.out.append(do.OpenRecognizer())\n", "", "Who comes back is not understood."),
+    Mutant(
+        _TRANSFERS,
+        "    reply.fallback = talk.policy.transfer_failed\n",
+        "",
+        "Who comes back to an agent that says nothing hears nothing.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "result is None or talk.speech.reply is not None",
+        "result is None",
+        "What the agent is saying is lost when nobody was reached.",
+    ),
+    Mutant(
+        _MACHINE,
+        "return talk.returned is not None or bool(talk.left.digits)",
+        "return True",
+        "A stray stream takes a caller away from who they talk to.",
+    ),
+    Mutant(
+        _MACHINE,
+        "                talk.drain(reason)\n            case on.StreamStopped() | on.StreamLost() if",
+        "                transfers.go_away(talk)\n            case on.StreamStopped() | on.StreamLost() if",
+        "A bridge that stops waits for hours.",
+    ),
+    Mutant(
+        _TALK,
+        '        if status == "canceled":\n            self.out.append(do.CancelOther())\n',
+        "",
+        "A phone rings for a caller who is gone.",
+    ),
+    Mutant(
+        _TALK,
+        "        if reply.fallback and not reply.text:\n",
+        "        if not reply.text:\n",
+        "An agent that fails is not apologised for.",
+    ),
+    Mutant(
+        _TALK,
+        '        if reply.occasion == "silence":\n            self.patience.asked()\n',
+        "",
+        "The ladder of prompts has no end.",
+    ),
+    Mutant(
+        _TALK,
+        "over_speech and (self.over_speech_only or not self.unanswered)",
+        "over_speech",
+        "An answer counts as said over the agent's speech because a later word was.",
+    ),
+    Mutant(
+        _RULES, "    if reply.fallback and reply.silent:\n", "    if reply.fallback:\n", "The agent is talked over."
+    ),
+    Mutant(
+        _RULES,
+        "playout.keys_cut(talk.now) and not",
+        "not",
+        "A key cuts off what only words may.",
+    ),
+    Mutant(
+        _RULES,
+        "reply is not None and not reply.speculative and talk.speech.playout.preemptible(talk.now)",
+        "reply is not None",
+        "What the agent says unasked cuts off its answer.",
+    ),
+    Mutant(_RULES, "    talk.floor_wanted = False\n", "", "An agent that wanted to speak once is asked for ever."),
+    Mutant(
+        _RULES,
+        "(talk.turn.speaking and not _only_noise(talk))",
+        "talk.turn.speaking",
+        "Noise keeps the agent from speaking.",
+    ),
+    Mutant(
+        _SPEECH,
+        'aside = reply.occasion == "silence" and not reply.text',
+        "aside = False",
+        "A silent caller waits for a slow agent.",
+    ),
+    Mutant(_PLAYOUT, "return not left or left[0].keys", "return True", "A key cuts off what nothing may."),
+    Mutant(
+        _PLAYOUT,
+        "all(utterance.preemptible for utterance in left)",
+        "left[0].preemptible",
+        "What matters is replaced because it begins with what does not.",
+    ),
+    Mutant(
+        "limits.py",
+        "        talk.patience.stir(talk.now)\n        talk.prompt(talk.policy.filler)",
+        "        talk.prompt(talk.policy.filler)",
+        "A caller who waits is talked to without a pause.",
+    ),
+)
