@@ -24,12 +24,15 @@ from bridge.local_token import local_token
 from bridge.metrics import Metrics
 from bridge.profiles import Profiles, fixed_prompts
 from bridge.settings import Settings
+from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
 from bridge.store.files import FileStore
 from bridge.tasks import spawn
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
+from bridge.twilio.consult import Consultations, ConsultRules
+from bridge.twilio.departures import TransferRules
 from bridge.twilio.gate import Gate
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
@@ -85,7 +88,8 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.push_async_callback(profiles.close)
         profiles.start()
 
-        registry = _registry(settings, profiles, store, metrics)
+        rest = _rest(settings)
+        registry = _registry(profiles, store, metrics, rest)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = _auth_token(settings)
         listening: list[int] = []
@@ -97,7 +101,15 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             metrics=metrics,
         )
         app = web.Application(client_max_size=64 * 1024)
-        TwilioRoutes(gate, registry, metrics).add_to(app)
+        transfer = settings.transfer
+        rules = TransferRules(transfer.ring_seconds, transfer.caller_id)
+        routes = TwilioRoutes(gate, registry, metrics, rules)
+        routes.add_to(app)
+        if rest is not None:
+            consultations = Consultations(gate, rest, _consult_rules(transfer), routes.departures.bring_back)
+            consultations.add_to(app)
+            stack.push_async_callback(consultations.close)
+            registry.others = consultations
         HealthRoutes(registry, metrics, settings.api.token.get_secret_value()).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
@@ -180,11 +192,24 @@ def _check_folder(folder: Path) -> None:
         ) from None
 
 
-def _registry(settings: Settings, profiles: Profiles, store: FileStore, metrics: Metrics) -> Registry:
+def _rest(settings: Settings) -> TwilioRest | None:
+    """Return the way to Twilio's REST API; None: the settings do not name an account."""
     twilio = settings.twilio
-    rest: TwilioRest | None = None
-    if twilio.account_sid and (token := twilio.auth_token.get_secret_value()):
-        rest = TwilioRest(twilio.account_sid, token, twilio.api_url)
+    token = twilio.auth_token.get_secret_value()
+    return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
+
+
+def _consult_rules(transfer: TransferSettings) -> ConsultRules:
+    return ConsultRules(
+        transfer.accept_key,
+        transfer.accept_prompt,
+        transfer.accept_seconds,
+        transfer.ring_seconds,
+        transfer.caller_id,
+    )
+
+
+def _registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.called))))
     metrics.live_calls.set_function(lambda: len(registry.live))

@@ -109,7 +109,14 @@ def fixed_prompts(settings: Settings) -> set[Prompt]:
         texts: tuple[str, ...] = (policy.greeting,)
         if policy.agent:
             ends = policy.handover if policy.failure_transfer else policy.farewell
-            texts += (policy.filler, policy.apology, policy.outage, policy.limit_notice, ends)
+            texts += (
+                policy.filler,
+                policy.apology,
+                policy.outage,
+                policy.limit_notice,
+                ends,
+                policy.transfer_failed,
+            )
             texts += (*policy.silence_prompts, policy.silence_farewell)
         found |= {Prompt(text, own.tts.voice, own.tts.language) for text in texts if text}
     return found
@@ -138,6 +145,9 @@ def policy_from(settings: Settings) -> Policy:
         handover=turns.handover,
         outage_s=turns.outage_seconds,
         outage=turns.outage,
+        warm=bool(settings.twilio.account_sid and settings.twilio.auth_token.get_secret_value()),
+        longest_ring_s=settings.transfer.ring_seconds,
+        transfer_failed=settings.transfer.failed,
         silence_s=turns.silence_seconds,
         silence_prompts=(turns.still_there, turns.still_there),
         silence_farewell=turns.goodbye,

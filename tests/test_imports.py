@@ -62,6 +62,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics"},
+    "bridge.twilio.departures": {"bridge.twilio", "bridge.call", "bridge.errors"} | WORDS,
+    "bridge.twilio.consult": {"bridge.twilio", "bridge.call.others", "bridge.agents.base"}
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.twilio.routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
     | WORDS
     | ERRORS_AND_TASKS,

@@ -15,7 +15,8 @@ from bridge.agents.base import CallInfo
 from bridge.call.others import Others
 from bridge.call.session import Observer, Peers, Session
 from bridge.call.warm import WarmRecognizers
-from bridge.conversation.commands import LeaveCall
+from bridge.conversation.commands import Command, LeaveCall
+from bridge.conversation.events import Event, TransferEnded
 from bridge.conversation.policy import Policy
 from bridge.errors import CarrierError
 from bridge.store.base import CallHeader, Store
@@ -128,13 +129,13 @@ class Registry:
                 agent_kind=profile.agent_kind,
             )
         )
-        observers = tuple(make(info) for make in self.observers)
-        session = Session(info, profile.policy, profile.peers, record, observers, warm, self.others)
-        self._live[sid] = session
-        self._left.pop(sid, None)
         if (earlier := self._asked.get(sid)) is not None:
             earlier.set()  # The carrier has brought the call back: it is not to be ended there.
         self._asked[sid] = asked = asyncio.Event()
+        observers = (*(make(info) for make in self.observers), self._leaving(sid, asked))
+        session = Session(info, profile.policy, profile.peers, record, observers, warm, self.others)
+        self._live[sid] = session
+        self._left.pop(sid, None)
         ending = spawn(self._end(session, asked), name=f"call-{info.id}")
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
@@ -148,6 +149,26 @@ class Registry:
         if departure is not None and (asked := self._asked.get(sid)) is not None:
             asked.set()
         return departure
+
+    def _leaving(self, sid: str, asked: asyncio.Event) -> Observer:
+        """Return what looks for a call that is left for a while, and sees to it that it does not get lost there."""
+
+        def look(_now: float, _event: Event, commands: list[Command]) -> None:
+            if any(isinstance(command, LeaveCall) and command.for_a_while for command in commands):
+                asked.clear()
+                spawn(self._see_off(sid, asked), name=f"see-off-{sid}")
+
+        return look
+
+    async def _see_off(self, sid: str, asked: asyncio.Event) -> None:
+        """A call that the carrier was to connect, and of which it does not ask to whom, was not connected."""
+        try:
+            async with asyncio.timeout(_CARRIER_ASKS_WITHIN_S):
+                await asked.wait()
+        except TimeoutError:
+            if (session := self._live.get(sid)) is not None:
+                log.warning("carrier_does_not_ask", sid=sid)
+                session.take(TransferEnded("failed"))
 
     async def _end(self, session: Session, asked: asyncio.Event) -> None:
         """Wait for a call's end, remember how it was left, and see to it that it ends at the carrier too."""

@@ -88,6 +88,11 @@ class LeaveCall:
     """Data for the agent's hand-off webhook, which says what comes next; None: nobody is asked."""
 
     @property
+    def for_a_while(self) -> bool:
+        """Tell whether the call goes on without its stream, and perhaps comes back."""
+        return self.transfer is not None or bool(self.digits)
+
+    @property
     def transfer_to(self) -> str:
         """Whom to connect the caller with; empty: nobody."""
         return "" if self.transfer is None else self.transfer.to

@@ -69,7 +69,7 @@ class Conversation:
     @property
     def leaves_for_a_while(self) -> bool:
         """Tell whether the stream is left, or being left, by a call that goes on without it."""
-        return self._talk.state in {"leaving", "away"} and self._talk.comes_back
+        return self._talk.state in {"leaving", "away"} and self._talk.left.for_a_while
 
     def _settle(self) -> bool:
         """Run the first rule that finds something to do. False: all is as it should be."""
@@ -77,7 +77,7 @@ class Conversation:
         match talk.state:
             case "live":
                 return any(rule(talk) for rule in rules.RULES)
-            case "leaving" if talk.now >= talk.until and talk.comes_back:
+            case "leaving" if talk.now >= talk.until and talk.left.for_a_while:
                 transfers.go_away(talk)
                 return True
             case "leaving" | "broken" if talk.now >= talk.until:
@@ -138,10 +138,10 @@ class Conversation:
                 talk.began = talk.now if talk.state == "waiting" else talk.began
                 talk.drain(reason)
             case on.StreamStopped("caller" | "agent") | on.StreamLost() if (
-                talk.state == "leaving" and talk.comes_back
+                talk.state == "leaving" and talk.left.for_a_while
             ):
                 transfers.go_away(talk)
-            case on.StreamStopped(reason) if talk.state == "leaving" and talk.comes_back:
+            case on.StreamStopped(reason) if talk.state == "leaving" and talk.left.for_a_while:
                 talk.drain(reason)
             case on.StreamStopped() | on.StreamLost() if talk.state == "leaving":
                 talk.drain(talk.reason)

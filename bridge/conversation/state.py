@@ -373,11 +373,6 @@ class Talk:
         """Tell whether the stream is left, or being left, so that the caller is connected with somebody else."""
         return self.state in {"leaving", "away"} and self.left.transfer is not None
 
-    @property
-    def comes_back(self) -> bool:
-        """Tell whether the call goes on after its stream is left."""
-        return self.left.transfer is not None or bool(self.left.digits)
-
     def stop_consulting(self, status: str) -> do.TransferResult | None:
         """Whom we called while the caller waited is not to take the call any more; `status`: how that ended."""
         wanted, self.consulting = self.consulting, None

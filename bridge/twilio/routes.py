@@ -15,22 +15,20 @@ from bridge.call.carrier import Carrier
 from bridge.call.registry import Registry
 from bridge.call.session import Session
 from bridge.conversation.events import DigitPressed, MarkReturned, StreamLost, StreamStopped
-from bridge.errors import CarrierError, ProtocolError
+from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
+from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
+from bridge.twilio.documents import MEDIA, STATUS, StreamDocuments, xml
 from bridge.twilio.gate import Gate
 from bridge.twilio.tokens import TokenRefused
 
 VOICE = "/twilio/voice"
-MEDIA = "/twilio/media"
-STREAM_ENDED = "/twilio/stream-ended"
-STATUS = "/twilio/status"
 
 _MAX_FRAME_BYTES = 256 * 1024
 _START_WITHIN_S = 5.0
 """A stream that has not said by then which call it carries is closed."""
 _MESSAGES_BEFORE_START = 4
-_CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 _POLICY_VIOLATION = 1008
 
 log = structlog.get_logger()
@@ -39,7 +37,11 @@ log = structlog.get_logger()
 class TwilioRoutes:
     """The handlers, and what they share."""
 
-    def __init__(self, gate: Gate, registry: Registry, metrics: Metrics) -> None:
+    def __init__(
+        self, gate: Gate, registry: Registry, metrics: Metrics, transfers: TransferRules | None = None
+    ) -> None:
+        self._documents = StreamDocuments(gate)
+        self.departures = Departures(gate, registry, self._documents, transfers or TransferRules())
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
@@ -48,8 +50,8 @@ class TwilioRoutes:
         """Put the handlers at their addresses."""
         app.router.add_post(VOICE, self.voice)
         app.router.add_get(MEDIA, self.media)
-        app.router.add_post(STREAM_ENDED, self.stream_ended)
         app.router.add_post(STATUS, self.status)
+        self.departures.add_to(app)
 
     # --- webhooks ------------------------------------------------------------------------------------------
 
@@ -60,7 +62,7 @@ class TwilioRoutes:
         if not sid:
             raise web.HTTPBadRequest(text="CallSid is missing: this address is for Twilio's voice webhook\n")
         if self._registry.draining:
-            return _document(twiml.reject("busy"))
+            return xml(twiml.reject("busy"))
         facts = {
             "from": form.get("From", ""),
             "to": form.get("To", ""),
@@ -68,30 +70,7 @@ class TwilioRoutes:
         }
         log.info("call_coming", sid=sid, caller=facts["from"], called=facts["to"])
         self._registry.expect(sid, called=facts["to"])
-        return self._stream_document(sid, facts)
-
-    async def stream_ended(self, request: web.Request) -> web.Response:
-        """The media stream is over: pass the caller on, hang up, or take a broken stream up again."""
-        form = dict(await self._gate.signed_form(request))
-        sid = form.get("CallSid", "")
-        departure = self._registry.departure(sid)
-        if departure is not None and departure.transfer_to:
-            try:
-                caller_id = form.get("To") or None
-                return _document(twiml.dial(departure.transfer_to, say=departure.farewell, caller_id=caller_id))
-            except CarrierError as error:
-                log.error("transfer_refused", sid=sid, error=error.message)
-                return _document(twiml.hang_up("Sorry, I could not connect you. Good-bye."))
-        if departure is not None:
-            return _document(twiml.hang_up(departure.farewell))
-        session = self._registry.live.get(sid)
-        if session is None or form.get("CallStatus") in _CALL_OVER:
-            self._registry.carrier_ended(sid)
-        if session is None or session.over_for_carrier:
-            return _document(twiml.hang_up())
-        log.warning("stream_resuming", sid=sid, call=session.info.id)
-        info = session.info
-        return self._stream_document(sid, {"from": info.caller, "to": info.called, "direction": info.direction})
+        return xml(self._documents.stream(sid, facts))
 
     async def status(self, request: web.Request) -> web.Response:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
@@ -100,20 +79,9 @@ class TwilioRoutes:
         if form.get("StreamEvent") == "stream-error":
             log.error("stream_failed", sid=sid, error=form.get("StreamError", ""))
             self._registry.stream_failed(sid)
-        if form.get("CallStatus") in _CALL_OVER:
+        if form.get("CallStatus") in CALL_OVER:
             self._registry.carrier_ended(sid)
         return web.Response(status=204)
-
-    def _stream_document(self, sid: str, facts: dict[str, str]) -> web.Response:
-        origin = self._gate.public_url()
-        return _document(
-            twiml.answer_with_stream(
-                "ws" + origin.removeprefix("http") + MEDIA,
-                action_url=origin + STREAM_ENDED,
-                status_url=origin + STATUS,
-                parameters={"token": self._gate.tokens.issue(sid, facts)},
-            )
-        )
 
     # --- the media stream ----------------------------------------------------------------------------------
 
@@ -216,7 +184,3 @@ def _take(message: WSMessage, session: Session) -> bool:
         case _:
             pass  # Events of a newer protocol, and a second `connected` or `start`, change nothing.
     return False
-
-
-def _document(text: str) -> web.Response:
-    return web.Response(text=text, content_type=twiml.CONTENT_TYPE)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from twilio.twiml.voice_response import (  # type: ignore[import-untyped]  # twilio ships no types
     Connect,
     Dial,
+    Gather,
     VoiceResponse,
 )
 
@@ -32,12 +33,14 @@ def answer_with_stream(
     status_url: str,
     parameters: Mapping[str, str],
     name: str = "",
+    digits: str = "",
 ) -> str:
     """Answer a call and open a media stream both ways. Twilio: `<Connect><Stream>`.
 
     `stream_url` is `wss://` without a query (Twilio drops queries: facts travel in `parameters`, which come back
     in the stream's `start` message). Twilio asks `action_url` what to do once the stream is over, however it
     ended, and reports the stream's fate to `status_url`. `name` tells streams of one call apart in callbacks.
+    `digits` are sent into the call before that, as real keys (`<Play digits>`; `w` waits half a second).
     Raises `CarrierError` when a parameter is too long for Twilio.
     """
     connect = Connect(action=action_url, method="POST")
@@ -53,6 +56,8 @@ def answer_with_stream(
             )
         stream.parameter(name=key, value=value)
     response = VoiceResponse()
+    if digits:
+        response.play(digits=digits)
     response.append(connect)
     return _text(response)
 
@@ -74,18 +79,20 @@ def dial(
     caller_id: str | None = None,
     timeout_s: int = 30,
     action_url: str | None = None,
+    digits: str = "",
 ) -> str:
     """Connect the caller with a number or SIP address, and hang up when that talk is over. Twilio: `<Dial>`.
 
     Before that Twilio's own voice says `say`, if it is not empty. `timeout_s` is how long the other phone may ring.
-    With `action_url` Twilio asks there how the dialling ended, instead of hanging up. Raises `CarrierError` when
-    `to` is neither a number nor a SIP address.
+    With `action_url` Twilio tells there how the dialling ended, and asks what comes next, instead of hanging up.
+    `digits` are pressed when a number has answered (an extension). Raises `CarrierError` when `to` is neither a
+    number nor a SIP address.
     """
     node = Dial(caller_id=caller_id, timeout=timeout_s, action=action_url)
     if re.fullmatch(r"sips?:\S+", to):
         node.sip(to)
     elif re.fullmatch(r"\+[1-9]\d{1,14}", to):
-        node.number(to)
+        node.number(to, send_digits=digits or None)
     else:
         raise CarrierError(
             f"cannot transfer to {to!r}: wanted a number such as +15551234567 or a sip: address",
@@ -97,6 +104,34 @@ def dial(
     response.append(node)
     if action_url is None:
         response.hangup()
+    return _text(response)
+
+
+def join_conference(name: str, *, action_url: str | None = None) -> str:
+    """Connect a call with the others in a conference; it ends when this call leaves it. Twilio: `<Conference>`.
+
+    Twilio asks `action_url` what comes next when the conference is over for this call; without one it hangs up.
+    """
+    node = Dial(action=action_url)
+    # No music: whoever waits in it waits for a moment only.
+    node.conference(name, beep=False, start_conference_on_enter=True, end_conference_on_exit=True, wait_url="")
+    response = VoiceResponse()
+    response.append(node)
+    return _text(response)
+
+
+def ask_to_accept(summary: str, prompt: str, *, action_url: str, timeout_s: int, language: str = "en-US") -> str:
+    """Tell somebody what a call is about, and let them press a key to take it. Twilio: `<Gather>`.
+
+    `prompt` says which key; the key that is pressed goes to `action_url`. Without one within `timeout_s` seconds
+    behind the prompt the call ends.
+    """
+    gather = Gather(input="dtmf", num_digits=1, timeout=timeout_s, action=action_url, finish_on_key="")
+    gather.say(summary, language=language)
+    gather.say(prompt, language=language)
+    response = VoiceResponse()
+    response.append(gather)
+    response.hangup()
     return _text(response)
 
 

@@ -56,7 +56,9 @@ class House:
         """Where Twilio believes that it is; empty: at `origin`."""
         gate = Gate([TOKEN], validate, lambda: self.public_url or self.origin, self.tokens, self.metrics)
         app = web.Application()
-        TwilioRoutes(gate, self.registry, self.metrics).add_to(app)
+        self.gate = gate
+        self.routes = TwilioRoutes(gate, self.registry, self.metrics)
+        self.routes.add_to(app)
         self.server = TestServer(app)
         self.http = aiohttp.ClientSession()
         self.sockets: list[aiohttp.ClientWebSocketResponse] = []

@@ -16,6 +16,7 @@ from bridge.call.session import Observer, Session
 from bridge.call.warm import STREAM_WITHIN_S
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.actions import Transfer
 from bridge.conversation.policy import Policy
 from bridge.errors import CarrierError
 from tests.call.peers import (
@@ -292,6 +293,22 @@ class TestLeaving:
             await clock.forward(6)
         (line,) = [line for line in logs if line["event"] == "call_not_hung_up"]
         assert (line["sid"], line["code"], line["error"]) == ("CA1", "carrier_request", "no such call")
+
+    @pytest.mark.parametrize("asks", [False, True])
+    async def test_a_transfer_that_the_carrier_does_not_ask_about_has_failed(
+        self, clock: Clock, asks: bool
+    ) -> None:
+        calls = Calls(HangUps())
+        session = calls.open()
+        script = session._conversation
+        assert isinstance(script, Script)
+        calls.registry.departure("CA1")  # Asked before, about a stream that broke.
+        script.answer(on.DigitPressed, do.LeaveCall("transfer", Transfer("+15550100009")))
+        session.take(on.DigitPressed("1"))
+        if asks:
+            calls.registry.departure("CA1")
+        await clock.forward(6)
+        assert script.events == [on.DigitPressed("1")] + [on.TransferEnded("failed")] * (not asks)
 
     async def test_the_carriers_end_is_the_callers(self, calls: Calls) -> None:
         session, other = calls.open(), calls.open("CA2")

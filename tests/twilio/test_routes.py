@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from xml.etree import ElementTree as ET
 
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation.actions import Transfer
 from tests.call.house import FACTS, FORM, House, Stream, house_up, script_conversations
 from tests.call.peers import (
     Voices,
@@ -30,7 +27,7 @@ class TestVoice:
     async def test_a_call_is_answered_with_a_stream_and_its_ticket(self, house: House) -> None:
         document = await house.ask("/twilio/voice", {**FORM, "Direction": "outbound-api"})
         (connect,) = document
-        assert connect.attrib == {"action": house.origin + "/twilio/stream-ended", "method": "POST"}
+        assert connect.attrib == {"action": house.origin + "/twilio/stream-ended?leg=1", "method": "POST"}
         stream = connect[0]
         assert stream.attrib["url"] == "ws" + house.origin.removeprefix("http") + "/twilio/media"
         assert stream.attrib["statusCallback"] == house.origin + "/twilio/status"
@@ -48,7 +45,7 @@ class TestVoice:
         house.public_url = "https://voice.example.com"
         document = await house.ask("/twilio/voice", FORM)
         assert document[0][0].attrib["url"] == "wss://voice.example.com/twilio/media"
-        assert document[0].attrib["action"] == "https://voice.example.com/twilio/stream-ended"
+        assert document[0].attrib["action"] == "https://voice.example.com/twilio/stream-ended?leg=1"
 
     async def test_speech_gets_ready_while_twilio_opens_the_stream(self, house: House) -> None:
         document = await house.ask("/twilio/voice", FORM)
@@ -98,86 +95,6 @@ class TestVoice:
             assert (await house.post("/twilio/voice", FORM, ""))[0] == 200
             socket = await house.connect({"X-Twilio-Signature": "whatever"})
             await socket.close()
-
-
-def texts(document: ET.Element) -> list[tuple[str, str]]:
-    return [(verb.tag, "".join(verb.itertext())) for verb in document]
-
-
-class TestStreamEnded:
-    async def ended(self, house: House, status: str = "in-progress") -> ET.Element:
-        return await house.ask("/twilio/stream-ended", {**FORM, "CallStatus": status})
-
-    def leave(self, house: House, leave: do.LeaveCall) -> None:
-        house.script.answer(on.DigitPressed, leave)
-        house.session.take(on.DigitPressed("1"))
-
-    async def test_a_call_that_nobody_knows_is_hung_up_and_not_waited_for(self, house: House) -> None:
-        await house.ask("/twilio/voice", FORM)
-        assert texts(await self.ended(house)) == [("Hangup", "")]
-        await settle()
-        assert house.recognizers.opened[0].told == ["abort"]
-
-    async def test_a_transfer_is_announced_and_dialled_with_the_number_that_was_called(self, house: House) -> None:
-        await house.stream()
-        self.leave(house, do.LeaveCall("agent_failed", Transfer("+15550100300"), farewell="I will connect you."))
-        document = await self.ended(house)
-        assert texts(document) == [("Say", "I will connect you."), ("Dial", "+15550100300"), ("Hangup", "")]
-        assert document[1].attrib["callerId"] == FACTS["to"]
-
-    async def test_a_transfer_without_a_word(self, house: House) -> None:
-        await house.stream()
-        self.leave(house, do.LeaveCall("transfer", Transfer("sip:desk@example.com")))
-        assert texts(await self.ended(house)) == [("Dial", "sip:desk@example.com"), ("Hangup", "")]
-
-    async def test_a_transfer_to_nowhere_is_regretted(self, house: House) -> None:
-        await house.stream()
-        self.leave(house, do.LeaveCall("transfer", Transfer("the desk")))
-        with capture_logs() as logs:
-            said, hung_up = texts(await self.ended(house))
-        assert "could not connect you" in said[1]
-        assert hung_up == ("Hangup", "")
-        assert [(line["event"], line["sid"]) for line in logs] == [("transfer_refused", "CA1")]
-
-    async def test_a_farewell_is_said_by_twilio(self, house: House) -> None:
-        await house.stream()
-        self.leave(house, do.LeaveCall("speech_failed", farewell="Good-bye."))
-        assert texts(await self.ended(house)) == [("Say", "Good-bye."), ("Hangup", "")]
-
-    async def test_a_broken_stream_is_taken_up_again_with_a_ticket_of_its_own(self, house: House) -> None:
-        stream = await house.stream()
-        session = house.session
-        await stream.socket.close()
-        with capture_logs() as logs:
-            document = await self.ended(house)
-        assert [(line["event"], line["call"]) for line in logs] == [("stream_resuming", session.info.id)]
-        token = document[0][0][0].attrib["value"]
-        again = Stream(await house.connect())
-        await again.start(token)
-        await again.taken()
-        assert house.session is session
-        assert house.script.events == [on.StreamStarted(), on.StreamLost(), on.StreamStarted()]
-        assert (len(house.recognizers.opened), house.registry.expected) == (1, 0)
-        with pytest.raises(Exception, match="used before"):
-            house.tokens.redeem(token, "CA1")
-
-    async def test_the_ticket_carries_the_calls_facts(self, house: House) -> None:
-        await house.stream()
-        document = await house.ask("/twilio/stream-ended", {"CallSid": "CA1"})
-        assert house.tokens.redeem(document[0][0][0].attrib["value"], "CA1") == FACTS
-
-    @pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
-    async def test_a_call_that_is_over_is_stopped(self, house: House, status: str) -> None:
-        await house.stream()
-        script = house.script
-        assert texts(await self.ended(house, status)) == [("Hangup", "")]
-        assert script.events == [on.StreamStarted(), on.StreamStopped("caller")]
-
-    async def test_a_call_that_is_being_closed_is_hung_up(self, house: House) -> None:
-        await house.stream()
-        house.script.expects_stream = False
-        assert texts(await self.ended(house)) == [("Hangup", "")]
-        assert house.script.events == [on.StreamStarted()]
 
 
 class TestStatus:

@@ -1,0 +1,151 @@
+"""What comes next when a media stream, or a dialled talk, is over: each question of Twilio's gets one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+from aiohttp import web
+
+from bridge.call.registry import Registry
+from bridge.call.session import Session
+from bridge.conversation.commands import LeaveCall
+from bridge.conversation.events import TransferEnded
+from bridge.errors import CarrierError
+from bridge.twilio import twiml
+from bridge.twilio.documents import STREAM_ENDED, StreamDocuments, xml
+from bridge.twilio.gate import Gate
+from bridge.twilio.once import LEG
+
+DIAL_ENDED = "/twilio/dial-ended"
+CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""Statuses of a call that does not go on."""
+
+Fields: TypeAlias = Mapping[str, str]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRules:
+    """How callers are passed on, where the agent does not say."""
+
+    ring_seconds: int = 30
+    caller_id: str = ""
+    """The number that is shown to the other side; empty: the one that was called."""
+
+
+class Departures:
+    """The handlers of the questions what comes next."""
+
+    def __init__(
+        self, gate: Gate, registry: Registry, documents: StreamDocuments, transfers: TransferRules
+    ) -> None:
+        self._gate = gate
+        self._registry = registry
+        self._documents = documents
+        self._transfers = transfers
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handlers at their addresses."""
+        app.router.add_post(STREAM_ENDED, self.stream_ended)
+        app.router.add_post(DIAL_ENDED, self.dial_ended)
+
+    async def stream_ended(self, request: web.Request) -> web.Response:
+        """The media stream is over: pass the caller on, hang up, or take a broken stream up again."""
+        return await self._answer(request, "stream", self._after_stream)
+
+    async def dial_ended(self, request: web.Request) -> web.Response:
+        """A dialled talk is over, or did not come about: hang up, or bring the caller back."""
+        return await self._answer(request, "dial", self._after_dial)
+
+    async def _answer(
+        self, request: web.Request, what: str, answer: Callable[[str, str, Fields], str]
+    ) -> web.Response:
+        """Answer a question once; asked again, about the same leg, it gets the same document."""
+        form = dict(await self._gate.signed_form(request))
+        sid, leg = form.get("CallSid", ""), request.query.get(LEG, "")
+        answers = self._documents.answers
+        if (given := answers.given(sid, what, leg)) is not None:
+            log.info("carrier_asked_again", sid=sid, what=what)
+            return xml(given)
+        return xml(answers.keep(sid, what, leg, answer(sid, leg, form)))
+
+    def _after_stream(self, sid: str, leg: str, form: Fields) -> str:
+        departure = self._registry.departure(sid)
+        session = self._registry.live.get(sid)
+        over = form.get("CallStatus") in CALL_OVER
+        if session is None or over:
+            self._registry.carrier_ended(sid)
+        if departure is not None and not over:
+            return self._leave(sid, leg, form, departure)
+        if session is None or session.over_for_carrier:
+            return twiml.hang_up("" if departure is None else departure.farewell)
+        log.warning("stream_resuming", sid=sid, call=session.info.id)
+        return self._stream(session)
+
+    def _leave(self, sid: str, leg: str, form: Fields, departure: LeaveCall) -> str:
+        """Carry out how we left the call."""
+        session = self._registry.live.get(sid)
+        if departure.digits and session is not None:
+            return self._stream(session, digits=departure.digits)
+        if departure.conference:
+            return twiml.join_conference(departure.conference, action_url=self._documents.address(DIAL_ENDED, leg))
+        if departure.transfer is not None:
+            try:
+                return self._dial(leg, form, departure)
+            except CarrierError as error:
+                log.error("transfer_refused", sid=sid, error=error.message)
+                return self._not_connected(sid, "failed", 0)
+        return twiml.hang_up(departure.farewell)
+
+    def _dial(self, leg: str, form: Fields, departure: LeaveCall) -> str:
+        wanted, rules = departure.transfer, self._transfers
+        assert wanted is not None  # noqa: S101  The caller of this has looked.
+        ours = "From" if form.get("Direction", "").startswith("outbound") else "To"
+        return twiml.dial(
+            wanted.to,
+            say=departure.farewell,
+            caller_id=wanted.caller_id or rules.caller_id or form.get(ours) or None,
+            timeout_s=round(wanted.timeout_s or rules.ring_seconds),
+            action_url=self._documents.address(DIAL_ENDED, leg),
+            digits=wanted.digits,
+        )
+
+    def _after_dial(self, sid: str, _leg: str, form: Fields) -> str:
+        seconds = form.get("DialCallDuration", "")
+        status = form.get("DialCallStatus") or "failed"
+        log.info("dial_ended", sid=sid, status=status)
+        document = self._not_connected(sid, status, int(seconds) if seconds.isdecimal() else 0)
+        if form.get("CallStatus") in CALL_OVER:
+            self._registry.carrier_ended(sid)
+        return document
+
+    def bring_back(self, sid: str, conference: str) -> str | None:
+        """Tell a call that nobody is in the conference for which it was left, and return what it goes on with.
+
+        None: there is no such call, or it is not there any more.
+        """
+        session = self._registry.live.get(sid)
+        left = None if session is None or session.attached else session.departure
+        if left is None or left.conference != conference:
+            return None
+        return self._not_connected(sid, "canceled", 0)
+
+    def _not_connected(self, sid: str, status: str, duration_s: int) -> str:
+        """Tell the call how its transfer ended, and do what it wants then."""
+        session = self._registry.live.get(sid)
+        if session is None:
+            return twiml.hang_up()
+        session.take(TransferEnded(status, duration_s))
+        if not session.over_for_carrier:
+            return self._stream(session)
+        departure = session.departure
+        return twiml.hang_up("" if departure is None or departure.transfer is not None else departure.farewell)
+
+    def _stream(self, session: Session, digits: str = "") -> str:
+        info = session.info
+        facts = {"from": info.caller, "to": info.called, "direction": info.direction}
+        return self._documents.stream(info.sid, facts, digits=digits)

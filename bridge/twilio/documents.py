@@ -1,0 +1,50 @@
+"""The document that opens a media stream of a call, with the addresses that Twilio asks and tells afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from bridge.twilio import twiml
+from bridge.twilio.gate import Gate
+from bridge.twilio.once import LEG, AnsweredOnce
+
+MEDIA = "/twilio/media"
+STREAM_ENDED = "/twilio/stream-ended"
+STATUS = "/twilio/status"
+
+
+class StreamDocuments:
+    """Makes the documents that open media streams, one leg of a call each."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.answers = AnsweredOnce()
+        """What was answered to the questions about each leg."""
+
+    def stream(
+        self, sid: str, facts: Mapping[str, str], parameters: Mapping[str, str] | None = None, digits: str = ""
+    ) -> str:
+        """Open a media stream both ways.
+
+        `facts` travel inside the stream's token (`from`, `to`, `direction`), `parameters` beside it, as the agent
+        gets them; `digits` are sent into the call before.
+        """
+        origin = self._gate.public_url()
+        return twiml.answer_with_stream(
+            "ws" + origin.removeprefix("http") + MEDIA,
+            action_url=self.address(STREAM_ENDED, self.answers.next_leg(sid)),
+            status_url=origin + STATUS,
+            parameters={"token": self._gate.tokens.issue(sid, facts), **(parameters or {})},
+            digits=digits,
+        )
+
+    def address(self, path: str, leg: str) -> str:
+        """Return the address of a question about one leg of a call."""
+        return f"{self._gate.public_url()}{path}?{LEG}={leg}"
+
+
+def xml(text: str) -> web.Response:
+    """Answer with a TwiML document."""
+    return web.Response(text=text, content_type=twiml.CONTENT_TYPE)
