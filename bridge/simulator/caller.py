@@ -72,6 +72,8 @@ class SimulatedCall:
         """Legs that a `<Dial>` of this one made."""
         self.cancelled = asyncio.Event()
         """Set when the leg must not ring any longer."""
+        self.over = asyncio.Event()
+        """Set when the leg has ended, or was never answered."""
         self.redirected = False
         """Whether REST has given it another document."""
         self._record = CallRecord(on_event)
@@ -128,9 +130,11 @@ class SimulatedCall:
 
     async def discard(self) -> None:
         """The leg was never talked to: it is over."""
+        self.ending = Ending("failed", self.status)
         await self.legs.close()
         await self.exchange.release()
-        self._length_s = 0.0
+        self._length_s = self.now
+        self.over.set()
 
     @property
     def legs(self) -> Legs:
@@ -178,8 +182,8 @@ class SimulatedCall:
 
     async def ended(self) -> Outcome:
         """Wait until the call is over; says how it ended. Cancelling leaves the call going on."""
-        if self._task is not None:
-            await asyncio.wait({self._task})
+        if self._task is not None or self.line.direction != "inbound":
+            await self.over.wait()
         return self.outcome or "failed"
 
     async def __aenter__(self) -> Self:
@@ -241,14 +245,12 @@ class SimulatedCall:
 
     async def connected(self) -> bool:
         """Wait until somebody hears this leg: a two-way stream, or another leg. False if it ends before."""
-        if self._task is not None:
-            await any_of(self._sound.connected, task=self._task)
+        await any_of(self._sound.connected, self.over)
         return self._sound.connected.is_set() and self.live
 
     async def asked_for_keys(self) -> bool:
         """Wait until keys are asked for, or the leg is connected with somebody. False if it ends before."""
-        if self._task is not None:
-            await any_of(self._sound.connected, self._keypad.asked, task=self._task)
+        await any_of(self._sound.connected, self._keypad.asked, self.over)
         return self.live
 
     # --- waiting for the agent: 20 ms of patience a look, which is a frame ---
@@ -300,7 +302,7 @@ class SimulatedCall:
     @property
     def live(self) -> bool:
         """Whether the call goes on."""
-        return self._task is not None and not self._task.done()
+        return self._task is not None and not self.over.is_set()
 
     @property
     def outcome(self) -> Outcome | None:
@@ -387,7 +389,8 @@ class SimulatedCall:
                 self._party.cancel()
             await legs.close()
             await self.exchange.release()
-        self._length_s = self.now
+            self._length_s = self.now
+            self.over.set()
         self._record.tick(float("inf"))
         self._report("call_ended", f"{self.ending.outcome} {self.ending.detail}".strip())
 

@@ -23,10 +23,7 @@ async def confer(
     verb: Conference, base: str, legs: Legs, exchange: Exchange, over: asyncio.Event, time_limit_s: float
 ) -> int:
     """Be in the conference until it ends, the leg is put out of it or `over` is set; how many seconds that was."""
-    room = exchange.conference(verb.name)
-    if room is None:
-        room = _open(verb, base, legs, exchange)
-        exchange.conferences.append(room)
+    room = room_of(verb, base, legs, exchange)
     put_out = asyncio.Event()
     member = Member(
         legs.call_sid,
@@ -45,8 +42,10 @@ async def confer(
     return round(asyncio.get_running_loop().time() - begin)
 
 
-def _open(verb: Conference, base: str, legs: Legs, exchange: Exchange) -> Room:
-    """The one who comes first says whom to tell of the conference."""
+def room_of(verb: Conference, base: str, legs: Legs, exchange: Exchange) -> Room:
+    """The conference of that name. If it is yet to begin, the leg that comes first says whom to tell of it."""
+    if (known := exchange.conference(verb.name)) is not None:
+        return known
     url = legs.webhooks.absolute(verb.status_callback, base) if verb.status_callback else ""
     number = 0
 
@@ -59,6 +58,7 @@ def _open(verb: Conference, base: str, legs: Legs, exchange: Exchange) -> Room:
         exchange.tell_in_order(legs.callback(url, verb.status_callback_method, form))
 
     room = Room(verb.name, waits=True, on_event=happened)
+    exchange.conferences.append(room)
     return room
 
 

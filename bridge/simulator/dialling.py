@@ -194,7 +194,8 @@ class Dialler:
             self._legs.sound.leave()
         seconds = one.progress.seconds
         if leg.redirected:  # it has left for a document of its own, and goes on
-            spawn(self._see_out(one, task), name="simulated_see_out")
+            self._exchange.acquire()
+            spawn(self._see_out_later(one, task), name="simulated_see_out")
         else:
             await leg.complete()
             await self._see_out(one, task)
@@ -203,3 +204,10 @@ class Dialler:
     async def _see_out(self, one: _Rung, task: asyncio.Task[None]) -> None:
         await asyncio.wait({task})
         await one.progress.reach("completed")
+
+    async def _see_out_later(self, one: _Rung, task: asyncio.Task[None]) -> None:
+        try:
+            await self._see_out(one, task)
+            await one.leg.legs.called_back()
+        finally:
+            await self._exchange.release()

@@ -165,6 +165,10 @@ class Legs:
         """The leg is over: end what listens, fall silent, and make the callbacks that are still to come."""
         await asyncio.gather(*(self.stop_listening(tap) for tap, _ in list(self.taps.values())))
         await self.sound.stop()
+        await self.called_back()
+
+    async def called_back(self) -> None:
+        """Wait until the callbacks that are still to come were made."""
         while self.callbacks:
             await asyncio.wait(self.callbacks)
 
