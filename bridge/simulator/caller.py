@@ -356,7 +356,7 @@ class SimulatedCall:
 
     @property
     def transfers(self) -> list[Transfer]:
-        """How each `<Dial>` of the call that is over has gone."""
+        """How each `<Dial>` of the call has gone; known once somebody is connected, or nobody can be reached."""
         return [] if self._follower is None else self._follower.transfers
 
     def recording(self) -> bytes:

@@ -265,13 +265,16 @@ class Follower:
         result = await self._dialler.dial(verb, base, self._connected)
         if not result.bridged:
             self._report("transfer", f"{result.to} ({result.status})")
+            self.transfers.append(result)
+        else:  # which has been known since the two were connected
+            self.transfers[-1] = result
         self._transferred = result.to if result.bridged else None
-        self.transfers.append(result)
         if self.over or not verb.action:
             return None
         return await self._ask_action(verb.action, base, verb.method, **result.form)
 
     def _connected(self, transfer: Transfer) -> None:
+        self.transfers.append(transfer)
         self._report("transfer", f"{transfer.to} ({transfer.status})")
 
     async def _gather(self, verb: Gather, base: str) -> Document | None:

@@ -107,7 +107,7 @@ class CallRecord:
 
     def recording(self, now: float) -> bytes:
         """A stereo WAV file (mu-law): left what the caller sent, right what the caller heard, at true times."""
-        return wav.write_mulaw(_laid_out(self.sent), _laid_out(self.heard(now)))
+        return wav.write_mulaw(laid_out(self.sent), laid_out(self.heard(now)))
 
     def _agent_started(self, spurt: Spurt) -> None:
         if self._agent_talks:  # it stopped and started again between two looks
@@ -125,8 +125,8 @@ def _join(stretches: list[tuple[float, bytearray]], start_s: float, frame: bytes
     stretches.append((start_s, bytearray(frame)))
 
 
-def _laid_out(stretches: list[Stretch]) -> bytes:
-    """One piece of audio from call time 0 on, with silence between the stretches."""
+def laid_out(stretches: list[Stretch]) -> bytes:
+    """One piece of mu-law audio from call time 0 on, with silence between the stretches."""
     audio = bytearray()
     for stretch in stretches:
         at = max(0, round(stretch.start_s * BYTES_PER_S))
