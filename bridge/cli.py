@@ -131,13 +131,27 @@ def demo(debug: bool, folder: Path) -> int:
 )
 @click.option(
     "--scenario",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A scripted call (TOML or JSON) instead of --wav.",
+    "scenarios",
+    multiple=True,
+    metavar="FILE|FOLDER",
+    type=click.Path(exists=True, path_type=Path),
+    help="A scripted call (YAML, TOML or JSON), or a folder of them, instead of --wav; may be given several times.",
+)
+@click.option(
+    "--speech",
+    metavar="URL",
+    help="Speech service for scenarios that speak text or expect words. [default: a local server, started for it]",
 )
 @click.option(
     "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the call as a stereo WAV: left the caller, right what the caller heard.",
+    type=click.Path(path_type=Path),
+    help="Write the call as a stereo WAV: left the caller, right what the caller heard. For several, a folder.",
+)
+@click.option(
+    "--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML, for CI."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Scenarios at the same time."
 )
 @click.option("--from", "caller", default="+15550100001", show_default=True, help="Number of the caller.")
 @click.option("--to", "called", default="+15550100002", show_default=True, help="Number that is called.")
@@ -150,16 +164,16 @@ def demo(debug: bool, folder: Path) -> int:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object, and nothing else.")
 @click.pass_obj
-def call(debug: bool, /, config: Path | None, as_json: bool, **options: Any) -> int:
+def call(debug: bool, /, config: Path | None, **options: Any) -> int:
     """Act as Twilio and a caller against a bridge: the regression test of an agent, without a phone.
 
     Exit code 0 if everything said was answered, or everything that the scenario expects came true; else 1. Without
     --wav and --scenario it listens to the greeting and hangs up.
     """
     settings = _settings(debug, config, {})
-    from bridge.cli_call import call_options, place_call  # noqa: PLC0415  (see the module)
+    from bridge.cli_call import call_options, place_calls  # noqa: PLC0415  (see the module)
 
-    return run(place_call(call_options(settings, options), as_json=as_json))
+    return run(place_calls(call_options(settings, options)))
 
 
 @cli.command(short_help="Run the local speech server on its own.")

@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from typing import Final
 
 from bridge.simulator.caller import CallError, SimulatedCall
+from bridge.simulator.hearing import expect_digits, expect_text, wait_until_said
 from bridge.simulator.listening import EARLY_S
-from bridge.simulator.scenario import (
+from bridge.simulator.party import Party
+from bridge.simulator.scenario import PartyScript, Scenario, sound_of
+from bridge.simulator.speech import Speech
+from bridge.simulator.steps import (
     Digits,
     DropStream,
     ExpectAgent,
     ExpectCut,
+    ExpectDigits,
     ExpectEnd,
     ExpectHeard,
     ExpectNoCut,
+    ExpectText,
+    ExpectTransfer,
     HangUp,
     Interrupt,
     Pause,
     Say,
-    Scenario,
     Step,
     WaitForAgent,
     WaitUntilSilent,
-    sound_of,
+    name_of,
 )
 
+_LOOK_S: Final = 0.02
 _MARGIN_S: Final = 0.1
 """How much longer than the limit an expectation is waited for, so that a report can say what came instead."""
 
 _NOT_SPEAKING: Final = "the agent was not speaking when the caller began"
 
 
-async def act(call: SimulatedCall, scenario: Scenario) -> list[str]:
+async def act(call: SimulatedCall, scenario: Scenario, speech: Speech | None = None) -> list[str]:
     """Carry the steps out in order; returns what did not hold, a sentence each.
 
     An expectation that fails does not stop the call; a call that ends before its steps do is a failure and stops
-    it. Cancelling leaves the call going on: hang up.
+    it. `speech` is needed by a scenario that says so. Cancelling leaves the call going on: hang up. Raises
+    `SpeechError` if the speech service fails.
     """
     failures: list[str] = []
     for number, step in enumerate(scenario.steps, 1):
-        where = f"step {number} ({_name(step)})"
+        where = f"step {number} ({name_of(step)})"
         try:
-            failure = await _step(call, step, scenario)
+            failure = await _step(call, step, scenario, speech)
         except CallError as error:
             return [*failures, f"{where}: {error.message}"]
         if failure is not None:
@@ -49,36 +59,71 @@ async def act(call: SimulatedCall, scenario: Scenario) -> list[str]:
     return failures
 
 
-async def _step(call: SimulatedCall, step: Step, scenario: Scenario) -> str | None:
+def party_of(script: PartyScript, scenario: Scenario) -> Party:
+    """Somebody who does on its leg what the script says."""
+
+    async def does(leg: SimulatedCall) -> None:
+        for step in script.does:
+            match step:
+                case Say():
+                    if not await leg.connected():
+                        return
+                    await leg.say(sound_of(step, scenario), label=step.wav or step.text)
+                case Digits(keys=keys):
+                    await leg.asked_for_keys()
+                    await leg.digits(keys)
+                case Pause(ms=ms):
+                    await leg.pause(ms / 1000)
+                case HangUp():
+                    await leg.hang_up()
+
+    return Party(script.answer, script.after_ms / 1000, answered_by=script.answered_by, does=does)
+
+
+async def _step(call: SimulatedCall, step: Step, scenario: Scenario, speech: Speech | None) -> str | None:
+    """Carry a step out; what did not hold, in a sentence."""
+    match step:
+        case Say() | Pause() | Digits() | HangUp() | DropStream():
+            await _do(call, step, scenario)
+            return None
+        case Interrupt():
+            return await _interrupt(call, step, scenario, speech)
+        case WaitForAgent():
+            return await _wait_for_agent(call, step)
+        case WaitUntilSilent(silence_ms=silence_ms, timeout_ms=timeout_ms):
+            silent = await call.wait_until_agent_silent(silence_ms / 1000, timeout_ms / 1000)
+            return None if silent else f"the agent was not silent within {timeout_ms} ms"
+        case ExpectText():
+            return await expect_text(call, step, _last_words(call), speech)
+        case _:
+            return await _expect(call, step)
+
+
+async def _do(call: SimulatedCall, step: Say | Pause | Digits | HangUp | DropStream, scenario: Scenario) -> None:
     match step:
         case Say():
-            await call.say(sound_of(step, scenario), label=step.wav)
+            await call.say(sound_of(step, scenario), label=step.wav or step.text)
         case Pause(ms=ms):
             await call.pause(ms / 1000)
-        case Interrupt():
-            return await _interrupt(call, step, scenario)
         case Digits(keys=keys):
             await call.digits(keys)
         case HangUp():
             await call.hang_up()
         case DropStream():
             call.drop_stream()
-        case WaitForAgent():
-            return await _wait_for_agent(call, step)
-        case WaitUntilSilent(silence_ms=silence_ms, timeout_ms=timeout_ms):
-            if not await call.wait_until_agent_silent(silence_ms / 1000, timeout_ms / 1000):
-                return f"the agent was not silent within {timeout_ms} ms"
-        case _:
-            return await _expect(call, step)
-    return None
 
 
-async def _interrupt(call: SimulatedCall, step: Interrupt, scenario: Scenario) -> str | None:
-    last = _last_words(call)
+async def _interrupt(call: SimulatedCall, step: Interrupt, scenario: Scenario, speech: Speech | None) -> str | None:
+    last, sound, label = _last_words(call), sound_of(step, scenario), step.wav or step.text
+    if step.when_agent_says:
+        failure = await wait_until_said(call, step.when_agent_says, last, step.timeout_ms / 1000, speech)
+        if failure is None:
+            await call.say(sound, label=label)
+        return failure
     began = await call.wait_agent_speaking(step.timeout_ms / 1000, after=last)
     if began is None:
         return f"the agent was not heard within {step.timeout_ms} ms"
-    await call.say(sound_of(step, scenario), began + step.after_ms / 1000, label=step.wav)
+    await call.say(sound, began + step.after_ms / 1000, label=label)
     return None
 
 
@@ -96,6 +141,10 @@ async def _expect(call: SimulatedCall, step: Step) -> str | None:
     match step:
         case ExpectAgent(within_ms=within_ms):
             return await _expect_agent(call, within_ms)
+        case ExpectDigits():
+            return await expect_digits(call, step, _last_words(call))
+        case ExpectTransfer():
+            return await _expect_transfer(call, step)
         case ExpectCut(within_ms=within_ms):
             return await _expect_cut(call, within_ms)
         case ExpectNoCut(for_ms=for_ms):
@@ -120,6 +169,25 @@ async def _expect_agent(call: SimulatedCall, within_ms: int) -> str | None:
         return f"the agent was not heard within {within_ms} ms"
     took = round((began - end) * 1000)
     return None if took <= within_ms else f"the agent was heard after {took} ms, expected {within_ms} ms"
+
+
+async def _expect_transfer(call: SimulatedCall, step: ExpectTransfer) -> str | None:
+    loop = asyncio.get_running_loop()
+    end = loop.time() + step.within_ms / 1000
+
+    def came() -> bool:
+        return any(
+            (not step.to or re.fullmatch(step.to, one.to)) and step.status in {"", one.status}
+            for one in call.transfers
+        )
+
+    while not came() and call.live and loop.time() < end:
+        await call.pause(_LOOK_S)
+    if came():
+        return None
+    wanted = " ".join(filter(None, ["to", step.to or "anybody", step.status and f"({step.status})"]))
+    others = ", ".join(f"{one.to} ({one.status})" for one in call.transfers)
+    return f"there was no transfer {wanted} within {step.within_ms} ms" + (f", but to {others}" if others else "")
 
 
 async def _expect_cut(call: SimulatedCall, within_ms: int) -> str | None:
@@ -155,7 +223,3 @@ def _last_words(call: SimulatedCall) -> float:
     """When the caller's last words ended, as call time; 0 before the first."""
     ends = [one.speech_end_s for one in call.said if not one.silent and one.speech_end_s is not None]
     return ends[-1] if ends else 0.0
-
-
-def _name(step: Step) -> str:
-    return str(step.__struct_config__.tag)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from bridge.errors import BridgeError, SettingsError
+from bridge.simulator.party import Answer, Party
 from bridge.simulator.phone import AfterClear, PhoneTraits
 
 _GEOGRAPHY = ("City", "State", "Zip", "Country")
@@ -38,8 +39,18 @@ class Line:
     status_path: str = "/twilio/status"
     report_status: bool = False
     """Whether the end of the call is posted to `status_path`. (A stream's own callback is served if it has one.)"""
+    parties: Mapping[str, Party] = field(default_factory=dict)
+    """What happens when a number (or SIP address, or client) is rung, by `<Dial>` or by REST: see `Party`."""
     dial_status: str = "completed"
-    """How every `<Dial>` ends: `completed`, `busy`, `no-answer` or `failed`."""
+    """How a `<Dial>` of anybody else ends: `completed` (answered, and hung up at once), `busy`, `no-answer`,
+    `failed` or `canceled`."""
+    direction: str = "inbound"
+    """`inbound`, `outbound-api` (by REST) or `outbound-dial` (a leg that a `<Dial>` made)."""
+    repeat_requests: bool = False
+    """Every action request and status callback comes twice, as after a lost answer; the second answer is not
+    followed."""
+    callback_delay_s: float = 0.0
+    """Status callbacks come so late, after whatever else has happened by then; else they come before the action."""
     lag_ms: float = 0.0
     """Network delay, each way."""
     lost_marks: Container[int] = ()
@@ -76,6 +87,15 @@ class Line:
         scheme = near.scheme.replace("http", "ws") if parts.scheme in {"ws", "wss"} else near.scheme
         return urlunsplit(parts._replace(scheme=scheme, netloc=near.netloc, fragment=""))
 
+    def party(self, to: str) -> Party:
+        """Who answers when `to` is dialled."""
+        if (known := self.parties.get(to)) is not None:
+            return known
+        answer: Answer = "answers"
+        if self.dial_status in {"busy", "no-answer", "failed", "canceled"}:
+            answer = self.dial_status  # type: ignore[assignment]  # one of the four, as the line above says
+        return Party(answer, hang_up_after_s=0.0)
+
     def form(self, call_sid: str, status: str, **more: str) -> list[tuple[str, str]]:
         """The fields Twilio posts with every request about the call, and `more`.
 
@@ -88,7 +108,7 @@ class Line:
             "To": self.called,
             "CallStatus": status,
             "ApiVersion": "2010-04-01",
-            "Direction": "inbound",
+            "Direction": self.direction,
             "Caller": self.caller,
             "Called": self.called,
         }

@@ -20,7 +20,8 @@ class CallEvent:
     """Call time: seconds since the first media stream began (0 before)."""
     kind: str
     """`twiml`, `stream_started`, `stream_ended`, `agent_started`, `agent_stopped`, `clear`, `mark`, `caller_said`,
-    `digits`, `carrier_says`, `carrier_plays`, `transfer`, `problem`, `call_ended`."""
+    `digits`, `carrier_says`, `carrier_plays`, `gather`, `gathered`, `recorded`, `listening_started`,
+    `listening_ended`, `dialling`, `transfer`, `joined`, `left`, `problem`, `call_ended`."""
     detail: str = ""
 
 
@@ -48,6 +49,7 @@ class CallRecord:
         self.agent = Listener(on_start=self._agent_started)
         self._on_event = on_event
         self._sent: list[tuple[float, bytearray]] = []
+        self._others: list[tuple[float, bytearray]] = []  # heard, but not of a two-way stream
         self._agent_talks = False
 
     def report(self, at_s: float, kind: str, detail: str = "") -> None:
@@ -71,12 +73,11 @@ class CallRecord:
 
     def add_sent(self, start_s: float, frame: bytes) -> None:
         """The caller's side has sent a frame."""
-        if self._sent:
-            start, audio = self._sent[-1]
-            if abs(start + len(audio) / BYTES_PER_S - start_s) < _JOINED_S:
-                audio += frame
-                return
-        self._sent.append((start_s, bytearray(frame)))
+        _join(self._sent, start_s, frame)
+
+    def add_heard(self, start_s: float, frame: bytes) -> None:
+        """The caller has heard something that came from no two-way stream: somebody else, or tones."""
+        _join(self._others, start_s, frame)
 
     def tick(self, now: float) -> None:
         """Time has passed: notice that the agent has stopped talking."""
@@ -86,7 +87,13 @@ class CallRecord:
 
     def heard(self, now: float) -> list[Stretch]:
         """What the caller has heard by `now`."""
-        return [stretch for phone in self.phones for stretch in phone.heard(now)]
+        of_streams = [stretch for phone in self.phones for stretch in phone.heard(now)]
+        return sorted([*of_streams, *self.others], key=lambda stretch: stretch.start_s)
+
+    @property
+    def others(self) -> list[Stretch]:
+        """Of this, what came from no two-way stream: the party the caller was connected with, or tones."""
+        return [Stretch(start, bytes(audio)) for start, audio in self._others]
 
     @property
     def sent(self) -> list[Stretch]:
@@ -100,7 +107,7 @@ class CallRecord:
 
     def recording(self, now: float) -> bytes:
         """A stereo WAV file (mu-law): left what the caller sent, right what the caller heard, at true times."""
-        return wav.write_mulaw(_laid_out(self.sent), _laid_out(self.heard(now)))
+        return wav.write_mulaw(laid_out(self.sent), laid_out(self.heard(now)))
 
     def _agent_started(self, spurt: Spurt) -> None:
         if self._agent_talks:  # it stopped and started again between two looks
@@ -109,8 +116,17 @@ class CallRecord:
         self.report(spurt.start_s, "agent_started")
 
 
-def _laid_out(stretches: list[Stretch]) -> bytes:
-    """One piece of audio from call time 0 on, with silence between the stretches."""
+def _join(stretches: list[tuple[float, bytearray]], start_s: float, frame: bytes) -> None:
+    if stretches:
+        start, audio = stretches[-1]
+        if abs(start + len(audio) / BYTES_PER_S - start_s) < _JOINED_S:
+            audio += frame
+            return
+    stretches.append((start_s, bytearray(frame)))
+
+
+def laid_out(stretches: list[Stretch]) -> bytes:
+    """One piece of mu-law audio from call time 0 on, with silence between the stretches."""
     audio = bytearray()
     for stretch in stretches:
         at = max(0, round(stretch.start_s * BYTES_PER_S))

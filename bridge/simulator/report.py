@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bridge.simulator.caller import SimulatedCall
+from bridge.simulator.dialling import Transfer
 from bridge.simulator.listening import EARLY_S, Listener
 from bridge.simulator.phone import BYTES_PER_S
 from bridge.simulator.record import Problem
@@ -69,6 +70,8 @@ class Report:
     problems: tuple[Problem, ...]
     failures: tuple[str, ...] = field(default=())
     """Expectations that did not hold, one sentence each."""
+    transfers: tuple[Transfer, ...] = field(default=())
+    """How each `<Dial>` has gone."""
 
     @property
     def ok(self) -> bool:
@@ -88,6 +91,7 @@ class Report:
         for one in self.interruptions:
             how = "cut" if one.cleared else "ended by itself"
             lines.append(f"  {one.said or 'speech'} at {one.start_s:.2f} s interrupts: {how} after {one.cut_ms} ms")
+        lines += [f"  transfer to {one.to}: {one.status}" for one in self.transfers]
         lines.append(
             f"  marks {self.marks} ({self.marks_cleared} cleared), clears {self.clears},"
             f" under-runs {self.underruns} ({self.underrun_ms} ms)"
@@ -118,6 +122,7 @@ def make_report(call: SimulatedCall, failures: Sequence[str]) -> Report:
         clears=len(call.clears),
         problems=tuple(call.problems),
         failures=tuple(failures),
+        transfers=tuple(call.transfers),
     )
 
 

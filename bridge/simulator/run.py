@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.errors import SettingsError
-from bridge.simulator.acting import act
+from bridge.simulator.acting import act, party_of
 from bridge.simulator.caller import CallError, CallEvent, Line, SimulatedCall
 from bridge.simulator.report import Report, make_report
 from bridge.simulator.scenario import Scenario, load, load_sound
+from bridge.simulator.speech import LOCAL_VOICE, Speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +37,46 @@ class CallOptions:
     """Silence that ends an answer."""
     hang_up: bool = True
     """Whether the caller hangs up at the end; else the bridge is waited for."""
+    speech_url: str = ""
+    """Base URL of the speech service that speaks the texts of a scenario and recognises what the agent says."""
+    speech_key: str = ""
+    speech_voice: str = LOCAL_VOICE
 
 
 async def run_call(options: CallOptions, *, on_event: Callable[[CallEvent], None] | None = None) -> Report:
     """Make the call and report on it; `report.ok` tells whether all went as it should.
 
-    Raises `SettingsError` if a file cannot be used, before anything is dialled, and `CallError` if the bridge
-    cannot be called: one clear line each. Cancelling hangs up, and the recording so far is written.
+    Raises `SettingsError` if a file cannot be used and `SpeechError` if a text cannot be spoken, before anything is
+    dialled, and `CallError` if the bridge cannot be called: one clear line each. `SpeechError` in the middle of the
+    call says that nothing more could be recognised. Cancelling hangs up, and the recording so far is written.
     """
     scenario, sounds = await asyncio.to_thread(_load, options)
-    call = SimulatedCall(options.line, on_event=on_event)
+    async with contextlib.AsyncExitStack() as stack:
+        speech: Speech | None = None
+        if scenario is not None and scenario.needs_speech:
+            speech = await stack.enter_async_context(_speech(options, scenario))
+            spoken = await speech.speak(sorted(scenario.texts))
+            scenario = replace(scenario, sounds={**scenario.sounds, **spoken})
+        return await _call(options, scenario, sounds, speech, on_event)
+
+
+async def _call(
+    options: CallOptions,
+    scenario: Scenario | None,
+    sounds: list[tuple[str, bytes]],
+    speech: Speech | None,
+    on_event: Callable[[CallEvent], None] | None,
+) -> Report:
+    line = options.line
+    if scenario is not None and scenario.parties:
+        parties = {to: party_of(script, scenario) for to, script in scenario.parties.items()}
+        line = replace(line, parties={**line.parties, **parties})
+    call = SimulatedCall(line, on_event=on_event)
     failures: list[str] = []
     try:
         async with asyncio.timeout(options.timeout_s):
             await call.place()
-            failures += await (act(call, scenario) if scenario else _talk(call, sounds, options))
+            failures += await (act(call, scenario, speech) if scenario else _talk(call, sounds, options))
             if not options.hang_up:
                 await call.ended()
     except TimeoutError:
@@ -59,6 +86,14 @@ async def run_call(options: CallOptions, *, on_event: Callable[[CallEvent], None
         if options.record is not None and call.phones:
             await asyncio.to_thread(_write, options.record, call.recording())
     return make_report(call, failures)
+
+
+def _speech(options: CallOptions, scenario: Scenario) -> Speech:
+    if not options.speech_url:
+        raise SettingsError(
+            f"scenario {scenario.name} speaks text or recognises what the agent says: give --speech URL"
+        )
+    return Speech(options.speech_url, api_key=options.speech_key, voice=options.speech_voice)
 
 
 async def _talk(call: SimulatedCall, sounds: list[tuple[str, bytes]], options: CallOptions) -> list[str]:

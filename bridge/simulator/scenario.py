@@ -1,17 +1,16 @@
-"""Scripted calls: a TOML or JSON file of steps. Reading them is pure; `bridge.simulator.acting` carries them out.
+"""Scripted calls: a YAML, TOML or JSON file of steps. `bridge.simulator.acting` carries them out.
 
-name = "order with an interruption"
+name: order with an interruption
+steps:
+  - wait_for_agent                # the greeting
+  - say: I would like to order    # or: {wav: order.wav}, a file beside this one
+  - expect_agent: 1500            # ms
+  - expect_text: what would you like
+    within_ms: 5000
+parties:                          # who may be rung up
+  "+15553334444": {answer: busy}
 
-[[steps]]
-do = "wait_for_agent"        # the greeting
-
-[[steps]]
-do = "say"
-wav = "order.wav"            # beside this file
-
-[[steps]]
-do = "expect_agent"
-within_ms = 1500
+Every step also has a long form, a table with `do`: `{do: expect_text, matches: …, within_ms: …}`.
 """
 
 from __future__ import annotations
@@ -19,114 +18,75 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 import msgspec
 
 from bridge.audio import codec, wav
 from bridge.errors import SettingsError
-
-
-class _Step(msgspec.Struct, tag_field="do", forbid_unknown_fields=True, kw_only=True):
-    """Every step: a table with `do`, its name, and the fields below."""
-
-
-class Say(_Step, tag="say"):
-    """Say a WAV file, or silence."""
-
-    wav: str = ""
-    """A WAV file; a relative path starts from the scenario's folder."""
-    silence_ms: int = 0
-    """Said before the file, or alone."""
-
-
-class Pause(_Step, tag="pause"):
-    """Say nothing for `ms`."""
-
-    ms: int
-
-
-class Interrupt(_Step, tag="interrupt"):
-    """Wait until the agent talks, and start to speak `after_ms` after it began to sound."""
-
-    wav: str
-    after_ms: int = 500
-    timeout_ms: int = 15_000
-
-
-class WaitForAgent(_Step, tag="wait_for_agent"):
-    """Wait until the agent has said something, since the caller last spoke, and was silent for `silence_ms`."""
-
-    silence_ms: int = 1200
-    timeout_ms: int = 30_000
-
-
-class WaitUntilSilent(_Step, tag="wait_until_silent"):
-    """Wait until nothing was heard of the agent for `silence_ms`."""
-
-    silence_ms: int = 1200
-    timeout_ms: int = 30_000
-
-
-class Digits(_Step, tag="digits"):
-    """Press keys: `0-9 * # A-D`; `w` waits for half a second."""
-
-    keys: str
-
-
-class HangUp(_Step, tag="hang_up"):
-    """The caller hangs up."""
-
-
-class DropStream(_Step, tag="drop_stream"):
-    """The stream's connection breaks, as a network does: the bridge may take the call up again on a new one."""
-
-
-class ExpectAgent(_Step, tag="expect_agent"):
-    """The agent began to sound within `within_ms` of the end of what the caller last said."""
-
-    within_ms: int
-
-
-class ExpectCut(_Step, tag="expect_cut"):
-    """The agent fell silent within `within_ms` of the beginning of what the caller last said."""
-
-    within_ms: int
-
-
-class ExpectNoCut(_Step, tag="expect_no_cut"):
-    """The agent was heard on for at least `for_ms` from the beginning of what the caller last said."""
-
-    for_ms: int
-
-
-class ExpectEnd(_Step, tag="expect_end"):
-    """The bridge ends the call within `within_ms` from here."""
-
-    within_ms: int
-
-
-class ExpectHeard(_Step, tag="expect_heard"):
-    """At least so many seconds of the agent have sounded so far."""
-
-    at_least_s: float
-
-
-Step: TypeAlias = (
-    Say
-    | Pause
-    | Interrupt
-    | WaitForAgent
-    | WaitUntilSilent
-    | Digits
-    | HangUp
-    | DropStream
-    | ExpectAgent
-    | ExpectCut
-    | ExpectNoCut
-    | ExpectEnd
-    | ExpectHeard
+from bridge.simulator.party import Answer
+from bridge.simulator.scenario_files import Kind, Plain, hint, read, scenario_error, step_table
+from bridge.simulator.steps import (
+    Digits,
+    DropStream,
+    ExpectAgent,
+    ExpectCut,
+    ExpectDigits,
+    ExpectEnd,
+    ExpectHeard,
+    ExpectNoCut,
+    ExpectText,
+    ExpectTransfer,
+    HangUp,
+    Interrupt,
+    PartyStep,
+    Pause,
+    Say,
+    Step,
+    WaitForAgent,
+    WaitUntilSilent,
+    wrong,
 )
+
+__all__ = [
+    "Digits",
+    "DropStream",
+    "ExpectAgent",
+    "ExpectCut",
+    "ExpectDigits",
+    "ExpectEnd",
+    "ExpectHeard",
+    "ExpectNoCut",
+    "ExpectText",
+    "ExpectTransfer",
+    "HangUp",
+    "Interrupt",
+    "PartyScript",
+    "Pause",
+    "Say",
+    "Scenario",
+    "Step",
+    "WaitForAgent",
+    "WaitUntilSilent",
+    "load",
+    "load_sound",
+    "parse",
+    "sound_of",
+]
+
+SUFFIXES: Mapping[str, Kind] = {".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".json": "json"}
+
+
+class PartyScript(msgspec.Struct, forbid_unknown_fields=True):
+    """What happens when a number is rung."""
+
+    answer: Answer = "answers"
+    after_ms: int = 0
+    """Rings so long before that."""
+    answered_by: str = "human"
+    """What answering-machine detection finds, where it is asked for."""
+    does: tuple[PartyStep, ...] = ()
+    """In order, once it has answered; it stays on the line then, unless the last is `hang_up`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,34 +96,117 @@ class Scenario:
     name: str
     steps: tuple[Step, ...]
     sounds: Mapping[str, bytes] = field(default_factory=dict)
-    """Mu-law audio of each WAV file the steps name; only `load` fills it in."""
+    """Mu-law audio of each WAV file and each text that the steps name; `load` fills in the files."""
+    parties: Mapping[str, PartyScript] = field(default_factory=dict)
+    """Number (or SIP address, or client) → who answers there."""
+
+    @property
+    def texts(self) -> set[str]:
+        """What is to be spoken."""
+        return {step.text for step in self._spoken if step.text}
+
+    @property
+    def needs_speech(self) -> bool:
+        """Whether a speech service has to speak or to recognise something."""
+        recognised = any(
+            isinstance(step, ExpectText) or (isinstance(step, Interrupt) and step.when_agent_says)
+            for step in self.steps
+        )
+        return recognised or bool(self.texts)
+
+    @property
+    def wavs(self) -> set[str]:
+        """The files that are said."""
+        return {step.wav for step in self._spoken if step.wav}
+
+    @property
+    def _spoken(self) -> list[Say | Interrupt]:
+        own = [step for step in self.steps if isinstance(step, Say | Interrupt)]
+        theirs = [step for party in self.parties.values() for step in party.does if isinstance(step, Say)]
+        return [*own, *theirs]
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    steps: tuple[Step, ...]
-    name: str = ""
+def parse(text: str | bytes, *, name: str, as_json: bool = False, kind: Kind | None = None) -> Scenario:
+    """Read a scenario, without its WAV files. Raises `SettingsError`, one line that names the step and field.
 
-
-def parse(text: str | bytes, *, name: str, as_json: bool) -> Scenario:
-    """Read a scenario, without its WAV files. Raises `SettingsError`, one line that names the step and field."""
+    Without `kind` it is JSON or else TOML.
+    """
     try:
-        file = msgspec.json.decode(text, type=_File) if as_json else msgspec.toml.decode(text, type=_File)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise SettingsError(f"scenario {name}: {error}", code="scenario") from error
-    for number, step in enumerate(file.steps, 1):
-        if (wrong := _wrong(step)) is not None:
-            raise SettingsError(f"scenario {name}, step {number}: {wrong}", code="scenario")
-    return Scenario(file.name or name, file.steps)
+        plain = read(text, kind or ("json" if as_json else "toml"))
+    except ValueError as error:
+        raise scenario_error(name, str(error)) from error
+    if unknown := sorted(set(map(str, plain.values)) - {"name", "steps", "parties"}):
+        raise scenario_error(name, f"it has {unknown[0]!r}: known are name, steps and parties")
+    return Scenario(_name(plain, name), _steps(plain, name), parties=_parties(plain, name))
+
+
+def _name(plain: Plain, name: str) -> str:
+    given = plain.values.get("name", name)
+    if not isinstance(given, str):
+        raise scenario_error(name, f"name is {given!r}: put it in quotes")
+    return given or name
+
+
+def _steps(plain: Plain, name: str) -> tuple[Step, ...]:
+    given = plain.values.get("steps")
+    if not isinstance(given, list):
+        raise scenario_error(name, "it needs steps, a list")
+    steps = []
+    for number, one in enumerate(given, 1):
+        try:
+            step: Step = msgspec.convert(step_table(one), Step)
+        except (msgspec.ValidationError, ValueError) as error:
+            what = hint(str(error)).replace("`$", f"`$.steps[{number - 1}]")
+            raise scenario_error(f"{name}, {plain.where(number)}", what) from error
+        if (mistake := wrong(step)) is not None:
+            raise scenario_error(f"{name}, {plain.where(number)}", mistake)
+        steps.append(step)
+    return tuple(steps)
+
+
+def _parties(plain: Plain, name: str) -> dict[str, PartyScript]:
+    given = plain.values.get("parties") or {}
+    if not isinstance(given, dict):
+        raise scenario_error(name, "parties is a table of numbers")
+    return {number: _party(number, one, name) for number, one in given.items()}
+
+
+def _party(number: Any, given: Any, name: str) -> PartyScript:
+    where = f"{name}, party {number}"
+    if not isinstance(number, str):
+        raise scenario_error(where, "put the number in quotes")
+    try:
+        if isinstance(given, str):
+            given = {"answer": given}
+        if isinstance(given, dict) and isinstance(given.get("does"), list):
+            given = {**given, "does": [step_table(one) for one in given["does"]]}
+        script = msgspec.convert(given, PartyScript)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise scenario_error(where, hint(str(error))) from error
+    for count, step in enumerate(script.does, 1):
+        if (mistake := wrong(step)) is not None:
+            raise scenario_error(f"{where}, step {count}", mistake)
+    return script
 
 
 def load(path: Path) -> Scenario:
-    """Read a scenario and its WAV files from the disk, which it waits for. `.json` is JSON, everything else TOML.
+    """Read a scenario and its WAV files from the disk, which it waits for. The name's end tells the format.
 
-    Raises `SettingsError`, in one line, if a file is not there or is of the wrong kind.
+    `.yaml`, `.yml` and `.json` are what they say, everything else is TOML. Raises `SettingsError`, in one line, if
+    a file is not there or is of the wrong kind.
     """
-    scenario = parse(_read(path), name=str(path), as_json=path.suffix.lower() == ".json")
-    names = {step.wav for step in scenario.steps if isinstance(step, Say | Interrupt) and step.wav}
-    return replace(scenario, sounds={name: load_sound(path.parent / name) for name in names})
+    scenario = parse(_read(path), name=str(path), kind=SUFFIXES.get(path.suffix.lower(), "toml"))
+    return replace(scenario, sounds={name: load_sound(path.parent / name) for name in scenario.wavs})
+
+
+def find(path: Path) -> list[Path]:
+    """The scenario files of a folder, by name; a file is itself. Raises `SettingsError` if there are none."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
+    if not found:
+        raise SettingsError(f"{path} holds no scenario: a file that ends in {', '.join(SUFFIXES)}", code="scenario")
+    return found
 
 
 def load_sound(path: Path) -> bytes:
@@ -174,7 +217,8 @@ def load_sound(path: Path) -> bytes:
 def sound_of(step: Say | Interrupt, scenario: Scenario) -> bytes:
     """What a step says."""
     before = codec.silence(step.silence_ms) if isinstance(step, Say) else b""
-    return before + (scenario.sounds[step.wav] if step.wav else b"")
+    what = step.wav or step.text
+    return before + (scenario.sounds[what] if what else b"")
 
 
 def _read(path: Path) -> bytes:
@@ -182,17 +226,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}", code="scenario") from error
-
-
-def _wrong(step: Step) -> str | None:
-    for key in step.__struct_fields__:
-        value = getattr(step, key)
-        if isinstance(value, int | float) and value < 0:
-            return f"{key} is {value}: it cannot be negative"
-    match step:
-        case Say(wav="", silence_ms=0):
-            return "say needs wav or silence_ms"
-        case Digits(keys=keys) if not keys or set(keys) - set("0123456789*#ABCDw"):
-            return f"keys is {keys!r}: give keys of 0-9 * # A-D, and w for a pause"
-        case _:
-            return None

@@ -62,6 +62,11 @@ class CallerVoice:
         """Everything whose saying has begun."""
         self._queue: deque[Utterance] = deque()
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything left to say."""
+        return bool(self._queue)
+
     def say(self, utterance: Utterance) -> None:
         """Say it after what is queued, not before its `not_before_s`."""
         self._queue.append(utterance)

@@ -42,7 +42,7 @@ class Webhooks:
             raise CallError(f"{where}: {error.message}", code="bridge_answer") from error
 
     async def tell(self, url: str, method: str, form: list[tuple[str, str]]) -> str | None:
-        """Make a status callback; returns what went wrong, in one line. Never raises."""
+        """Make a request whose answer is not followed; returns what went wrong, in one line. Never raises."""
         try:
             status, _, _ = await self._request(url, method, form)
         except CallError as error:

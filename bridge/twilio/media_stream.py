@@ -329,12 +329,16 @@ def parse_from_bridge(frame: str | bytes, stream_sid: str) -> FromBridge:
 class CarrierStream:
     """Writes the carrier's messages of one stream, with its one growing sequence number."""
 
-    def __init__(self, *, stream_sid: str, call_sid: str, account_sid: str) -> None:
+    def __init__(
+        self, *, stream_sid: str, call_sid: str, account_sid: str, tracks: tuple[str, ...] = ("inbound",)
+    ) -> None:
+        """`tracks` are those of the stream: `inbound`, `outbound` or both; a two-way stream has only `inbound`."""
         self.stream_sid = stream_sid
         self.call_sid = call_sid
         self.account_sid = account_sid
+        self.tracks = tracks
         self._sequence = 0
-        self._chunk = 0
+        self._chunks = dict.fromkeys(tracks, 0)
 
     def connected(self) -> str:
         """The first frame; it belongs to no stream yet and has no number."""
@@ -346,16 +350,17 @@ class CarrierStream:
             "accountSid": self.account_sid,
             "streamSid": self.stream_sid,
             "callSid": self.call_sid,
-            "tracks": ["inbound"],
+            "tracks": list(self.tracks),
             "mediaFormat": {"encoding": ENCODING, "sampleRate": SAMPLE_RATE_HZ, "channels": 1},
             "customParameters": dict(parameters),
         }
         return self._numbered("start", {"start": body})
 
-    def media(self, audio: bytes, timestamp_ms: int) -> str:
-        """Audio of the caller; `timestamp_ms` counts from the start of the stream."""
-        self._chunk += 1
-        body = {"track": "inbound", "chunk": str(self._chunk), "timestamp": str(timestamp_ms), "payload": audio}
+    def media(self, audio: bytes, timestamp_ms: int, track: str = "inbound") -> str:
+        """Audio of a track; `timestamp_ms` counts from the start of the stream, chunks are counted per track."""
+        self._chunks[track] += 1
+        chunk = str(self._chunks[track])
+        body = {"track": track, "chunk": chunk, "timestamp": str(timestamp_ms), "payload": audio}
         return self._numbered("media", {"media": body})
 
     def dtmf(self, digit: str) -> str:

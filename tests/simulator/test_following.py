@@ -102,7 +102,7 @@ async def test_an_unanswered_transfer_comes_back_to_the_agent() -> None:
 
 async def test_redirects_pauses_and_verbs_it_does_not_act() -> None:
     documents: Documents = [
-        '<Response><Gather/><Pause length="0"/><Redirect method="GET">/twilio/more?a=1</Redirect></Response>',
+        '<Response><Enqueue/><Pause length="0"/><Redirect method="GET">/twilio/more?a=1</Redirect></Response>',
         "<Response><Play>https://x.example/a.mp3</Play></Response>",
     ]
     bridge = Bridge(documents)
@@ -113,7 +113,7 @@ async def test_redirects_pauses_and_verbs_it_does_not_act() -> None:
         assert await call.ended() == "bridge_hung_up"
     assert bridge.forged == []
     assert bridge.requests[1][0].startswith("/twilio/more?a=1&CallSid=CA")
-    assert [one.text for one in call.problems] == ["<Gather> was passed over: the simulator does not act it"]
+    assert [one.text for one in call.problems] == ["<Enqueue> was passed over: the simulator does not act it"]
     assert ("carrier_plays", "https://x.example/a.mp3") in [(event.kind, event.detail) for event in seen]
 
 
