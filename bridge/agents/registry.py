@@ -13,10 +13,11 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Protocol, TypeAlias
 
+from bridge.agents.asking import OnBreaker, OnRefused
 from bridge.agents.base import Agent
 from bridge.agents.echo import EchoAgent, SilentAgent
 from bridge.agents.python import PythonAgent
-from bridge.agents.webhook import OnBreaker, OnRefused, WebhookAgent, WebhookOptions
+from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
