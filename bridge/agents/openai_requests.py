@@ -147,21 +147,25 @@ class Completions:
                 left -= len(data)
                 if left < 0:
                     raise request.failed("agent_answer", "sends an answer without end")
-                yield self._sound(reader.feed(data), request)
-            yield self._sound(reader.finish(), request)
+                parts = reader.feed(data)
+                yield parts
+                self._check(parts, request)
+            parts = reader.finish()
+            yield parts
+            self._check(parts, request)
             if not reader.understood:
                 raise request.failed("agent_answer", "sent an answer that was not understood")
             if not reader.complete:
                 raise request.failed("agent_unreachable", "broke its answer off")
             await answer.settle()
 
-    def _sound(self, parts: list[Part], request: HttpRequest) -> list[Part]:
+    def _check(self, parts: list[Part], request: HttpRequest) -> None:
+        """Raise what the server said of itself, once the words before it were handed on."""
         for part in parts:
             if isinstance(part, ServerFault):
                 said = self._complaint(part.said.encode())
                 what = f"the model at {request.shown} gave up in the middle of its answer: {said or part.status}"
                 raise AgentStatusError(part.status, what, said=said)
-        return parts
 
 
 class HttpTools:

@@ -38,8 +38,8 @@ def calls(*functions: tuple[str, Any]) -> list[Step]:
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
         head = {"index": index, "id": f"call_{name}_{index}", "type": "function"}
         steps.append({"tool_calls": [{**head, "function": {"name": name, "arguments": ""}}]})
-        for at in range(0, len(text), 5):
-            steps.append({"tool_calls": [{"index": index, "function": {"arguments": text[at : at + 5]}}]})
+        fragments = [text[at : at + 5] for at in range(0, len(text), 5)]
+        steps += [{"tool_calls": [{"index": index, "function": {"arguments": part}}]} for part in fragments]
     return [*steps, event({}, "tool_calls"), DONE]
 
 

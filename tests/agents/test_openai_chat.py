@@ -54,7 +54,9 @@ def assistant(text: str) -> dict[str, str]:
 
 
 async def test_the_request_holds_the_heard_conversation_the_model_and_its_limits(model: ModelServer) -> None:
-    agent = model.agent(model="m", api_key="sk-1", instructions="Be kind.", temperature=0.5, max_tokens=77, actions=())
+    agent = model.agent(
+        model="m", api_key="sk-1", instructions="Be kind.", temperature=0.5, max_tokens=77, actions=()
+    )
     assert await hear(agent, TURN) == [Say("Hello.")]
     (body,) = model.asked
     system = body.pop("messages")[0]
@@ -191,7 +193,11 @@ async def test_calls_at_the_same_time_are_kept_apart(model: ModelServer) -> None
         ("hang_up", {}, HangUp()),
         ("hang_up", {"reason": "done"}, HangUp("done")),
         ("transfer", {"to": "sales"}, Transfer("+15551234567")),
-        ("transfer", {"to": "front desk", "summary": "Ann, a bike."}, Transfer("sip:desk@example.com", "Ann, a bike.")),
+        (
+            "transfer",
+            {"to": "front desk", "summary": "Ann, a bike."},
+            Transfer("sip:desk@example.com", "Ann, a bike."),
+        ),
         ("send_digits", {"digits": "12w3#"}, SendDigits("12w3#")),
         ("gather_digits", {"length": 4, "masked": True}, GatherDigits(4, masked=True)),
         ("play", {"source": "hold.wav", "loop": 2}, Play("hold.wav", 2)),
@@ -222,7 +228,10 @@ async def test_without_targets_there_is_no_transfer(model: ModelServer) -> None:
 
 
 async def test_what_ends_the_models_part_comes_behind_all_text(model: ModelServer) -> None:
-    model.answers = [calls(("gather_digits", {"length": 4}), ("note", {"data": {"a": 1}})), says("Your PIN, please.")]
+    model.answers = [
+        calls(("gather_digits", {"length": 4}), ("note", {"data": {"a": 1}})),
+        says("Your PIN, please."),
+    ]
     assert await hear(model.agent(), TURN) == [Note({"a": 1}), Say("Your PIN, please."), GatherDigits(4)]
     assert "say it now" in model.messages[-2]["content"]
 
@@ -280,7 +289,7 @@ async def test_what_it_did_is_remembered_until_the_call_ends(model: ModelServer)
     await hear(agent, TURN)
     later = (*TURN.messages, Message("assistant", "Noted."), Message("user", "Sure?"))
     await hear(agent, turn(reply=3, turn=2, messages=later))
-    begin, hello, asked, called, result, noted, sure = model.messages
+    called, result, noted, sure = model.messages[3:]
     assert (called["content"], called["tool_calls"][0]["function"]["name"]) == (None, "note"), "only heard words"
     assert (result["role"], noted, sure) == ("tool", assistant("Noted."), user("Sure?"))
     await hear(agent, replace(TURN, call=replace(CALL, id="another")))
@@ -325,7 +334,10 @@ async def test_rounds_are_bounded_and_in_the_last_one_it_may_only_speak(model: M
 async def test_a_look_up_is_made_and_its_result_given_to_the_model(model: ModelServer) -> None:
     model.tools["hours/Sunday"] = {"open": "nine"}
     tool = model.tool("hours", "hours/{day}", "day", "town", headers={"Authorization": "Bearer tool-key"})
-    model.answers = [["Let me see. ", *calls(("hours", {"day": "Sunday", "town": "Bad Ems & Nassau"}))], says("From nine.")]
+    model.answers = [
+        ["Let me see. ", *calls(("hours", {"day": "Sunday", "town": "Bad Ems & Nassau"}))],
+        says("From nine."),
+    ]
     agent = model.agent(tools=(tool,))
     with capture_logs() as lines:
         assert await hear(agent, turn(speculative=True)) == [Say("Let me see. "), Say("From nine.")]
@@ -355,7 +367,14 @@ async def test_a_tools_result_is_known_to_later_turns(model: ModelServer) -> Non
     agent = model.agent(tools=(model.tool("hours", "hours"),))
     await hear(agent, TURN)
     await hear(agent, turn(reply=3, turn=2, messages=(*TURN.messages, Message("user", "When?"))))
-    assert [message["role"] for message in model.messages] == ["user", "assistant", "user", "assistant", "tool", "user"]
+    assert [message["role"] for message in model.messages] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "tool",
+        "user",
+    ]
 
 
 async def test_functions_of_one_answer_run_side_by_side(model: ModelServer) -> None:
@@ -440,7 +459,9 @@ async def test_an_argument_stays_in_its_place_in_the_url(model: ModelServer, val
     if value.strip(".") == "":
         assert model.called == []
     else:
-        assert [path for _, path, _ in model.called] == ["of/" + value.replace("/", "%2F").replace("?x=1#", "%3Fx%3D1%23")]
+        assert [path for _, path, _ in model.called] == [
+            "of/" + value.replace("/", "%2F").replace("?x=1#", "%3Fx%3D1%23")
+        ]
 
 
 async def test_answers_are_closed_when_they_are_left(model: ModelServer) -> None:
