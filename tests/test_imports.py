@@ -116,6 +116,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.demo": None,
     "bridge.doctor": None,
     "bridge.doctor_local": None,
+    "bridge.doctor_model": None,
     "bridge.doctor_network": None,
     "bridge.cli": None,
     "bridge.cli_agent": None,
