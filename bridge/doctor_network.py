@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bridge.doctor_local import Finding
+from bridge.doctor_model import check_model
 from bridge.errors import BridgeError
 from bridge.settings import Settings
 
@@ -56,10 +57,12 @@ async def check_agent(settings: Settings) -> list[Finding]:
     for agent in agents:
         if (agent.kind, agent.url) not in seen:
             seen.append((agent.kind, agent.url))
-    return list(await asyncio.gather(*(_agent(kind, url) for kind, url in seen)))
+    return list(await asyncio.gather(*(_agent(kind, url, settings) for kind, url in seen)))
 
 
-async def _agent(kind: str, url: str) -> Finding:
+async def _agent(kind: str, url: str, settings: Settings) -> Finding:
+    if kind == "openai":
+        return await check_model(url, settings.openai)
     if kind == "python":
         from bridge.agents.python import load_function  # noqa: PLC0415  (only for this kind)
 

@@ -63,7 +63,8 @@ class AgentError(BridgeError):
 
     Codes: `agent_unreachable`, `agent_timeout`, `agent_status` (an HTTP error), `agent_answer` (not understood),
     `agent_crashed` (a Python agent raised), `agent_breaker_open` (it failed so often that it is left alone for a
-    while), `agent_target` (its address is in a network that is not allowed).
+    while), `agent_target` (its address is in a network that is not allowed), `agent_held` (a speculative answer
+    that cannot be prepared any further before the caller's turn is over).
     """
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bridge.agents.base import Agent
 from bridge.agents.breaker import BreakerLimits
+from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.call.registry import Profile
@@ -14,7 +15,7 @@ from bridge.call.sounds import Sounds
 from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.settings_agents import AgentSettings
+from bridge.settings_agents import AgentSettings, OpenAISettings, targets_by_name
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt
@@ -66,7 +67,7 @@ class Profiles:
             peers=Peers(
                 recognizers=self._recognizers,
                 synthesizer=self._synthesizer,
-                agent=self._agent(settings.agent) if asked else None,
+                agent=self._agent(settings.agent, settings.openai) if asked else None,
                 voice=settings.tts.voice,
                 language=settings.tts.language,
                 sounds=self._sounds,
@@ -74,7 +75,7 @@ class Profiles:
             agent_kind=settings.agent.kind,
         )
 
-    def _agent(self, settings: AgentSettings) -> Agent:
+    def _agent(self, settings: AgentSettings, model: OpenAISettings) -> Agent:
         for known, agent in self._agents:
             if known == settings:
                 return agent
@@ -84,6 +85,7 @@ class Profiles:
             on_refused=lambda _: refused.inc(),
             on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
             webhook=_webhook_options(settings),
+            openai=_openai_options(settings, model),
         )
         self._agents.append((settings, agent))
         return agent
@@ -94,11 +96,43 @@ def _webhook_options(settings: AgentSettings) -> WebhookOptions:
         connect_seconds=settings.connect_seconds,
         answer_seconds=settings.answer_seconds,
         allow_private=settings.allow_private,
-        breaker=BreakerLimits(
-            settings.breaker_failures, settings.breaker_window_seconds, settings.breaker_pause_seconds
-        ),
+        breaker=_breaker_limits(settings),
         ended_folder=Path(settings.undelivered) if settings.undelivered else None,
     )
+
+
+def _openai_options(agent: AgentSettings, model: OpenAISettings) -> OpenAIOptions:
+    return OpenAIOptions(
+        model=model.model,
+        api_key=model.api_key.get_secret_value(),
+        instructions=model.instructions,
+        temperature=model.temperature,
+        max_tokens=model.max_tokens,
+        history_messages=model.history_messages,
+        actions=model.actions,
+        targets=targets_by_name(model.transfer_targets),
+        tools=tuple(
+            HttpToolOptions(
+                name=tool.name,
+                description=tool.description,
+                url=tool.url,
+                method=tool.method,
+                parameters=tool.parameters,
+                headers={name: value.get_secret_value() for name, value in tool.headers.items()},
+                timeout_seconds=tool.timeout_seconds,
+            )
+            for tool in model.tools
+        ),
+        greets=not agent.greeting,
+        connect_seconds=agent.connect_seconds,
+        answer_seconds=agent.answer_seconds,
+        allow_private=agent.allow_private,
+        breaker=_breaker_limits(agent),
+    )
+
+
+def _breaker_limits(settings: AgentSettings) -> BreakerLimits:
+    return BreakerLimits(settings.breaker_failures, settings.breaker_window_seconds, settings.breaker_pause_seconds)
 
 
 def fixed_prompts(settings: Settings) -> set[Prompt]:
@@ -122,13 +156,18 @@ def fixed_prompts(settings: Settings) -> set[Prompt]:
     return found
 
 
+def _acts(settings: Settings) -> bool:
+    """Tell whether the model has tools that change something: it is asked when the turn is over, and not before."""
+    return settings.agent.kind == "openai" and any(tool.method != "GET" for tool in settings.openai.tools)
+
+
 def policy_from(settings: Settings) -> Policy:
     """Return the rules of a call as the settings have them."""
     turns, agent = settings.turns, settings.agent
     return Policy(
         agent=agent.kind != "none",
         greeting=agent.greeting,
-        eager=agent.eager,
+        eager=agent.eager and not _acts(settings),
         barge_in=turns.barge_in,
         barge_in_s=turns.barge_in_ms / 1000,
         echo_guard=turns.echo_guard,

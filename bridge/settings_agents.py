@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from bridge.settings_base import AgentKind, Section, Texts
-from bridge.settings_values import http_url
+from bridge.settings_values import http_url, json_list, phone_number
 
 DEMO_AGENT = "bridge.agents.demo:agent"
 DEFAULT_URLS: Mapping[str, str] = {"python": DEMO_AGENT, "openai": "https://api.openai.com/v1"}
@@ -22,8 +22,27 @@ _EXAMPLES: Mapping[str, str] = {
     "flow": "file, such as config/flows/reception.yaml",
 }
 
+MODEL_ACTIONS = ("transfer", "hang_up", "send_digits", "gather_digits", "play", "record_message", "set", "note")
+"""What a model can be let do with a call besides speaking."""
+
 Input: TypeAlias = Literal["any", "speech", "dtmf", "none"]
 """Which input of the caller something is about, in the words of Twilio's ConversationRelay."""
+
+
+def targets_by_name(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Read `openai.transfer_targets`: the name of each, and its number or SIP address.
+
+    Raises ValueError for an entry that is no such pair, and for a name that comes twice.
+    """
+    targets: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, number = (part.strip() for part in pair.partition("="))
+        if not (name and sign and number) or name in targets:
+            raise ValueError(f"{pair!r}: wanted name=number, such as sales=+15551234567, each name once")
+        targets[name] = phone_number(number)
+        if targets[name].startswith("client:"):
+            raise ValueError(f"{pair!r}: wanted a number such as +15551234567, or a sip: address")
+    return targets
 
 
 def _kind_of(url: str) -> str:
@@ -54,17 +73,17 @@ class AgentSettings(Section):
     private_sounds: bool = False
     """Let an agent play sounds from addresses in private networks and on this machine."""
     connect_seconds: float = Field(default=3, gt=0, le=60)
-    """For a webhook: seconds for name look-up, TCP and TLS together."""
+    """For a webhook or a model: seconds for name look-up, TCP and TLS together."""
     answer_seconds: float = Field(default=60, gt=0, le=600)
-    """For a webhook: seconds that a whole answer may take; what came until then is spoken."""
+    """For a webhook or a model: seconds that a whole answer may take; what came until then is spoken."""
     allow_private: bool = True
-    """For a webhook or a relay: its address may lie in a private network or on this machine."""
+    """For a webhook, relay or model: its address may lie in a private network or on this machine."""
     breaker_failures: int = Field(default=5, ge=0, le=1000)
-    """For a webhook: failures in a row after which it is left alone for a while; 0: never."""
+    """For a webhook or a model: failures in a row after which it is left alone for a while; 0: never."""
     breaker_window_seconds: float = Field(default=60, gt=0, le=3600)
-    """For a webhook: seconds within which they must lie."""
+    """For a webhook or a model: seconds within which they must lie."""
     breaker_pause_seconds: float = Field(default=30, gt=0, le=3600)
-    """For a webhook: seconds for which it is left alone; callers hear the apology at once."""
+    """For a webhook or a model: seconds for which it is left alone; callers hear the apology at once."""
     undelivered: str = "undelivered"
     """For a webhook: folder where `call.ended` waits that could not be delivered; empty: it is not kept."""
 
@@ -162,5 +181,18 @@ class OpenAISettings(Section):
     """What the model may do with the call besides speaking."""
     transfer_targets: Texts = ()
     """Name=number pairs that the model may transfer to, such as sales=+15551234567; empty: it may not."""
-    tools: tuple[HttpTool, ...] = ()
+    tools: Annotated[tuple[HttpTool, ...], BeforeValidator(json_list)] = ()
     """HTTP tools: tables with name, description, url, method, parameters, headers and timeout_seconds."""
+
+    @field_validator("actions")
+    @classmethod
+    def _actions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [action for action in value if action not in MODEL_ACTIONS]:
+            raise ValueError(f"{unknown[0]!r} is none: wanted some of {', '.join(MODEL_ACTIONS)}")
+        return value
+
+    @field_validator("transfer_targets")
+    @classmethod
+    def _targets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        targets_by_name(value)
+        return value

@@ -23,6 +23,7 @@ from pydantic_settings import EnvSettingsSource
 
 from bridge.errors import SettingsError
 from bridge.settings import Settings
+from bridge.settings_agents import HttpTool
 from bridge.settings_calls import NumberAgent, NumberHours, NumberSettings, NumberStt, NumberTts, NumberTurns
 
 DEFAULT_FILES = (Path("config/bridge.toml"), Path("bridge.toml"))
@@ -86,6 +87,9 @@ def load_settings(
     speech = merged.setdefault("speech", {})
     if isinstance(speech, dict) and not speech.get("api_key") and (key := given.get("CARTESIA_API_KEY", "")):
         speech["api_key"] = key
+    model = merged.setdefault("openai", {})
+    if isinstance(model, dict) and not model.get("api_key") and (key := given.get("OPENAI_API_KEY", "")):
+        model["api_key"] = key
     try:
         settings = Settings(**merged)
     except ValidationError as error:
@@ -172,6 +176,17 @@ def _unknown_keys(table: Mapping[str, Any], path: Path | None) -> Iterator[str]:
                 name = f"{section}.{key}"
                 if name not in names:
                     yield f"{name} in {path} is not a setting{_did_you_mean(name, names)}"
+                elif name == "openai.tools":
+                    yield from _unknown_tool_keys(entries[key], path)
+
+
+def _unknown_tool_keys(entries: Any, path: Path | None) -> Iterator[str]:
+    known = list(HttpTool.model_fields)
+    for index, entry in enumerate(entries if isinstance(entries, list) else [], start=1):
+        for key in entry if isinstance(entry, Mapping) else ():
+            if key not in known:
+                where = f"[[openai.tools]] table {index} of {path}"
+                yield f"{key} in {where} is not a setting{_did_you_mean(key, known)}"
 
 
 def _unknown_number_keys(entries: Any, path: Path | None) -> Iterator[str]:
@@ -214,6 +229,8 @@ def _sentence(detail: ErrorDetails) -> str:
     place = detail["loc"]
     row = next((row for row in rows() if place[:2] == (row.section, row.key)), None)
     own_words = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else ""
+    if row is not None and len(place) > 2 and row.name == "openai.tools":
+        return _tool_sentence(detail, row)
     if row is None:
         if not place:
             return own_words
@@ -221,6 +238,15 @@ def _sentence(detail: ErrorDetails) -> str:
         return f"{where} is {detail['input']!r}: {own_words or detail['msg']}"
     value = "" if row.secret else f" is {detail['input']!r}"
     return f"{row.name} ({row.environment}){value}: {own_words or 'wanted ' + row.wanted}"
+
+
+def _tool_sentence(detail: ErrorDetails, row: SettingRow) -> str:
+    """About one table of `[[openai.tools]]`. Values of its headers are secrets."""
+    place = detail["loc"]
+    inner = [str(part + 1) if isinstance(part, int) else part for part in place[2:]]
+    own_words = detail["msg"].removeprefix("Value error, ")
+    shown = "" if "headers" in inner or detail["type"] == "missing" else f" is {detail['input']!r}"
+    return f"{row.name} ({row.environment}), {'.'.join(inner)}{shown}: {own_words}"
 
 
 def _wanted(field: FieldInfo) -> str:
@@ -235,7 +261,9 @@ def _wanted(field: FieldInfo) -> str:
     if isinstance(kind, type) and kind in plain:
         pattern = next((item.pattern for item in field.metadata if getattr(item, "pattern", None)), None)
         return "a date such as 2026-03-01" if pattern else plain[kind]
-    return "a list of texts" if get_origin(kind) is tuple else "a table of texts"
+    if get_origin(kind) is tuple:
+        return "a list of texts" if get_args(kind)[0] is str else "a list of tables"
+    return "a table of texts"
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -47,6 +47,19 @@ def comma_list(value: Any) -> Any:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
+def json_list(value: Any) -> Any:
+    """The items of a JSON array; a list of the TOML file as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        items = json.loads(value)
+    except json.JSONDecodeError:
+        items = None
+    if not isinstance(items, list):
+        raise ValueError('wanted a JSON array of objects such as [{"name": "…"}]')  # noqa: TRY004  pydantic's way
+    return items
+
+
 def header_map(value: Any) -> Any:
     """The entries of `Name=value, Name=value` or of a JSON object; a table of the TOML file as it is."""
     if not isinstance(value, str):

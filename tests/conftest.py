@@ -47,7 +47,7 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
     """Also holds for the processes that tests start."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
-            if name.upper().startswith(("BRIDGE_", "CARTESIA_")):
+            if name.upper().startswith(("BRIDGE_", "CARTESIA_", "OPENAI_")):
                 patch.delenv(name)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Protocol, TypeAlias
 
+from bridge.agents.asking import OnBreaker, OnRefused
 from bridge.agents.base import Agent
 from bridge.agents.echo import EchoAgent, SilentAgent
+from bridge.agents.openai_options import OpenAIOptions
 from bridge.agents.python import PythonAgent
-from bridge.agents.webhook import OnBreaker, OnRefused, WebhookAgent, WebhookOptions
+from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
-BUILT_IN = ("webhook", "python", "echo", "none")
+BUILT_IN = ("webhook", "openai", "python", "echo", "none")
 
 
 class Hidden(Protocol):
@@ -39,7 +41,7 @@ class AgentSettings(Protocol):
 
     @property
     def url(self) -> str:
-        """Where the agent is; `package.module:function` for `python`."""
+        """Where the agent is; `package.module:function` for `python`, the base of the API for `openai`."""
 
     @property
     def secret(self) -> Hidden:
@@ -59,11 +61,13 @@ def open_agent(
     on_refused: OnRefused | None = None,
     on_breaker: OnBreaker | None = None,
     webhook: WebhookOptions | None = None,
+    openai: OpenAIOptions | None = None,
 ) -> Agent:
     """Make the agent that the settings name. Opens no connection; a Python agent is imported here.
 
     `on_refused` is told the kind of every action that an agent asked for and that does not exist, `on_breaker` when
-    a webhook is left alone because it fails, and when it is asked again; `webhook` are its limits.
+    an agent is left alone because it fails, and when it is asked again; `webhook` and `openai` are what these kinds
+    need besides.
     Raises SettingsError for an unknown kind, and for a URL, secret or function that cannot work.
     """
     match settings.kind:
@@ -75,6 +79,16 @@ def open_agent(
                 on_refused=on_refused,
                 on_breaker=on_breaker,
                 options=webhook or WebhookOptions(),
+            )
+        case "openai":
+            from bridge.agents.openai_chat import OpenAIAgent  # noqa: PLC0415  (slow to import)
+
+            return OpenAIAgent(
+                settings.url,
+                timeout_seconds=settings.timeout_seconds,
+                on_refused=on_refused,
+                on_breaker=on_breaker,
+                options=openai or OpenAIOptions(),
             )
         case "python":
             return PythonAgent(settings.url, timeout_seconds=settings.timeout_seconds)

@@ -1,53 +1,24 @@
 """The `webhook` agent: each question is an HTTP POST, the answer is spoken as it comes.
 
-settings → `webhook_wire` (the request) and `webhook_answers` (the answer) → `webhook_http` (the connection) → here,
-where it is decided whether the agent is asked at all, and which of its actions count. `webhook_end` delivers the
-ends of calls.
+settings → `webhook_wire` (the request) and `webhook_answers` (the answer) → `webhook_http` (the exchange) → here.
+`asking` decides whether the agent is asked at all, and which of its actions count; `webhook_end` delivers the ends
+of calls.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
-from bridge.agents.action_json import MALFORMED, TOO_MANY, Piece, Refused
+from bridge.agents.asking import Asking, OnBreaker, OnRefused
 from bridge.agents.base import Question
-from bridge.agents.breaker import Breaker, BreakerLimits
+from bridge.agents.breaker import BreakerLimits
+from bridge.agents.http_exchange import HttpLimits
 from bridge.agents.webhook_end import END_PAUSES, EndDelivery
-from bridge.agents.webhook_http import HttpLimits, Letter, WebhookHttp, is_passing
+from bridge.agents.webhook_http import Letter, WebhookHttp
 from bridge.conversation.actions import Action
-from bridge.errors import AgentError
-
-OnRefused = Callable[[str], None]
-"""Told the kind of each action that was refused; `other` for a kind outside the vocabulary, so that it can be a
-metric's label."""
-
-OnBreaker = Callable[[str], None]
-"""Told `open` when an agent is left alone from now on, and `closed` when it answered again."""
-
-VOCABULARY = frozenset(
-    {
-        "say",
-        "play",
-        "send_digits",
-        "gather_digits",
-        "record_message",
-        "transfer",
-        "hang_up",
-        "set",
-        "note",
-        MALFORMED,
-        TOO_MANY,
-    }
-)
-"""Kinds that are reported to `OnRefused` by their own name."""
-
-_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +61,7 @@ class WebhookAgent:
         limits = HttpLimits(options.connect_seconds, timeout_seconds, options.answer_seconds)
         self._http = WebhookHttp(url, secret=secret, limits=limits, allow_private=options.allow_private)
         self._ends = EndDelivery(self._http, pauses=end_pauses, folder=options.ended_folder)
-        self._breaker = Breaker(options.breaker)
-        self._on_refused = on_refused or (lambda _kind: None)
-        self._on_breaker = on_breaker or (lambda _state: None)
+        self._asking = Asking(self._http.shown, options.breaker, on_refused=on_refused, on_breaker=on_breaker)
 
     @property
     def url(self) -> str:
@@ -117,65 +86,17 @@ class WebhookAgent:
         """
         refused: set[str] = set()
         if question.occasion == "call.ended":
-            for action in self._accepted(await self._ends.deliver(Letter.of(question)), question, refused):
+            for action in self._asking.accepted(await self._ends.deliver(Letter.of(question)), question, refused):
                 yield action
             return
-        self._admit()
-        failure: AgentError | None = None
-        complete = False
-        try:
+        with self._asking.admitted() as verdict:
             async with aclosing(self._http.post(Letter.of(question))) as answer:
                 async for pieces in answer:
-                    for action in self._accepted(pieces, question, refused):
+                    for action in self._asking.accepted(pieces, question, refused):
                         yield action
-            complete = True
-        except AgentError as error:
-            failure = error
-            raise
-        finally:
-            self._judge(failure, complete=complete)
+            verdict.complete = True
 
     async def close(self) -> None:
         """Close the connections. What is undelivered stays in the folder."""
         await self._ends.close()
         await self._http.close()
-
-    def _admit(self) -> None:
-        """Raise `agent_breaker_open` while the agent is left alone."""
-        now = time.monotonic()
-        if not self._breaker.allow(now):
-            seconds = self._breaker.seconds_left(now)
-            when = f"for {seconds:.0f} s more" if seconds else "until one trial has ended"
-            raise self._http.failed("agent_breaker_open", f"has failed again and again and is left alone {when}")
-
-    def _judge(self, failure: AgentError | None, *, complete: bool) -> None:
-        """Tell the breaker how a question went. An answer that makes no sense came from an agent that is there."""
-        if failure is not None and failure.code == "agent_target":
-            self._breaker.dropped()  # It was not asked.
-        elif failure is not None and is_passing(failure):
-            if self._breaker.failed(time.monotonic()):
-                _log.warning("agent_breaker_opened", agent=self.url, code=failure.code, error=failure.message)
-                self._on_breaker("open")
-        elif complete or failure is not None:
-            if self._breaker.succeeded():
-                _log.info("agent_breaker_closed", agent=self.url)
-                self._on_breaker("closed")
-        else:
-            self._breaker.dropped()
-
-    def _accepted(self, pieces: list[Piece], question: Question, logged: set[str]) -> Iterator[Action]:
-        """Let actions through; log what is refused once per kind and answer, and count it each time."""
-        for piece in pieces:
-            if not isinstance(piece, Refused):
-                yield piece
-                continue
-            self._on_refused(piece.kind if piece.kind in VOCABULARY else "other")
-            if piece.kind not in logged:
-                logged.add(piece.kind)
-                _log.warning(
-                    "agent_action_refused",
-                    call=question.call.id,
-                    reply=question.reply,
-                    kind=piece.kind[:40],
-                    reason=piece.reason,
-                )

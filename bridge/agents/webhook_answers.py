@@ -11,6 +11,7 @@ import re
 from typing import Protocol
 
 from bridge.agents.action_json import MALFORMED, MAX_ACTIONS, TOO_MANY, Piece, Refused, parse_item
+from bridge.agents.server_sent import EventStream
 from bridge.conversation.actions import Say
 from bridge.errors import AgentError
 
@@ -30,8 +31,9 @@ _CHARSETS = {
 class Decoder(Protocol):
     """Turns the bytes of an answer into pieces as they come."""
 
-    done: bool
-    """True: the answer is complete, whatever still comes."""
+    @property
+    def done(self) -> bool:
+        """True: the answer is complete, whatever still comes."""
 
     def feed(self, data: bytes) -> list[Piece]:
         """Take the next bytes, cut anywhere, and return what they complete."""
@@ -92,46 +94,26 @@ class _LinesDecoder:
 
 
 class _EventsDecoder:
-    """`text/event-stream` (WHATWG HTML, "Server-sent events"): an event's data is an item, or text to speak.
+    """`text/event-stream`: an event's data is an item, or text to speak.
 
-    Only `data` counts; comments, `event`, `id` and `retry` are passed over. Data that begins with `{` is an item
-    and never spoken, so that a caller does not hear JSON. `[DONE]` ends the answer.
+    Data that begins with `{` is an item and never spoken, so that a caller does not hear JSON. `[DONE]` ends the
+    answer.
     """
 
     def __init__(self) -> None:
-        self.done = False
-        self._characters = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-        self._rest = ""
-        self._after_cr = False
-        self._data: list[str] = []
+        self._events = EventStream()
+
+    @property
+    def done(self) -> bool:
+        return self._events.done
 
     def feed(self, data: bytes) -> list[Piece]:
-        text = self._characters.decode(data)
-        if self._after_cr and text:
-            # A line ending in CR was taken as ended at once; the LF that may follow belongs to it.
-            text, self._after_cr = text.removeprefix("\n"), False
-        if text.endswith("\r"):
-            self._after_cr = True
-        first, *others = re.split(r"\r\n|\r|\n", text)
-        *lines, self._rest = self._rest + first, *others
-        return [piece for line in lines for piece in self._line(line)]
+        return [piece for event in self._events.feed(data) for piece in self._pieces(event)]
 
     def finish(self) -> list[Piece]:
-        # A browser drops an event that lacks its blank line; here it would be the caller's last sentence.
-        return [*self._line(self._rest), *self._line("")]
+        return [piece for event in self._events.finish() for piece in self._pieces(event)]
 
-    def _line(self, line: str) -> list[Piece]:
-        if line:
-            field, _, value = line.partition(":")
-            if field == "data":
-                self._data.append(value.removeprefix(" "))
-            return []
-        if self.done or not self._data:
-            return []
-        data, self._data = "\n".join(self._data), []
-        if data.strip() == "[DONE]":
-            self.done = True
-            return []
+    def _pieces(self, data: str) -> list[Piece]:
         if data.lstrip().startswith("{"):
             return parse_item(data.encode())
         return [Say(data)] if data else []

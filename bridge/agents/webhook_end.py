@@ -17,7 +17,8 @@ import structlog
 
 from bridge.agents.action_json import Piece
 from bridge.agents.ended_spool import EndedSpool
-from bridge.agents.webhook_http import AgentStatusError, HttpLimits, Letter, WebhookHttp, is_passing
+from bridge.agents.http_exchange import AgentStatusError, HttpLimits, is_passing
+from bridge.agents.webhook_http import Letter, WebhookHttp
 from bridge.errors import AgentError
 from bridge.tasks import spawn
 

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.agents import schema
 from bridge.agents.action_json import MAX_ACTIONS, Refused, parse_item
-from bridge.agents.webhook import VOCABULARY
+from bridge.agents.asking import VOCABULARY
 from bridge.agents.webhook_wire import encode_question
 from tests.agents.asking import CUT_IN, ENDED, STARTED, TURN, turn
 
