@@ -137,6 +137,8 @@ PURE = (
     "bridge.agent_check.findings",
     "bridge.agent_check.judge",
     "bridge.agents.breaker",
+    "bridge.agents.relay_talk",
+    "bridge.agents.relay_wire",
     "bridge.agents.webhook_answers",
     "bridge.agents.webhook_wire",
     "bridge.stt.manual_turns",
