@@ -22,6 +22,9 @@ Input: TypeAlias = Literal["any", "speech", "dtmf", "none"]
 
 QUIET_S = 0.7
 """An app that writes nothing for this long has paused: what it says after that is something new."""
+BREAK_S = 0.3
+"""Text that comes so long after the text before it, and after a prompt, does not go on with a cut-off cycle: no
+model pauses in mid-sentence for so long, and no caller says something in less."""
 MAX_CHARACTERS = 40_000
 """Text that may wait to be taken: more than half an hour of speech. What is beyond it is dropped."""
 MAX_PIECES = 1000
@@ -110,6 +113,10 @@ class AppTalk:
         self._stale_at = 0.0
         self._prompted = False
         """The app was told something to answer since then."""
+        self._streaming = False
+        """Text came since the last prompt, and not the last of its cycle."""
+        self._closes = False
+        """The app has once ended what it streamed, so that it can be expected to do so again."""
 
     # --- from the app --------------------------------------------------------------------------------------
 
@@ -143,9 +150,8 @@ class AppTalk:
                 pass
 
     def _take_text(self, text: wire.Text, now: float) -> None:
-        if self._stale and self._prompted and now - self._stale_at >= QUIET_S:
-            self._stale = False  # It gave the old one up without a `last`, and this is the answer to the prompt.
-            self._cycle += 1
+        if self._stale and self._prompted and now - self._stale_at >= BREAK_S:
+            self._begin_cycle()  # It gave the old one up without a `last`, and this is the answer to the prompt.
         if self._stale:
             self._stale_at = now
         elif text.token:
@@ -158,12 +164,16 @@ class AppTalk:
                     preemptible=preemptible,
                 )
             )
-        self._within = not text.last
+        self._closes = self._closes or (text.last and self._streaming)
+        self._within = self._streaming = not text.last
         if text.last:
             if not self._stale:
                 self._add(None)
-            self._stale = False
-            self._cycle += 1
+            self._begin_cycle()
+
+    def _begin_cycle(self) -> None:
+        self._stale = False
+        self._cycle += 1
 
     def _rule(self, interruptible: wire.Flag) -> str | None:
         """Return what may cut a piece off that says this about it."""
@@ -212,13 +222,15 @@ class AppTalk:
 
     def prompted(self) -> None:
         """The app was told something that it may answer."""
-        self._prompted = True
+        self._prompted, self._streaming = True, False
+        if self._stale and not self._closes:
+            self._begin_cycle()  # It never ends what it streams: what comes now can only be the answer.
 
     def interrupted(self, now: float) -> None:
         """The caller has cut off what was being said: the rest of it is gone, and so is what else waits.
 
         So is text that still comes, up to the `last` of its talk cycle. An app that gives a cycle up without one is
-        noticed by its pause before the next.
+        noticed by its break before the next; for one that never sends any, a cycle ends at the next prompt.
         """
         self._drop_speech()
         if self._within:
@@ -228,8 +240,8 @@ class AppTalk:
         """The app's connection is a new one: nobody will go on with what was begun on the old one."""
         if self._within:
             self._add(None)
-            self._within = self._stale = False
-            self._cycle += 1
+            self._within = self._streaming = False
+            self._begin_cycle()
 
     def _drop_speech(self) -> None:
         """Drop what is to be heard; what changes the session, keys, and its end stay."""
