@@ -122,7 +122,7 @@ def test_the_id_of_a_session_is_the_calls_own() -> None:
     one, other = wire.session_id("call-1"), wire.session_id("call-2")
     assert one == wire.session_id("call-1") != other
     assert one.startswith("VX")
-    assert int(one[2:], 16) >= 0
+    assert set(one[2:]) <= set("0123456789abcdef")
     assert len(one) == 34
 
 

@@ -38,7 +38,7 @@ class Desk:
         await self.send(type="text", token="", last=True)
 
     def answer(self, words: str) -> None:
-        self.streaming = asyncio.get_running_loop().create_task(self.stream(words))  # noqa: TID251  Not ours.
+        self.streaming = asyncio.get_running_loop().create_task(self.stream(words))
 
     async def on_prompt(self, said: str) -> None:
         if "person" in said:
