@@ -144,6 +144,8 @@ PURE = (
     "bridge.agents.breaker",
     "bridge.agents.openai_wire",
     "bridge.agents.server_sent",
+    "bridge.agents.relay_talk",
+    "bridge.agents.relay_wire",
     "bridge.agents.webhook_answers",
     "bridge.agents.webhook_wire",
     "bridge.stt.manual_turns",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urljoin
+from xml.etree import ElementTree as ET
 
 from twilio.twiml.voice_response import (  # type: ignore[import-untyped]  # twilio ships no types
     Connect,
@@ -145,6 +147,47 @@ def reject(reason: str = "rejected") -> str:
 def empty() -> str:
     """Nothing to do: the answer to callbacks that want a document."""
     return _text(VoiceResponse())
+
+
+def adopted(document: str, url: str) -> str:
+    """Return a document that came from `url` as it must be when we hand it to Twilio: verbatim, if it can be.
+
+    Twilio takes relative URLs as relative to the document's own, and asks there as well where a verb that has a
+    follow-up names none: both are written out. Nothing (an answer without a body) stays nothing, which ends the
+    call. Raises `CarrierError` for what is no TwiML.
+    """
+    if not document.strip():
+        return empty()
+    try:
+        root = ET.fromstring(document.strip())  # noqa: S314  # expat bounds the expansion of entities
+    except ET.ParseError as error:
+        raise CarrierError(f"the document of {url} is no XML: {error}", code="carrier_request") from None
+    if root.tag != "Response":
+        raise CarrierError(f"the document of {url} is no TwiML: its root is {root.tag}", code="carrier_request")
+    changed = [_adopt(verb, url) for verb in root.iter()]
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) if any(changed) else document
+
+
+def _adopt(verb: ET.Element, url: str) -> bool:
+    """Write the URLs of one verb out. Returns whether that changed it."""
+    before = dict(verb.attrib), verb.text
+    for name, value in before[0].items():
+        if name in {"action", "url", "src"} or name.endswith(("Callback", "Url")):
+            verb.set(
+                name, _absolute(value, url, socket=verb.tag in {"Stream", "ConversationRelay"} and name == "url")
+            )
+    if verb.tag in {"Gather", "Record"} and "action" not in verb.attrib:
+        verb.set("action", url)
+    if verb.tag in {"Play", "Redirect"} and not (verb.tag == "Play" and "digits" in verb.attrib):
+        verb.text = _absolute((verb.text or "").strip(), url)
+    return (dict(verb.attrib), (verb.text or "").strip()) != (before[0], (before[1] or "").strip())
+
+
+def _absolute(value: str, url: str, *, socket: bool = False) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value):
+        return value
+    joined = urljoin(url, value)
+    return "ws" + joined.removeprefix("http") if socket else joined
 
 
 def _text(response: VoiceResponse) -> str:
