@@ -68,4 +68,8 @@ class AgentError(BridgeError):
 
 
 class CarrierError(BridgeError):
-    """Twilio's REST API refused. Code: `carrier_request`, `carrier_auth` or `carrier_unreachable`."""
+    """Twilio's REST API refused, or did not answer.
+
+    Codes: `carrier_request`, `carrier_auth`, `carrier_limit` (429), `carrier_server` (5xx), `carrier_unreachable`
+    (no connection), `carrier_timeout` (no answer: what was asked may be done all the same).
+    """

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from requests.exceptions import RequestException
+from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException
 from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]  # twilio ships no types
 from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped]  # twilio ships no types
 from twilio.rest import Client  # type: ignore[import-untyped]  # twilio ships no types
+from urllib3.exceptions import NewConnectionError
 
 from bridge.errors import CarrierError
 from bridge.twilio.twiml import MAX_UPDATE_CHARACTERS
@@ -25,6 +27,8 @@ T = TypeVar("T")
 
 TIMEOUT_S = 10.0
 """How long one request may take, in seconds."""
+_THREADS = 8
+"""How many requests are under way at the same time; more wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,27 @@ class NumberWebhooks:
     """`POST` or `GET`."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call that Twilio is to place ("Twilio REST: outbound call")."""
+
+    to: str
+    """E.164."""
+    from_number: str
+    """E.164, one of the account's numbers."""
+    status_url: str
+    """Where Twilio reports how far the call is."""
+    url: str = ""
+    """Where Twilio asks what to do once somebody has answered; this or `twiml` must be given."""
+    twiml: str = ""
+    """The document itself, 4000 characters at most."""
+    ring_seconds: int = 60
+    machine_detection: str = ""
+    """`Enable` tells who answered as soon as it is known, `DetectMessageEnd` of machines behind their greeting."""
+    verdict_url: str = ""
+    """Where Twilio then tells that, while the call goes on; empty: it asks `url` with it, and only then."""
+
+
 class TwilioRest:
     """One account. Every method raises `CarrierError` with a code and a sentence when Twilio does not do it."""
 
@@ -49,6 +74,51 @@ class TwilioRest:
         self._where = api_url or "https://api.twilio.com"
         http = _RedirectedHttpClient(api_url, timeout=timeout_s)
         self._client = Client(account_sid, auth_token, http_client=http)
+        # Threads of its own: when Twilio hangs, nothing else that waits in a thread waits for it.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="twilio-rest")
+
+    async def create_call(self, call: NewCall) -> str:
+        """Place a call and return its id. It may be answered, and its media stream be there, before this returns.
+
+        Raises `NotTakenError` when it can be asked again without a second call.
+        """
+        options: dict[str, Any] = {"url": call.url} if call.url else {"twiml": call.twiml}
+        if call.machine_detection:
+            options["machine_detection"] = call.machine_detection
+            if call.verdict_url:
+                # The library knows these as texts.
+                options |= {"async_amd": "true", "async_amd_status_callback": call.verdict_url}
+        try:
+            placed = await self._do(
+                lambda: self._client.calls.create(
+                    to=call.to,
+                    from_=call.from_number,
+                    timeout=call.ring_seconds,
+                    status_callback=call.status_url,
+                    status_callback_event=["initiated", "ringing", "answered", "completed"],
+                    **options,
+                )
+            )
+        except CallOverError as error:
+            raise CarrierError(f"Twilio does not place the call: {error.message}", code=error.code) from error
+        if not placed.sid:
+            raise CarrierError(f"{self._where} does not answer as Twilio's REST API", code="carrier_request")
+        return str(placed.sid)
+
+    async def call_status(self, call_sid: str) -> str:
+        """Return how far a call is, in Twilio's words. Raises `CallOverError` when Twilio does not know it."""
+        return str((await self._do(lambda: self._client.calls(call_sid).fetch())).status)
+
+    async def cancel_call(self, call_sid: str) -> str:
+        """Let a call ring no more; one that was answered goes on ("Twilio REST: Calls, Status").
+
+        Returns how far it is then, in Twilio's words; empty: Twilio does not say.
+        """
+        try:
+            updated = await self._do(lambda: self._client.calls(call_sid).update(status="canceled"))
+        except CallOverError:
+            return ""
+        return str(updated.status or "")
 
     async def hang_up(self, call_sid: str) -> None:
         """End the call now. A call that is over already is fine."""
@@ -82,14 +152,11 @@ class TwilioRest:
 
     async def _do(self, request: Callable[[], T]) -> T:
         try:
-            return await asyncio.to_thread(request)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, request)
         except TwilioException as error:
             raise self._translated(error) from error
         except RequestException as error:
-            raise CarrierError(
-                f"Twilio's REST API at {self._where} could not be reached: {type(error).__name__}",
-                code="carrier_unreachable",
-            ) from error
+            raise self._unanswered(error) from error
         except json.JSONDecodeError as error:
             raise CarrierError(
                 f"{self._where} does not answer as Twilio's REST API", code="carrier_request"
@@ -106,7 +173,22 @@ class TwilioRest:
                 " (BRIDGE_TWILIO__ACCOUNT_SID) and twilio.auth_token (BRIDGE_TWILIO__AUTH_TOKEN)",
                 code="carrier_auth",
             )
+        if status == 429:
+            return NotTakenError(f"Twilio takes no more requests now (429): {said}", code="carrier_limit")
+        if status >= 500:
+            return CarrierError(f"Twilio answered {status}: {said}", code="carrier_server")
         return CarrierError(f"Twilio answered {status}: {said}", code="carrier_request")
+
+    def _unanswered(self, error: RequestException) -> CarrierError:
+        message = f"Twilio's REST API at {self._where} could not be reached: {type(error).__name__}"
+        reason = getattr(error.args[0], "reason", None) if error.args else None
+        if isinstance(error, ConnectTimeout) or isinstance(reason, NewConnectionError):
+            return NotTakenError(message, code="carrier_unreachable")
+        if isinstance(error, ReadTimeout):
+            return CarrierError(
+                f"Twilio's REST API at {self._where} did not answer in time: ReadTimeout", code="carrier_timeout"
+            )
+        return CarrierError(message, code="carrier_unreachable")
 
 
 def _facts(error: TwilioException) -> tuple[int, int, str]:
@@ -123,6 +205,10 @@ class CallOverError(CarrierError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="carrier_request")
+
+
+class NotTakenError(CarrierError):
+    """Twilio has not taken the request (429, no connection), so that asking again cannot do it twice."""
 
 
 class _RedirectedHttpClient(TwilioHttpClient):  # type: ignore[misc]  # its base has no types

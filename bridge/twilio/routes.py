@@ -7,11 +7,13 @@ the voice webhook handed out, because its address is public and not every upgrad
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
 
 from bridge.call.carrier import Carrier
+from bridge.call.outgoing import Outgoing
 from bridge.call.registry import Registry
 from bridge.call.session import Session
 from bridge.conversation.events import DigitPressed, MarkReturned, StreamLost, StreamStopped
@@ -19,6 +21,7 @@ from bridge.errors import CarrierError, ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
 from bridge.twilio.gate import Gate
+from bridge.twilio.outbound_routes import CALL, OutboundRoutes
 from bridge.twilio.tokens import TokenRefused
 
 VOICE = "/twilio/voice"
@@ -39,10 +42,12 @@ log = structlog.get_logger()
 class TwilioRoutes:
     """The handlers, and what they share."""
 
-    def __init__(self, gate: Gate, registry: Registry, metrics: Metrics) -> None:
+    def __init__(self, gate: Gate, registry: Registry, metrics: Metrics, outgoing: Outgoing | None = None) -> None:
+        """`outgoing` orders calls of ours; None: there are none."""
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
+        self._outbound = OutboundRoutes(gate, registry, outgoing, self._stream_document)
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -50,6 +55,7 @@ class TwilioRoutes:
         app.router.add_get(MEDIA, self.media)
         app.router.add_post(STREAM_ENDED, self.stream_ended)
         app.router.add_post(STATUS, self.status)
+        self._outbound.add_to(app)
 
     # --- webhooks ------------------------------------------------------------------------------------------
 
@@ -59,6 +65,8 @@ class TwilioRoutes:
         sid = form.get("CallSid", "")
         if not sid:
             raise web.HTTPBadRequest(text="CallSid is missing: this address is for Twilio's voice webhook\n")
+        if form.get("Direction", "").startswith("outbound"):
+            return self._outbound.voice(request.query.get(CALL, ""), form)
         if self._registry.draining:
             return _document(twiml.reject("busy"))
         facts = {
@@ -97,6 +105,7 @@ class TwilioRoutes:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
         form = dict(await self._gate.signed_form(request))
         sid = form.get("CallSid", "")
+        self._outbound.report(request.query.get(CALL, ""), form)
         if form.get("StreamEvent") == "stream-error":
             log.error("stream_failed", sid=sid, error=form.get("StreamError", ""))
             self._registry.stream_failed(sid)
@@ -104,14 +113,16 @@ class TwilioRoutes:
             self._registry.carrier_ended(sid)
         return web.Response(status=204)
 
-    def _stream_document(self, sid: str, facts: dict[str, str]) -> web.Response:
+    def _stream_document(
+        self, sid: str, facts: dict[str, str], parameters: Mapping[str, str] | None = None
+    ) -> web.Response:
         origin = self._gate.public_url()
         return _document(
             twiml.answer_with_stream(
                 "ws" + origin.removeprefix("http") + MEDIA,
                 action_url=origin + STREAM_ENDED,
                 status_url=origin + STATUS,
-                parameters={"token": self._gate.tokens.issue(sid, facts)},
+                parameters={**(parameters or {}), "token": self._gate.tokens.issue(sid, facts)},
             )
         )
 
@@ -171,12 +182,14 @@ class TwilioRoutes:
             called=facts.get("to", ""),
             direction=facts.get("direction", "inbound"),
             parameters=given,
+            outgoing=self._outbound.ordered(facts.get("call", ""), started.call_sid),
         )
 
     async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:
         """Carry the stream's messages into the call until the stream is over."""
         stopped = False
         malformed = 0
+        self._outbound.tell_verdict(session)
         session.attach(carrier)
         try:
             async for message in socket:

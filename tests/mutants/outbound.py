@@ -56,7 +56,13 @@ MUTANTS = (
         "self._talk.answerer = kind",
         "A person is taken for a machine.",
     ),
-    Mutant(_TALK, 'startswith(("machine", "fax"))', 'startswith("machine")', "A fax is talked to."),
+    Mutant(_TALK, '_MACHINES = ("machine", "fax")', '_MACHINES = ("machine",)', "A fax is talked to."),
+    Mutant(
+        _TALK,
+        "if self.answerer.startswith(_MACHINES):",
+        "if False:",
+        "The agent is asked to greet a machine.",
+    ),
     Mutant(
         _TALK,
         'if meaning != "words" or degraded or not self.policy.agent or self.by_machine:',
