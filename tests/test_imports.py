@@ -137,6 +137,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_agent": None,
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
+    "bridge.cli_dial": None,
     "bridge.cli_help": None,
     "bridge.__main__": None,
 }

@@ -12,7 +12,7 @@ from bridge.errors import BridgeError
 DetectMachines: TypeAlias = Literal["off", "sync", "async"]
 """Whether the carrier tells people from machines: not at all, before the agent speaks, or meanwhile."""
 
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 """With the shortest numbers that the world's numbering plans have; shorter ones are mistakes."""
 _DRESSING = re.compile(r"[\s().-]")
 
