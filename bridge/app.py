@@ -14,6 +14,9 @@ import structlog
 from aiohttp import web
 
 from bridge.agents import schema
+from bridge.api.access import Access
+from bridge.api.call_routes import CallRoutes
+from bridge.api.door import Door
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
@@ -22,6 +25,9 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer, NotSetUpError
+from bridge.outbound.dispatch import Limits
+from bridge.outbound.order import Rules
 from bridge.profiles import Profiles, fixed_prompts
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
@@ -60,6 +66,7 @@ class Bridge:
     """What signs the carrier's requests."""
     registry: Registry
     metrics: Metrics
+    dialer: Dialer
 
 
 @contextlib.asynccontextmanager
@@ -100,23 +107,27 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             tokens=StreamTokens(auth_token),
             metrics=metrics,
         )
+        dialer = _dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024)
+        access = Access(settings.api.token.get_secret_value())
         transfer = settings.transfer
         rules = TransferRules(transfer.ring_seconds, transfer.caller_id)
-        routes = TwilioRoutes(gate, registry, metrics, rules)
+        routes = TwilioRoutes(gate, registry, metrics, rules, dialer)
         routes.add_to(app)
         if rest is not None:
             consultations = Consultations(gate, rest, _consult_rules(transfer), routes.departures.bring_back)
             consultations.add_to(app)
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-        HealthRoutes(registry, metrics, settings.api.token.get_secret_value()).add_to(app)
+        CallRoutes(dialer, _rules(settings)).add_to(app, Door(access))
+        HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
+        stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics)
+        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer)
 
 
 async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
@@ -130,11 +141,12 @@ async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            await _drain(bridge.registry, settings.server.drain_seconds)
+            await _drain(bridge.registry, bridge.dialer, settings.server.drain_seconds)
 
 
-async def _drain(registry: Registry, seconds: float) -> None:
+async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
     registry.draining = True
+    await dialer.close()
     if registry.live:
         log.info("calls_draining", live=len(registry.live), within_s=seconds)
     with contextlib.suppress(TimeoutError):
@@ -209,9 +221,45 @@ def _consult_rules(transfer: TransferSettings) -> ConsultRules:
     )
 
 
+def _rules(settings: Settings) -> Rules:
+    outbound = settings.outbound
+    return Rules(
+        from_number=outbound.from_number,
+        allow=outbound.allow,
+        ring_seconds=outbound.ring_seconds,
+        detect_machines=outbound.detect_machines,
+        voicemail=outbound.voicemail,
+    )
+
+
+def _dialer(
+    settings: Settings, registry: Registry, rest: TwilioRest | None, metrics: Metrics, port: Callable[[], int]
+) -> Dialer:
+    outbound = settings.outbound
+
+    def callbacks() -> str:
+        if not settings.server.public_url and not settings.twilio.api_url:
+            raise NotSetUpError(
+                "Twilio must reach the bridge to connect a call with it: set server.public_url"
+                " (BRIDGE_SERVER__PUBLIC_URL)"
+            )
+        return settings.public_url(port())
+
+    dialer = Dialer(
+        Limits(outbound.calls_per_second, outbound.concurrent_calls, outbound.queue_length),
+        registry,
+        rest,
+        callbacks,
+        on_over=lambda status: metrics.outbound_calls.labels(status=status).inc(),
+    )
+    registry.observers.append(dialer.observer)
+    metrics.outbound_waiting.set_function(lambda: dialer.waiting)
+    return dialer
+
+
 def _registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
-    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.called))))
+    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
     metrics.live_calls.set_function(lambda: len(registry.live))
     return registry
 

@@ -23,6 +23,14 @@ class Metrics:
             "calls_total", "Calls that began, by mode: agent, or transcribe when nobody answers.", "mode"
         )
         self.live_calls = Gauge("phone_bridge_live_calls", "Calls that are going on.", registry=self.registry)
+        self.outbound_calls = self._counter(
+            "outbound_calls_total",
+            "Calls of ours that are over, by status: completed, busy, no-answer, failed, canceled.",
+            "status",
+        )
+        self.outbound_waiting = Gauge(
+            "phone_bridge_outbound_waiting", "Calls of ours that wait for their turn.", registry=self.registry
+        )
         self.refused_requests = self._counter(
             "refused_requests_total",
             "Requests refused, by reason: signature, token_missing, token_wrong, token_used, token_expired,"

@@ -140,7 +140,7 @@ def fixed_prompts(settings: Settings) -> set[Prompt]:
     found: set[Prompt] = set()
     for own in (settings, *(settings.for_number(entry.number) for entry in settings.numbers)):
         policy = policy_from(own)
-        texts: tuple[str, ...] = (policy.greeting,)
+        texts: tuple[str, ...] = (policy.greeting, policy.voicemail)
         if policy.agent:
             ends = policy.handover if policy.failure_transfer else policy.farewell
             texts += (
@@ -190,6 +190,7 @@ def policy_from(settings: Settings) -> Policy:
         silence_s=turns.silence_seconds,
         silence_prompts=(turns.still_there, turns.still_there),
         silence_farewell=turns.goodbye,
+        voicemail=settings.outbound.voicemail,
         max_call_s=turns.max_call_seconds,
         limit_notice=turns.limit_notice,
         limit_notice_s=turns.limit_notice_seconds,

@@ -69,7 +69,23 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio.routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
     | WORDS
     | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.metrics"},
+    "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
+    # Places calls by the carrier's REST API, and follows them in the registry.
+    "bridge.outbound": {
+        "bridge.outbound",
+        "bridge.agents.base",
+        "bridge.call.outgoing",
+        "bridge.call.registry",
+        "bridge.call.session",
+        "bridge.conversation.journal",
+        "bridge.twilio.rest",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
+    "bridge.api.call_routes": {"bridge.api", "bridge.outbound"} | ERRORS_AND_TASKS,
+    "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",
@@ -126,6 +142,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_agent": None,
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
+    "bridge.cli_dial": None,
     "bridge.cli_help": None,
     "bridge.__main__": None,
 }
@@ -153,6 +170,9 @@ PURE = (
     "bridge.stt.overlap",
     "bridge.stt.stitching",
     "bridge.tts.cartesia_wire",
+    "bridge.outbound.dispatch",
+    "bridge.outbound.order",
+    "bridge.outbound.progress",
     "bridge.bench.figures",
     "bridge.simulator.phone",
     "bridge.speech_server.turns",

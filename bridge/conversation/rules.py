@@ -7,8 +7,8 @@ returns True when it changed something that another may care about.
 
 from __future__ import annotations
 
+from bridge.conversation import answerer, journal, limits, transfers
 from bridge.conversation import commands as do
-from bridge.conversation import journal, limits, transfers
 from bridge.conversation.actions import GatherDigits, HandOff, HangUp, SendDigits, Transfer
 from bridge.conversation.caller import count_words, joined
 from bridge.conversation.reply import Reply
@@ -284,6 +284,8 @@ def moments(talk: Talk) -> list[float]:
 
 RULES = (
     limits.call_too_long,
+    answerer.answerer_told,
+    answerer.message_left,
     limits.recognizer_back,
     limits.recognizer_gone,
     limits.recognizer_away,

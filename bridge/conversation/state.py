@@ -18,6 +18,8 @@ from bridge.conversation.speech import Speech
 
 _OCCASIONS: dict[str, do.Occasion] = {name: name for name in get_args(do.Occasion)}
 
+_MACHINES = ("machine", "fax")
+
 
 class Talk:
     """The state of one conversation. Each step keeps the record whole: nothing is closed without being recorded.
@@ -63,6 +65,10 @@ class Talk:
         """What is to be done when the caller is back."""
         self.recognizer_closed = False
         """Speech to text was finished: no more words come until another session is opened."""
+        self.answerer = ""
+        """Who has answered a call of ours, once the carrier has told: as in `AnswererKnown`."""
+        self.answerer_taken = False
+        """What follows from it was done."""
         self.left = do.LeaveCall("")
         self.reason = ""
         self.began = 0.0
@@ -129,7 +135,7 @@ class Talk:
             self.outage.owed = self.outage.words_lost = self.policy.agent  # The agent gave way to nothing.
         if meaning == "words" and self.digits.wanted is not None and not self.digits.wanted.masked:
             self.digits.take()  # The caller says it instead.
-        if meaning != "words" or degraded or not self.policy.agent:
+        if meaning != "words" or degraded or not self.policy.agent or self.by_machine:
             self.drop_speculation()
             return
         over_speech = reply is not None and not reply.speculative and self.speech.playout.begun
@@ -171,6 +177,11 @@ class Talk:
         heard = len(self.speech.playout.heard_and_rest(self.now)[0])
         return is_echo(turn.transcript, reply.text[turn.over_from : heard], reply.text[heard:], cut=turn.cut)
 
+    @property
+    def by_machine(self) -> bool:
+        """Tell whether a call of ours was answered by a machine: what it says is no answer to anything."""
+        return self.answerer_taken and self.answerer.startswith(_MACHINES)
+
     # --- keys ----------------------------------------------------------------------------------------------
 
     @property
@@ -210,6 +221,8 @@ class Talk:
         """Greet, and tell the agent that a call has come."""
         if not self.policy.agent and not self.policy.greeting:
             return
+        if self.answerer.startswith(_MACHINES):
+            return  # What a machine is told is another matter.
         reply = self.speech.open("call.started", 0, "", self.now)
         if self.policy.greeting:
             self.speech.say_whole(reply, self.policy.greeting, self.now, barge_in=self.policy.greeting_barge_in)
@@ -364,6 +377,9 @@ class Talk:
     def leave_for_failure(self, reason: str) -> None:
         """End the call, or pass the caller on, while we cannot speak: the carrier says so with its own voice."""
         policy = self.policy
+        if self.by_machine:
+            self.leave(do.LeaveCall("voicemail", farewell=policy.voicemail))
+            return
         transfer = Transfer(policy.failure_transfer) if policy.failure_transfer else None
         words = policy.farewell if transfer is None else policy.handover
         self.leave(do.LeaveCall(reason, transfer, farewell=words))

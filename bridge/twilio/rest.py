@@ -51,10 +51,12 @@ class NewCall:
     """E.164."""
     from_number: str
     """E.164, one of the account's numbers."""
-    url: str
-    """Where Twilio asks what to do once somebody has answered."""
     status_url: str
     """Where Twilio reports how far the call is."""
+    url: str = ""
+    """Where Twilio asks what to do once somebody has answered; this or `twiml` must be given."""
+    twiml: str = ""
+    """The document itself, 4000 characters at most."""
     ring_seconds: int = 60
     machine_detection: str = ""
     """`Enable` tells who answered as soon as it is known, `DetectMessageEnd` of machines behind their greeting."""
@@ -80,7 +82,7 @@ class TwilioRest:
 
         Raises `NotTakenError` when it can be asked again without a second call.
         """
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"url": call.url} if call.url else {"twiml": call.twiml}
         if call.machine_detection:
             options["machine_detection"] = call.machine_detection
             if call.verdict_url:
@@ -91,7 +93,6 @@ class TwilioRest:
                 lambda: self._client.calls.create(
                     to=call.to,
                     from_=call.from_number,
-                    url=call.url,
                     timeout=call.ring_seconds,
                     status_callback=call.status_url,
                     status_callback_event=["initiated", "ringing", "answered", "completed"],

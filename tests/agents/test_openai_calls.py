@@ -1,4 +1,4 @@
-"""Whole calls that a model answers: the simulated carrier, a scripted speech service, and a server for the model."""
+"""Whole calls that a model answers: simulated carrier, scripted speech service, and a server for the model."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ async def test_a_look_up_of_a_speculative_answer_is_heard_when_the_turn_ends(
     model: ModelServer, speech: ScriptedSpeech, tmp_path: Path
 ) -> None:
     model.tools["hours"] = {"open": "nine"}
-    tool = f'[{{"name": "hours", "description": "Opening hours.", "method": "GET", "url": "{model.url[:-3]}/tools/hours"}}]'
+    url = f"{model.url[:-3]}/tools/hours"
+    tool = f'[{{"name": "hours", "description": "Opening hours.", "method": "GET", "url": "{url}"}}]'
     model.answers = [calls(("hours", {})), says("From nine.")]
     more = {"BRIDGE_AGENT__GREETING": "Hello.", "BRIDGE_OPENAI__TOOLS": tool}
     async with bridge(tmp_path, speech.url, **settings(model, **more)) as up, SimulatedCall(line(up)) as call:
