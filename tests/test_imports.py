@@ -28,6 +28,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.errors": set(),
     "bridge.tasks": set(),
     "bridge.metrics": set(),
+    "bridge.opening_hours": set(),
     "bridge.conversation": {"bridge.conversation"},
     "bridge.audio": {"bridge.audio", "bridge.errors"},
     # Settings, and what a process needs before there is a bridge.
@@ -45,7 +46,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.speech_link": {"bridge.errors"},
     "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.agents": {"bridge.agents"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
     "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The shell around one conversation knows contracts, not adapters.
@@ -139,6 +140,7 @@ PURE = (
     "bridge.agents.breaker",
     "bridge.agents.webhook_answers",
     "bridge.agents.webhook_wire",
+    "bridge.opening_hours",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",
