@@ -22,6 +22,7 @@ from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
 from bridge.errors import BridgeError, SettingsError
+from bridge.hand_offs import RelayHandOffs
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
@@ -112,7 +113,9 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         access = Access(settings.api.token.get_secret_value())
         transfer = settings.transfer
         rules = TransferRules(transfer.ring_seconds, transfer.caller_id)
-        routes = TwilioRoutes(gate, registry, metrics, rules, dialer)
+        hand_offs = RelayHandOffs(settings, profiles)
+        stack.push_async_callback(hand_offs.close)
+        routes = TwilioRoutes(gate, registry, metrics, rules, dialer, hand_offs)
         routes.add_to(app)
         if rest is not None:
             consultations = Consultations(gate, rest, _consult_rules(transfer), routes.departures.bring_back)

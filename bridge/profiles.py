@@ -49,6 +49,11 @@ class Profiles:
         """Return how a call to this number is held."""
         return self._by_number.get(called, self._default)
 
+    @property
+    def agents(self) -> list[Agent]:
+        """The agents that are open."""
+        return [agent for _, agent in self._agents]
+
     def start(self) -> None:
         """Take up what agents are still to be told of calls that ended before this process began."""
         for _, agent in self._agents:
