@@ -50,6 +50,12 @@ class Metrics:
         self.false_alarms = self._counter(
             "false_alarms_total", "Barge-ins that were no speech; the agent spoke on."
         )
+        self.transfers = self._counter(
+            "transfers_total",
+            "Callers that were to be passed on, by how (cold, warm) and how that ended.",
+            "how",
+            "status",
+        )
         self.speech_errors = self._counter("speech_errors_total", "Failures of the speech service.", "code")
         self.agent_errors = self._counter("agent_errors_total", "Questions that the agent did not answer.", "code")
         self.agent_breaker = self._counter(

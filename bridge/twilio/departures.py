@@ -101,7 +101,7 @@ class Departures:
         if departure is not None:
             return self._leave(sid, leg, form, departure)
         if session is None or session.over_for_carrier:
-            return twiml.hang_up("" if departure is None else departure.farewell)
+            return twiml.hang_up()
         log.warning("stream_resuming", sid=sid, call=session.info.id)
         return self._stream(session)
 
