@@ -41,7 +41,7 @@ def to_desk(up: Bridge, party: Party, **more: Any) -> Line:
 
 
 async def asks_for(speech: ScriptedSpeech, agent: Asked, *answer: Action, listener: int = 0) -> None:
-    """Let the caller say something to which the agent answers so. `listener`: who has listened since then, and now."""
+    """Let the caller say something to which the agent answers so, heard by the `listener`th speech socket."""
     agent.answers = [[*answer]]
     await (await speech.listener(listener)).say_turn("A human, please.")
 
@@ -70,16 +70,18 @@ async def test_a_caller_who_was_connected_is_gone_when_the_talk_is_over(
 async def test_who_is_not_reached_is_told_to_the_agent_and_the_talk_goes_on(
     speech: ScriptedSpeech, tmp_path: Path, agent: Asked, status: Any, *, repeat: bool
 ) -> None:
-    async with bridge(tmp_path, speech.url, **PYTHON) as up:
-        async with SimulatedCall(to_desk(up, Party(status), repeat_requests=repeat)) as call:
-            await asks_for(speech, agent, Transfer(DESK))
-            (question,) = await until(lambda: asked_about(agent, "transfer.ended"))
-            assert question.transfer == TransferResult(DESK, status)
-            assert await call.wait_for_agent(10, silence_s=0.3)  # The agent says nothing, so the bridge does.
-            await asks_for(speech, agent, SendDigits("1"), listener=1)
-            await until(lambda: len(asked_about(agent, "turn.ended")) == 2)
-            await call.hang_up()
-            journal = await kept(up, call, tmp_path)
+    async with (
+        bridge(tmp_path, speech.url, **PYTHON) as up,
+        SimulatedCall(to_desk(up, Party(status), repeat_requests=repeat)) as call,
+    ):
+        await asks_for(speech, agent, Transfer(DESK))
+        (question,) = await until(lambda: asked_about(agent, "transfer.ended"))
+        assert question.transfer == TransferResult(DESK, status)
+        assert await call.wait_for_agent(10, silence_s=0.3)  # The agent says nothing, so the bridge does.
+        await asks_for(speech, agent, SendDigits("1"), listener=1)
+        await until(lambda: len(asked_about(agent, "turn.ended")) == 2)
+        await call.hang_up()
+        journal = await kept(up, call, tmp_path)
     assert [entry["status"] for entry in journal if entry["entry"] == "transfer_tried"] == [status]
     assert "Sorry, I could not reach them." in str(journal)
     assert len(call.phones) == 2
