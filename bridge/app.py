@@ -97,6 +97,8 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         profiles.start()
 
         rest = _rest(settings)
+        if rest is not None:
+            stack.callback(rest.close)
         registry = _registry(profiles, store, metrics, rest)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = _auth_token(settings)

@@ -23,6 +23,8 @@ _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _PARAMETER_CHARACTERS = 499
 """Name and value of one: they travel in Twilio's `<Parameter>`, which holds no more."""
 _MOST_PARAMETERS = 50
+_MOST_CHARACTERS = 8000
+"""Of all of them: however they are escaped, the document that holds them stays within Twilio's 64 kB."""
 _AGAIN_AFTER_S = "5"
 
 
@@ -39,6 +41,8 @@ def _parameters(given: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"{name} is too long: with its name it may have {_PARAMETER_CHARACTERS} characters")
         if not value.isprintable():
             raise ValueError(f"{name} holds characters that cannot be printed")
+    if (length := sum(len(name) + len(value) for name, value in given.items())) > _MOST_CHARACTERS:
+        raise ValueError(f"they have {length} characters together, at most {_MOST_CHARACTERS} are taken")
     return given
 
 

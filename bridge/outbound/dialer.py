@@ -114,15 +114,14 @@ class Dialer:
         """
         if call.over:
             return
-        call.cancel_wanted = True
         if call.status == "queued":
             self._end(call, "canceled", reason)
             return
+        call.cancel_wanted, call.reason = True, call.reason or reason
         if (session := self._registry.live.get(call.sid)) is not None:
             session.stop(reason)
         if not call.sid or self._rest is None:
             return  # It is being placed at this moment: that will look at `cancel_wanted`.
-        call.reason = call.reason or reason
         if call.answered:
             await self._rest.hang_up(call.sid)
         else:
@@ -137,15 +136,15 @@ class Dialer:
         for call in self._dispatch.give_up_waiting("shutdown"):
             self._tell_over(call)
         ringing = [call for call in self._dispatch.active if not call.answered]
-        await asyncio.gather(*(self._let_go(call) for call in ringing))
+        await asyncio.gather(*(self._let_go(call, "shutdown") for call in ringing))
         for task in [*self._work]:
             task.cancel()
         if self._work:
             await asyncio.wait([*self._work])
 
-    async def _let_go(self, call: OutboundCall) -> None:
+    async def _let_go(self, call: OutboundCall, reason: str) -> None:
         try:
-            await self.cancel(call, "shutdown")
+            await self.cancel(call, reason)
         except CarrierError as error:
             log.warning("outbound_call_not_canceled", call=call.id, code=error.code, error=error.message)
 
@@ -232,7 +231,7 @@ class Dialer:
             if not await self._place(call):
                 return
             if call.cancel_wanted:
-                await self._let_go(call)
+                await self._let_go(call, call.reason)
             await self._await_end(call)
         except Exception:
             log.exception("outbound_call_lost", call=call.id)
@@ -260,7 +259,7 @@ class Dialer:
             sid = await self._rest.create_call(self._new_call(call))
         except NotTakenError as error:
             if call.cancel_wanted:
-                self._end(call, "canceled", "canceled")
+                self._end(call, "canceled", call.reason)
             elif not self._closed and self._dispatch.put_off(call, self._loop.time()):
                 log.warning("outbound_call_put_off", call=call.id, code=error.code, error=error.message)
                 self._pump()

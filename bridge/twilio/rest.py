@@ -77,6 +77,10 @@ class TwilioRest:
         # Threads of its own: when Twilio hangs, nothing else that waits in a thread waits for it.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="twilio-rest")
 
+    def close(self) -> None:
+        """Ask nothing more. What is under way goes on without anybody waiting for it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def create_call(self, call: NewCall) -> str:
         """Place a call and return its id. It may be answered, and its media stream be there, before this returns.
 

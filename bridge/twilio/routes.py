@@ -146,6 +146,10 @@ class TwilioRoutes:
             return session
         if self._registry.draining:
             raise ProtocolError("no new calls are taken", code="draining")
+        call_id = facts.get("call", "")
+        ordered = self._outbound.ordered(call_id, started.call_sid)
+        if call_id and ordered is None:
+            raise ProtocolError("the call is not wanted any more", code="call_over")
         given = {name: value for name, value in started.parameters.items() if name != "token"}
         return self._registry.open(
             started.call_sid,
@@ -153,7 +157,7 @@ class TwilioRoutes:
             called=facts.get("to", ""),
             direction=facts.get("direction", "inbound"),
             parameters=given,
-            outgoing=self._outbound.ordered(facts.get("call", ""), started.call_sid),
+            outgoing=ordered,
         )
 
     async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:
