@@ -58,7 +58,7 @@ class AgentSettings(Section):
     answer_seconds: float = Field(default=60, gt=0, le=600)
     """For a webhook: seconds that a whole answer may take; what came until then is spoken."""
     allow_private: bool = True
-    """For a webhook or a relay: its address may lie in a private network or on this machine."""
+    """For a webhook, a relay, or a flow's look-ups: addresses may lie in a private network or on this machine."""
     breaker_failures: int = Field(default=5, ge=0, le=1000)
     """For a webhook: failures in a row after which it is left alone for a while; 0: never."""
     breaker_window_seconds: float = Field(default=60, gt=0, le=3600)

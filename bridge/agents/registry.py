@@ -15,12 +15,13 @@ from typing import Protocol, TypeAlias
 
 from bridge.agents.base import Agent
 from bridge.agents.echo import EchoAgent, SilentAgent
+from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.python import PythonAgent
 from bridge.agents.webhook import OnBreaker, OnRefused, WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
-BUILT_IN = ("webhook", "python", "echo", "none")
+BUILT_IN = ("webhook", "flow", "python", "echo", "none")
 
 
 class Hidden(Protocol):
@@ -59,12 +60,13 @@ def open_agent(
     on_refused: OnRefused | None = None,
     on_breaker: OnBreaker | None = None,
     webhook: WebhookOptions | None = None,
+    flow: FlowOptions | None = None,
 ) -> Agent:
-    """Make the agent that the settings name. Opens no connection; a Python agent is imported here.
+    """Make the agent that the settings name. Opens no connection; a Python agent is imported, a flow read here.
 
     `on_refused` is told the kind of every action that an agent asked for and that does not exist, `on_breaker` when
-    a webhook is left alone because it fails, and when it is asked again; `webhook` are its limits.
-    Raises SettingsError for an unknown kind, and for a URL, secret or function that cannot work.
+    a webhook is left alone because it fails, and when it is asked again; `webhook` are its limits, `flow` those of
+    a flow. Raises SettingsError for an unknown kind, and for a URL, secret, file or function that cannot work.
     """
     match settings.kind:
         case "webhook":
@@ -76,6 +78,8 @@ def open_agent(
                 on_breaker=on_breaker,
                 options=webhook or WebhookOptions(),
             )
+        case "flow":
+            return FlowAgent(settings.url, flow)
         case "python":
             return PythonAgent(settings.url, timeout_seconds=settings.timeout_seconds)
         case "echo":
