@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bridge.agents.base import Agent
 from bridge.agents.breaker import BreakerLimits
+from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.webhook import WebhookAgent, WebhookOptions
@@ -67,12 +69,16 @@ class Profiles:
 
     def _profile(self, settings: Settings) -> Profile:
         asked = settings.agent.kind != "none"
+        agent = self._agent(settings.agent, settings.openai) if asked else None
+        policy = policy_from(settings)
+        if isinstance(agent, FlowAgent) and agent.acts_at_once:
+            policy = replace(policy, eager=False)  # What it looks up may change something: only when it is certain.
         return Profile(
-            policy=policy_from(settings),
+            policy=policy,
             peers=Peers(
                 recognizers=self._recognizers,
                 synthesizer=self._synthesizer,
-                agent=self._agent(settings.agent, settings.openai) if asked else None,
+                agent=agent,
                 voice=settings.tts.voice,
                 language=settings.tts.language,
                 sounds=self._sounds,
@@ -91,6 +97,7 @@ class Profiles:
             on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
             webhook=_webhook_options(settings),
             openai=_openai_options(settings, model),
+            flow=FlowOptions(settings.sounds, settings.allow_private, settings.timeout_seconds),
         )
         self._agents.append((settings, agent))
         return agent

@@ -21,8 +21,6 @@ from bridge.errors import AgentError, SettingsError
 
 MAX_LOOKUPS: Final = 10
 """Look-ups that one answer may need."""
-_SHOWN: Final = 5
-"""Mistakes of a file that a message shows."""
 
 _log = structlog.get_logger()
 
@@ -35,6 +33,8 @@ class FlowOptions:
     """Folder of the sounds that prompts name; None: they are not looked for."""
     allow_private: bool = True
     """Look-ups may go to private networks and to this machine."""
+    timeout_seconds: float = 10.0
+    """Longest time for a look-up, whatever the file says: the call waits no longer for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class FlowAgent:
         options = options or FlowOptions()
         self.flow = load_flow(path, options.sounds)
         self._calls: dict[str, _Last] = {}
-        self._lookups = Lookups(allow_private=options.allow_private)
+        self._lookups = Lookups(allow_private=options.allow_private, longest_s=options.timeout_seconds)
 
     @property
     def acts_at_once(self) -> bool:
@@ -75,7 +75,7 @@ class FlowAgent:
         before = self._standing(question)
         try:
             taken = flow_steps.take(self.flow, before, question, _now())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged; whatever a file does, the call goes on
             taken = self._after_fault(question, before, error)
         for _ in range(MAX_LOOKUPS):
             self._calls[question.call.id] = _Last(question, before, taken.state)
@@ -116,7 +116,7 @@ class FlowAgent:
             )
         try:
             return flow_steps.looked_up(self.flow, taken.state, outcome, _now())
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as in `ask`
             return self._after_fault(question, taken.state, error)
 
     def _after_fault(self, question: Question, state: State, error: Exception) -> Taken:
@@ -143,12 +143,10 @@ def load_flow(path: str, sounds: Path | None = None) -> Flow:
     checked = check_file(Path(path), sounds)
     if checked.flow is not None:
         return checked.flow
-    errors = [f"{path}:{problem.line}: {problem.message}" for problem in checked.errors]
-    more = (
-        [f"… and {len(errors) - _SHOWN} more: run  phone-bridge flow check {path}"] if len(errors) > _SHOWN else []
-    )
+    first, *others = checked.errors
+    more = f"; {len(others)} more are shown by  phone-bridge flow check {path}" if others else ""
     raise SettingsError(
-        "agent.url (BRIDGE_AGENT__URL) is a flow with mistakes:\n" + "\n".join(errors[:_SHOWN] + more)
+        f"agent.url (BRIDGE_AGENT__URL) is a flow with a mistake: {path}:{first.line}: {first.message}{more}"
     )
 
 

@@ -123,6 +123,7 @@ def _steps(
         if not _STEP_NAME.fullmatch(name):
             problems.error(line, f"a step is named {name!r}: wanted letters, digits, - and _, such as main-menu")
         step = Table(value, f"the step {name}", problems)
+        step.line = line
         kind = step.string("do")
         if kind not in READERS:
             remedy = known_names(kind, READERS, "what a step can do") if kind else "write `do: say`, for one"

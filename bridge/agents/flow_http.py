@@ -19,17 +19,19 @@ MAX_BYTES: Final = 1_000_000
 class Lookups:
     """Asks HTTP services for JSON. Holds the connections to them; redirects are not followed."""
 
-    def __init__(self, *, allow_private: bool) -> None:
+    def __init__(self, *, allow_private: bool, longest_s: float = 30.0) -> None:
         self._allow_private = allow_private
+        self._longest_s = longest_s
         self._session: aiohttp.ClientSession | None = None
 
     async def carry_out(self, request: Request, call_id: str) -> Outcome:
         """Ask, within the time that the flow allows. Cancelling closes the connection. Never raises."""
+        seconds = min(request.timeout_s, self._longest_s)
         try:
-            async with asyncio.timeout(request.timeout_s):
+            async with asyncio.timeout(seconds):
                 return await self._ask(request, call_id)
         except TimeoutError:
-            return Outcome(error=f"no answer within {request.timeout_s:g} s")
+            return Outcome(error=f"no answer within {seconds:g} s")
         except TargetRefusedError as error:
             return Outcome(error=error.message)
         except (aiohttp.ClientError, OSError, ValueError) as error:

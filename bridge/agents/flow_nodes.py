@@ -60,6 +60,8 @@ def compose(text: str, problems: Problems) -> Node | None:
         what = ", ".join(part for part in (error.context, error.problem) if part)
         if "alias" in what:
             what += ' (put the key into quotes: "*")'
+        elif "'?'" in what or "':'" in what or "mapping values" in what:
+            what += " (put texts that hold ? , : or # into quotes)"
         problems.error(mark.line + 1 if mark else 1, f"this is no YAML: {what}")
     except yaml.YAMLError as error:
         problems.error(1, f"this is no YAML: {str(error).splitlines()[0]}")

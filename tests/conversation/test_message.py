@@ -184,3 +184,12 @@ def test_an_outage_is_told_after_it() -> None:
     assert len(play.did(do.Synthesize)) == 1
     play.at(30)
     assert told(play) == [" Call"]
+
+
+def test_an_agent_that_wants_the_floor_waits_for_its_end() -> None:
+    play = asked_for(RecordMessage(silence_s=4.0))
+    play.at(4).hears(on.FloorWanted())
+    play.at(7.1)
+    assert play.did(do.AskAgent)[-1].occasion == "turn.ended"
+    play.at(7.2)
+    assert told(play) == [""]
