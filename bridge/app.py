@@ -23,6 +23,7 @@ from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
 from bridge.profiles import Profiles, fixed_prompts
+from bridge.relay_profile import HandOffs
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
@@ -104,6 +105,10 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         transfer = settings.transfer
         rules = TransferRules(transfer.ring_seconds, transfer.caller_id)
         routes = TwilioRoutes(gate, registry, metrics, rules)
+        hand_offs = HandOffs(settings, profiles.relay_session)
+        stack.push_async_callback(hand_offs.close)
+        routes.departures.hand_off = hand_offs.document
+        registry.observers.append(hand_offs.observer)
         routes.add_to(app)
         if rest is not None:
             consultations = Consultations(gate, rest, _consult_rules(transfer), routes.departures.bring_back)

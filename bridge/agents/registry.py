@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 from bridge.agents.asking import OnBreaker, OnRefused
 from bridge.agents.base import Agent
+from bridge.agents.conversation_relay import RelayAgent, RelayOptions
 from bridge.agents.echo import EchoAgent, SilentAgent
 from bridge.agents.openai_options import OpenAIOptions
 from bridge.agents.python import PythonAgent
@@ -22,7 +23,7 @@ from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
-BUILT_IN = ("webhook", "openai", "python", "echo", "none")
+BUILT_IN = ("webhook", "relay", "openai", "python", "echo", "none")
 
 
 class Hidden(Protocol):
@@ -62,12 +63,13 @@ def open_agent(
     on_breaker: OnBreaker | None = None,
     webhook: WebhookOptions | None = None,
     openai: OpenAIOptions | None = None,
+    relay: RelayOptions | None = None,
 ) -> Agent:
     """Make the agent that the settings name. Opens no connection; a Python agent is imported here.
 
     `on_refused` is told the kind of every action that an agent asked for and that does not exist, `on_breaker` when
-    an agent is left alone because it fails, and when it is asked again; `webhook` and `openai` are what these kinds
-    need besides.
+    an agent is left alone because it fails, and when it is asked again; `webhook`, `openai` and `relay` are what
+    these kinds need besides.
     Raises SettingsError for an unknown kind, and for a URL, secret or function that cannot work.
     """
     match settings.kind:
@@ -79,6 +81,13 @@ def open_agent(
                 on_refused=on_refused,
                 on_breaker=on_breaker,
                 options=webhook or WebhookOptions(),
+            )
+        case "relay":
+            return RelayAgent(
+                settings.url,
+                timeout_seconds=settings.timeout_seconds,
+                on_refused=on_refused,
+                options=relay or RelayOptions(),
             )
         case "openai":
             from bridge.agents.openai_chat import OpenAIAgent  # noqa: PLC0415  (slow to import)

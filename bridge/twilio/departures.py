@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,6 +24,9 @@ CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """Statuses of a call that does not go on."""
 
 Fields: TypeAlias = Mapping[str, str]
+HandOff: TypeAlias = Callable[[str, Sequence[tuple[str, str]], LeaveCall | None], Awaitable[str | None]]
+"""Asks an agent's own hand-off webhook: the call's id, the fields of Twilio's question, and how we left the call.
+Returns what the call goes on with; None: there is no such webhook."""
 
 log = structlog.get_logger()
 
@@ -47,6 +50,8 @@ class Departures:
         self._registry = registry
         self._documents = documents
         self._transfers = transfers
+        self.hand_off: HandOff | None = None
+        """Who is asked when an agent hands the call to its own webhook; None: the call ends."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -65,13 +70,18 @@ class Departures:
         self, request: web.Request, what: str, answer: Callable[[str, str, Fields], str]
     ) -> web.Response:
         """Answer a question once; asked again, about the same leg, it gets the same document."""
-        form = dict(await self._gate.signed_form(request))
+        fields = await self._gate.signed_form(request)
+        form = dict(fields)
         sid, leg = form.get("CallSid", ""), request.query.get(LEG, "")
         answers = self._documents.answers
         if (given := answers.given(sid, what, leg)) is not None:
             log.info("carrier_asked_again", sid=sid, what=what)
             return xml(given)
-        return xml(answers.keep(sid, what, leg, answer(sid, leg, form)))
+        departure = self._registry.departure(sid)
+        document = answer(sid, leg, form)
+        if self.hand_off is not None and what == "stream" and _lets_go(departure, form):
+            document = await self.hand_off(sid, fields, departure) or document
+        return xml(answers.keep(sid, what, leg, document))
 
     def _after_stream(self, sid: str, leg: str, form: Fields) -> str:
         departure = self._registry.departure(sid)
@@ -149,3 +159,8 @@ class Departures:
         info = session.info
         facts = {"from": info.caller, "to": info.called, "direction": info.direction}
         return self._documents.stream(info.sid, facts, digits=digits)
+
+
+def _lets_go(departure: LeaveCall | None, form: Fields) -> bool:
+    """Tell whether it is the agent's own webhook that says what comes next, or is told that nothing does."""
+    return form.get("CallStatus") in CALL_OVER if departure is None else departure.handoff is not None

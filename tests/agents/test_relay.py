@@ -60,7 +60,7 @@ def said(actions: list[Any]) -> str:
 async def test_an_app_on_aiohttp_holds_a_call_and_is_told_what_twilio_tells(aiohttp_server: AiohttpServer) -> None:
     log: list[dict[str, Any]] = []
     closed: list[int | None] = []
-    server = await aiohttp_server(hotel(TOKEN, log, closed))
+    server = await aiohttp_server(hotel(TOKEN, log, closed, bell="https://hotel.example.com/bell.wav"))
     agent = RelayAgent(
         str(server.make_url("/relay?desk=2")),
         options=replace(SIGNED, manners=Manners(partials=True)),
