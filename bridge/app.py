@@ -22,7 +22,6 @@ from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
 from bridge.errors import BridgeError, SettingsError
-from bridge.hand_offs import RelayHandOffs
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
@@ -30,6 +29,7 @@ from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
 from bridge.profiles import Profiles, fixed_prompts
+from bridge.relay_profile import HandOffs
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
@@ -115,9 +115,11 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         access = Access(settings.api.token.get_secret_value())
         transfer = settings.transfer
         rules = TransferRules(transfer.ring_seconds, transfer.caller_id)
-        hand_offs = RelayHandOffs(settings, profiles)
+        routes = TwilioRoutes(gate, registry, metrics, rules, dialer)
+        hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
-        routes = TwilioRoutes(gate, registry, metrics, rules, dialer, hand_offs)
+        routes.departures.hand_off = hand_offs.document
+        registry.observers.append(hand_offs.observer)
         routes.add_to(app)
         if rest is not None:
             consultations = Consultations(gate, rest, _consult_rules(transfer), routes.departures.bring_back)

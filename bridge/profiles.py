@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bridge.agents.base import Agent
 from bridge.agents.breaker import BreakerLimits
+from bridge.agents.conversation_relay import RelayAgent, SessionFacts
 from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
@@ -16,6 +17,7 @@ from bridge.call.session import Peers
 from bridge.call.sounds import Sounds
 from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
+from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
 from bridge.settings_agents import AgentSettings, OpenAISettings, targets_by_name
 from bridge.stt.base import RecognizerFactory
@@ -41,7 +43,7 @@ class Profiles:
         self._synthesizer = synthesizer
         self._sounds = sounds
         self._metrics = metrics
-        self._agents: list[tuple[AgentSettings, Agent]] = []
+        self._agents: list[tuple[tuple[AgentSettings, str], Agent]] = []
         self._default = self._profile(settings)
         self._by_number = {
             entry.number: self._profile(settings.for_number(entry.number)) for entry in settings.numbers
@@ -50,11 +52,6 @@ class Profiles:
     def of(self, called: str) -> Profile:
         """Return how a call to this number is held."""
         return self._by_number.get(called, self._default)
-
-    @property
-    def agents(self) -> list[Agent]:
-        """The agents that are open."""
-        return [agent for _, agent in self._agents]
 
     def start(self) -> None:
         """Take up what agents are still to be told of calls that ended before this process began."""
@@ -69,7 +66,7 @@ class Profiles:
 
     def _profile(self, settings: Settings) -> Profile:
         asked = settings.agent.kind != "none"
-        agent = self._agent(settings.agent, settings.openai) if asked else None
+        agent = self._agent(settings) if asked else None
         policy = policy_from(settings)
         if isinstance(agent, FlowAgent) and agent.acts_at_once:
             policy = replace(policy, eager=False)  # What it looks up may change something: only when it is certain.
@@ -86,9 +83,17 @@ class Profiles:
             agent_kind=settings.agent.kind,
         )
 
-    def _agent(self, settings: AgentSettings, model: OpenAISettings) -> Agent:
+    def relay_session(self, sid: str) -> SessionFacts | None:
+        """Tell what became of the session of a call with its ConversationRelay app; None: it had none."""
+        relays = (agent for _, agent in self._agents if isinstance(agent, RelayAgent))
+        return next((found for relay in relays if (found := relay.session(sid)) is not None), None)
+
+    def _agent(self, own: Settings) -> Agent:
+        settings = own.agent
+        # A relay app is told the language that its number is listened to in.
+        key = settings, own.stt.language if settings.kind == "relay" else ""
         for known, agent in self._agents:
-            if known == settings:
+            if known == key:
                 return agent
         refused = self._metrics.agent_errors.labels(code="unknown_action")
         agent = open_agent(
@@ -96,10 +101,11 @@ class Profiles:
             on_refused=lambda _: refused.inc(),
             on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
             webhook=_webhook_options(settings),
-            openai=_openai_options(settings, model),
+            openai=_openai_options(settings, own.openai),
+            relay=relay_options(own),
             flow=FlowOptions(settings.sounds, settings.allow_private, settings.timeout_seconds),
         )
-        self._agents.append((settings, agent))
+        self._agents.append((key, agent))
         return agent
 
 
@@ -176,7 +182,7 @@ def _acts(settings: Settings) -> bool:
 def policy_from(settings: Settings) -> Policy:
     """Return the rules of a call as the settings have them."""
     turns, agent = settings.turns, settings.agent
-    return Policy(
+    policy = Policy(
         agent=agent.kind != "none",
         greeting=agent.greeting,
         eager=agent.eager and not _acts(settings),
@@ -207,3 +213,4 @@ def policy_from(settings: Settings) -> Policy:
         limit_notice=turns.limit_notice,
         limit_notice_s=turns.limit_notice_seconds,
     )
+    return relay_policy(policy, settings) if agent.kind == "relay" else policy

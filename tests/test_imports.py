@@ -132,7 +132,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.profiles": None,
-    "bridge.hand_offs": None,
+    "bridge.relay_profile": None,
     "bridge.speech_adapters": None,
     "bridge.cli_replay": None,
     "bridge.demo": None,
