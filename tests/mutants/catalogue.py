@@ -5,7 +5,7 @@ When the code changes, the catalogue must follow it: `test_catalogue.py` says wh
 
 from __future__ import annotations
 
-from tests.mutants import caller, clock, ending, floor, keys, ledger, passing, speech
+from tests.mutants import caller, clock, ending, floor, keys, ledger, listening, passing, speech
 
 MUTANTS = (
     *caller.MUTANTS,
@@ -16,4 +16,5 @@ MUTANTS = (
     *ending.MUTANTS,
     *keys.MUTANTS,
     *passing.MUTANTS,
+    *listening.MUTANTS,
 )
