@@ -30,6 +30,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.metrics": set(),
     "bridge.conversation": {"bridge.conversation"},
     "bridge.audio": {"bridge.audio", "bridge.errors"},
+    "bridge.opening_hours": set(),
     # Settings, and what a process needs before there is a bridge.
     "bridge.settings_values": set(),
     "bridge.settings_base": {"bridge.settings_values"},
@@ -67,6 +68,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.twilio.log_routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.health": {"bridge.call.registry", "bridge.metrics"},
@@ -158,6 +162,7 @@ PURE = (
     "bridge.speech_server.turns",
     "bridge.twilio.media_stream",
     "bridge.twilio.signature",
+    "bridge.twilio.listening",
     "bridge.twilio.twiml",
 )
 IMPURE = {
