@@ -22,7 +22,8 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
-from bridge.profiles import Profiles, fixed_prompts
+from bridge.profiles import Openers, Profiles
+from bridge.reload import Reloader
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
@@ -60,6 +61,7 @@ class Bridge:
     """What signs the carrier's requests."""
     registry: Registry
     metrics: Metrics
+    profiles: Profiles
 
 
 @contextlib.asynccontextmanager
@@ -77,14 +79,12 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 
         speech_url = await _speech_url(settings, stack)
-        recognizers = make_recognizers(settings, speech_url)
-        stack.push_async_callback(recognizers.close)
-        synthesizer = PromptCache(CartesiaSpeech(tts_settings(settings, speech_url)), fixed_prompts(settings))
-        stack.push_async_callback(synthesizer.close)
-        synthesizer.prepare()
-        sounds = Sounds(settings.agent.sounds, allow_private=settings.agent.private_sounds)
-        stack.push_async_callback(sounds.close)
-        profiles = Profiles(settings, recognizers, synthesizer, sounds, metrics)
+        openers = Openers(
+            recognizers=lambda own: make_recognizers(own, speech_url),
+            synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
+            sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
+        )
+        profiles = Profiles(settings, openers, metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
@@ -116,30 +116,40 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics)
+        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, profiles)
 
 
-async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    ready: Callable[[str], None],
+    load: Callable[[], Settings] | None = None,
+    on_taken: Callable[[Settings], None] | None = None,
+) -> None:
     """Run the bridge until cancelled; `ready` is told its address once it takes calls.
+
+    At SIGHUP the settings are taken anew with `load`, if it is given, and `on_taken` is told them; see `Reloader`.
 
     When cancelled it takes no new calls, and gives those that are going on `server.drain_seconds` to end; being
     cancelled again cuts that short.
     """
     async with running(settings) as bridge:
-        ready(bridge.url)
+        reloader = Reloader(settings, load or (lambda: settings), bridge.profiles, bridge.registry, on_taken)
         try:
-            await asyncio.Event().wait()
+            with reloader.on_hangup_signal():
+                ready(bridge.url)
+                await asyncio.Event().wait()
         finally:
             await _drain(bridge.registry, settings.server.drain_seconds)
 
 
 async def _drain(registry: Registry, seconds: float) -> None:
     registry.draining = True
-    if registry.live:
-        log.info("calls_draining", live=len(registry.live), within_s=seconds)
+    if registry.sessions:
+        log.info("calls_draining", live=len(registry.sessions), within_s=seconds)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            for session in [*registry.live.values()]:
+            for session in registry.sessions:
                 await session.ended.wait()
 
 
@@ -212,7 +222,8 @@ def _consult_rules(transfer: TransferSettings) -> ConsultRules:
 def _registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.called))))
-    metrics.live_calls.set_function(lambda: len(registry.live))
+    registry.logs.observers.append(lambda info: Meter(metrics, info, "log"))
+    metrics.live_calls.set_function(lambda: len(registry.sessions))
     return registry
 
 

@@ -36,7 +36,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings_base": {"bridge.settings_values"},
     "bridge.settings_sections": {"bridge.settings_base", "bridge.settings_values"},
     "bridge.settings_agents": {"bridge.settings_base", "bridge.settings_values"},
-    "bridge.settings_calls": {"bridge.settings_base", "bridge.settings_values"},
+    "bridge.settings_calls": {"bridge.settings_base", "bridge.settings_values", "bridge.opening_hours"},
     "bridge.settings": SECTIONS,
     "bridge.settings_source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
@@ -119,6 +119,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.profiles": None,
+    "bridge.reload": None,
+    "bridge.shared": {"bridge.tasks"},
     "bridge.speech_adapters": None,
     "bridge.cli_replay": None,
     "bridge.demo": None,

@@ -51,7 +51,7 @@ class LogSession:
         """Where the call was kept; known once it is over."""
         self.ended = asyncio.Event()
         """Set when everything of the call is recorded and let go."""
-        self.recognizers = recognizers
+        self._recognizers = recognizers
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
         self._loop = asyncio.get_running_loop()
         self._overheard = Overheard(policy)
@@ -65,6 +65,10 @@ class LogSession:
         self._began: float | None = None
         self._offset_ms = 0
         record.trace(trace.first_line(policy))
+
+    def uses(self, peer: object) -> bool:
+        """Tell whether the call needs this peer until its end."""
+        return peer is self._recognizers
 
     # --- the carrier's side --------------------------------------------------------------------------------
 
@@ -126,7 +130,7 @@ class LogSession:
 
     def _join(self, party: Party) -> Recognizer:
         """Open the session of a side whose first sound has come."""
-        recognizer = self.recognizers.open(
+        recognizer = self._recognizers.open(
             lambda event: self.take(PartyTold(party, event)), name=f"{self.info.id} {party}"
         )
         self._listening[party] = recognizer
