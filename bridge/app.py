@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from bridge.agents import schema
+from bridge.api.access import Access
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
@@ -110,7 +111,8 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             consultations.add_to(app)
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-        HealthRoutes(registry, metrics, settings.api.token.get_secret_value()).add_to(app)
+        access = Access(settings.api.token.get_secret_value())
+        HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
 

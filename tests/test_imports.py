@@ -73,7 +73,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio.log_routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
     | WORDS
     | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.metrics"},
+    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
+    # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
+    "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",

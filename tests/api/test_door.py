@@ -1,0 +1,148 @@
+"""Who may ask the API, and how it says what is wrong with a request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from pydantic import BaseModel, ConfigDict
+
+from bridge.api.access import Access
+from bridge.api.door import Door, read
+from bridge.api.problems import Problem
+
+Client = TestClient[web.Request, web.Application]
+
+
+class Thing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int
+    colour: str = "red"
+
+
+async def take(request: web.Request) -> web.Response:
+    thing = await read(request, Thing)
+    return web.json_response(thing.model_dump())
+
+
+async def fail(_: web.Request) -> web.Response:
+    raise ZeroDivisionError
+
+
+async def refuse(_: web.Request) -> web.Response:
+    raise Problem(409, "conflict", "There is one.", headers={"Retry-After": "3"}, other="CA1")
+
+
+def house(token: str = "") -> web.Application:
+    app = web.Application(client_max_size=64 * 1024)
+    door = Door(Access(token))
+    door.add(app, "POST", "/things", take)
+    door.add(app, "POST", "/failing", fail)
+    door.add(app, "POST", "/refusing", refuse)
+    return app
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    async with TestClient(TestServer(house())) as found:
+        yield found
+
+
+async def problem(response: aiohttp.ClientResponse) -> dict[str, Any]:
+    assert response.content_type == "application/problem+json"
+    found: dict[str, Any] = await response.json(content_type=None)
+    assert found["status"] == response.status
+    return found
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:1234"}, 200),
+        ({"Host": "[::1]:1234"}, 200),
+        ({"Host": "bridge.example.com"}, 401),
+        ({"Host": "["}, 401),
+        ({"X-Forwarded-For": "1.2.3.4"}, 401),
+        ({"Forwarded": "for=1.2.3.4"}, 401),
+        ({"Origin": "https://evil.example.com"}, 401),
+        ({"Origin": "null"}, 401),
+        ({"Origin": "http://localhost", "Host": "localhost"}, 200),
+        ({"Authorization": "Bearer whatever"}, 200),
+    ],
+)
+async def test_without_a_token_only_programs_on_this_machine_may_ask(
+    client: Client, headers: dict[str, str], status: int
+) -> None:
+    async with client.post("/things", json={"size": 1}, headers=headers) as response:
+        assert response.status == status
+        if status == 401:
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert (await problem(response))["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [("Bearer right", 200), ("Bearer wrong", 401), ("bearer", 401), ("", 401), ("Bearer right ✓", 401)],
+)
+async def test_with_a_token_only_who_has_it_may_ask(given: str, status: int) -> None:
+    headers = {"Authorization": given, "X-Forwarded-For": "1.2.3.4"}
+    async with (
+        TestClient(TestServer(house("right"))) as client,
+        client.post("/things", json={"size": 1}, headers=headers) as response,
+    ):
+        assert response.status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code", "said"),
+    [
+        (b"{", "application/json", 400, "body_not_json", "not JSON"),
+        (b"\xff", "application/json", 400, "body_not_json", "not JSON"),
+        (b"[" * 60_000, "application/json", 400, "body_not_json", "not JSON"),
+        (b"[1]", "application/json", 400, "body_not_object", "JSON object"),
+        (b"{}", "application/json", 422, "invalid", "size: Field required"),
+        (b'{"size": "much"}', "application/json", 422, "invalid", "size: Input should be a valid integer"),
+        (b'{"size": 1, "sise": 2}', "application/json", 422, "invalid", "sise: there is no such field"),
+        (b"size=1", "application/x-www-form-urlencoded", 415, "content_type", "application/json"),
+        (b'"' + b"x" * 70_000 + b'"', "application/json", 413, "body_too_large", "longer than 65536"),
+    ],
+)
+async def test_a_body_that_cannot_be_taken_is_told_in_a_sentence(
+    client: Client, body: bytes, kind: str, status: int, code: str, said: str
+) -> None:
+    async with client.post("/things", data=body, headers={"Content-Type": kind}) as response:
+        assert response.status == status
+        found = await problem(response)
+    assert found["code"] == code
+    assert said in found["detail"]
+
+
+async def test_every_wrong_field_is_named_and_its_value_is_not_repeated(client: Client) -> None:
+    async with client.post("/things", json={"size": "secret", "colour": 4}) as response:
+        found = await problem(response)
+    assert [each["field"] for each in found["errors"]] == ["size", "colour"]
+    assert "secret" not in str(found)
+
+
+async def test_what_a_handler_refuses_is_told_with_its_headers_and_fields(client: Client) -> None:
+    async with client.post("/refusing") as response:
+        found = await problem(response)
+        assert response.headers["Retry-After"] == "3"
+    assert found == {
+        "title": "Conflict",
+        "status": 409,
+        "code": "conflict",
+        "detail": "There is one.",
+        "other": "CA1",
+    }
+
+
+async def test_a_handler_that_fails_is_answered_all_the_same(client: Client) -> None:
+    async with client.post("/failing") as response:
+        assert response.status == 500
+        assert (await problem(response))["code"] == "internal"
