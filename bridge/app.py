@@ -15,6 +15,8 @@ from aiohttp import web
 
 from bridge.agents import schema
 from bridge.api.access import Access
+from bridge.api.door import Door
+from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
@@ -37,7 +39,7 @@ from bridge.twilio.consult import Consultations, ConsultRules
 from bridge.twilio.departures import TransferRules
 from bridge.twilio.gate import Gate
 from bridge.twilio.rest import TwilioRest
-from bridge.twilio.routes import TwilioRoutes
+from bridge.twilio.routes import STATUS, TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 
 if TYPE_CHECKING:
@@ -112,6 +114,9 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         access = Access(settings.api.token.get_secret_value())
+        LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0])).add_to(
+            app, Door(access)
+        )
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
@@ -219,6 +224,17 @@ def _consult_rules(transfer: TransferSettings) -> ConsultRules:
         transfer.ring_seconds,
         transfer.caller_id,
     )
+
+
+def _stream_addresses(settings: Settings, port: int) -> tuple[str, str]:
+    """Return where Twilio opens media streams, and where it tells of their fate. Raises SettingsError."""
+    if not settings.server.public_url and not settings.twilio.api_url:
+        raise SettingsError(
+            "Twilio must reach the bridge to stream a call to it: set server.public_url"
+            " (BRIDGE_SERVER__PUBLIC_URL)",
+            code="not_set_up",
+        )
+    return settings.stream_url(port), settings.public_url(port) + STATUS
 
 
 def _registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:

@@ -76,6 +76,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
     # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
+    "bridge.api.log_routes": {
+        "bridge.api",
+        "bridge.call.log_calls",
+        "bridge.call.registry",
+        "bridge.twilio.log_routes",
+        "bridge.twilio.rest",
+        "bridge.twilio.tokens",
+    }
+    | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",

@@ -30,7 +30,9 @@ LogObserver: TypeAlias = Callable[[float, Happening, list[Order]], None]
 """Sees every step of such a call; as `bridge.call.session.Observer`."""
 
 _PARTIES: Final[dict[str, Party]] = {"inbound": "caller", "outbound": "callee"}
-"""Who is on which of the carrier's tracks."""
+_PARTIES_OF_OURS: Final[dict[str, Party]] = {"inbound": "callee", "outbound": "caller"}
+"""Who is on which of the carrier's tracks: `inbound` is the phone at the end of this very line, which in a call
+that the carrier's account has placed is the one that was called."""
 _AHEAD_MS: Final = 30_000
 """Sound whose timestamp lies further ahead of the clock than this is not recorded: it would fill the disk."""
 
@@ -54,6 +56,7 @@ class LogSession:
         self._recognizers = recognizers
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
         self._loop = asyncio.get_running_loop()
+        self._parties = _PARTIES_OF_OURS if info.direction.startswith("outbound") else _PARTIES
         self._overheard = Overheard(policy)
         self._record = record
         self._observers = observers
@@ -97,7 +100,7 @@ class LogSession:
 
     def hear(self, track: str, timestamp_ms: int | None, audio: bytes) -> None:
         """Take mu-law audio of one of the carrier's tracks; `timestamp_ms` counts from the start of the stream."""
-        party = _PARTIES.get(track)
+        party = self._parties.get(track)
         if party is None or self.over_for_carrier:
             return
         if self._carrier is not None:
