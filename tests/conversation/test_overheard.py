@@ -277,8 +277,8 @@ HAPPENINGS: tuple[Happening, ...] = (
     on.StreamLost(),
     on.StreamStarted(),
     on.TransferEnded("completed", 3),
-    *(PartyJoined(party) for party in ("caller", "callee")),  # type: ignore[arg-type]  # mypy widens the texts
-    *(PartyTold(party, event) for party in ("caller", "callee") for event in RECOGNISER),  # type: ignore[arg-type]
+    *(PartyJoined(party) for party in ("caller", "callee")),
+    *(PartyTold(party, event) for party in ("caller", "callee") for event in RECOGNISER),
 )
 
 
