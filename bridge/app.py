@@ -65,6 +65,8 @@ class Bridge:
     registry: Registry
     metrics: Metrics
     profiles: Profiles
+    take: Callable[[Settings], None]
+    """Goes by changed settings in what the profiles do not hold: how calls are passed on."""
 
 
 @contextlib.asynccontextmanager
@@ -104,15 +106,21 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             metrics=metrics,
         )
         app = web.Application(client_max_size=64 * 1024)
-        transfer = settings.transfer
-        rules = TransferRules(transfer.ring_seconds, transfer.caller_id)
-        routes = TwilioRoutes(gate, registry, metrics, rules)
+        routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer))
         routes.add_to(app)
+        consultations = None
         if rest is not None:
-            consultations = Consultations(gate, rest, _consult_rules(transfer), routes.departures.bring_back)
+            rules = _consult_rules(settings.transfer)
+            consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
             consultations.add_to(app)
             stack.push_async_callback(consultations.close)
             registry.others = consultations
+
+        def take(own: Settings) -> None:
+            routes.departures.transfers = _transfer_rules(own.transfer)
+            if consultations is not None:
+                consultations.rules = _consult_rules(own.transfer)
+
         access = Access(settings.api.token.get_secret_value())
         LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0])).add_to(
             app, Door(access)
@@ -123,7 +131,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, profiles)
+        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, profiles, take)
 
 
 async def serve(
@@ -131,17 +139,24 @@ async def serve(
     *,
     ready: Callable[[str], None],
     load: Callable[[], Settings] | None = None,
-    on_taken: Callable[[Settings], None] | None = None,
+    on_taken: Callable[[Settings], None] = lambda _: None,
 ) -> None:
     """Run the bridge until cancelled; `ready` is told its address once it takes calls.
 
-    At SIGHUP the settings are taken anew with `load`, if it is given, and `on_taken` is told them; see `Reloader`.
+    At SIGHUP the settings are taken anew with `load`, if it is given; `on_taken` is told of them. See `Reloader`.
 
     When cancelled it takes no new calls, and gives those that are going on `server.drain_seconds` to end; being
     cancelled again cuts that short.
     """
     async with running(settings) as bridge:
-        reloader = Reloader(settings, load or (lambda: settings), bridge.profiles, bridge.registry, on_taken)
+        reloader = Reloader(
+            settings,
+            load or (lambda: settings),
+            bridge.profiles,
+            bridge.registry,
+            before=on_taken,
+            after=bridge.take,
+        )
         try:
             with reloader.on_hangup_signal():
                 ready(bridge.url)
@@ -214,6 +229,10 @@ def _rest(settings: Settings) -> TwilioRest | None:
     twilio = settings.twilio
     token = twilio.auth_token.get_secret_value()
     return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
+
+
+def _transfer_rules(transfer: TransferSettings) -> TransferRules:
+    return TransferRules(transfer.ring_seconds, transfer.caller_id)
 
 
 def _consult_rules(transfer: TransferSettings) -> ConsultRules:

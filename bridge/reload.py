@@ -30,15 +30,20 @@ class Reloader:
         load: Callable[[], Settings],
         profiles: Profiles,
         registry: Registry,
-        on_taken: Callable[[Settings], None] | None = None,
+        *,
+        before: Callable[[Settings], None] = lambda _: None,
+        after: Callable[[Settings], None] = lambda _: None,
     ) -> None:
-        """`load` reads the settings from where they came from; `on_taken` is told those that are in force."""
+        """`load` reads the settings from where they came from.
+
+        `before` is told those that are about to be in force, and may be told so in vain; `after` those that are.
+        """
         self.settings = settings
         """Those in force."""
         self._load = load
         self._profiles = profiles
         self._registry = registry
-        self._on_taken = on_taken
+        self._before, self._after = before, after
         self._one_at_a_time = asyncio.Lock()
 
     async def reload(self) -> bool:
@@ -50,13 +55,13 @@ class Reloader:
             try:
                 wanted = await asyncio.to_thread(self._load)
                 taken = self.settings.model_copy(update={name: getattr(wanted, name) for name in LIVE})
-                if self._on_taken is not None:
-                    self._on_taken(taken)  # Before anything could log a new secret.
+                self._before(taken)
                 await self._profiles.adopt(taken, lambda: self._registry.sessions)
             except BridgeError as error:
                 for mistake in error.message.splitlines():
                     log.error("settings_refused", mistake=mistake)
                 return False
+            self._after(taken)
             changed, before = _changed(self.settings, taken), self.settings
             self.settings = taken
             log.info("settings_taken", changed=changed, live_calls=len(self._registry.sessions))

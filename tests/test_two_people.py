@@ -179,9 +179,7 @@ def chosen(names: tuple[str, ...]) -> list[Recorded]:
     [
         # Some fifty words: each wrong one counts for two per cent.
         pytest.param(("tc_1", "tc_4"), ("beckett",), 0.3, id="packaged"),
-        pytest.param(
-            ("ast_conf-onlyperson", "ast_vm-record-prepend"), ("lv_0880", "lv_0930"), 0.2, id="installed"
-        ),
+        pytest.param(("ast_conf-onlyperson", "ast_vm-record-prepend"), ("lv_0880", "lv_0930"), 0.2, id="installed"),
     ],
 )
 async def test_two_recorded_people_are_told_apart_and_understood(

@@ -46,7 +46,7 @@ class Departures:
         self._gate = gate
         self._registry = registry
         self._documents = documents
-        self._transfers = transfers
+        self.transfers = transfers
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -102,7 +102,7 @@ class Departures:
         return twiml.hang_up(departure.farewell)
 
     def _dial(self, leg: str, form: Fields, departure: LeaveCall) -> str:
-        wanted, rules = departure.transfer, self._transfers
+        wanted, rules = departure.transfer, self.transfers
         assert wanted is not None  # noqa: S101  The caller of this has looked.
         ours = "From" if form.get("Direction", "").startswith("outbound") else "To"
         return twiml.dial(
