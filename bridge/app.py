@@ -37,9 +37,10 @@ from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import Consultations, ConsultRules
 from bridge.twilio.departures import TransferRules
+from bridge.twilio.documents import STATUS
 from bridge.twilio.gate import Gate
 from bridge.twilio.rest import TwilioRest
-from bridge.twilio.routes import STATUS, TwilioRoutes
+from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 
 if TYPE_CHECKING:

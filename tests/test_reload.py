@@ -185,7 +185,7 @@ class TestReloading:
     async def test_without_calls_it_is_closed_at_once(self, world: World) -> None:
         agent = world.profiles.of(SHOP).peers.agent
         assert agent is not None
-        closings = []
+        closings: list[int] = []
         agent.close = lambda: note(closings)  # type: ignore[method-assign]  # It is only looked at.
         await world.take(agent={"kind": "none"}, stt={"language": "de"})
         await settle()
