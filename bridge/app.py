@@ -15,6 +15,7 @@ from aiohttp import web
 
 from bridge.agents import schema
 from bridge.api.access import Access
+from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
 from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
@@ -22,9 +23,13 @@ from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
 from bridge.errors import BridgeError, SettingsError
+from bridge.hand_offs import RelayHandOffs
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer, NotSetUpError
+from bridge.outbound.dispatch import Limits
+from bridge.outbound.order import Rules
 from bridge.profiles import Openers, Profiles
 from bridge.reload import Reloader
 from bridge.settings import Settings
@@ -65,6 +70,7 @@ class Bridge:
     """What signs the carrier's requests."""
     registry: Registry
     metrics: Metrics
+    dialer: Dialer
     profiles: Profiles
     take: Callable[[Settings], None]
     """Goes by changed settings in what the profiles do not hold: how calls are passed on."""
@@ -95,6 +101,8 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         profiles.start()
 
         rest = _rest(settings)
+        if rest is not None:
+            stack.callback(rest.close)
         registry = _registry(profiles, store, metrics, rest)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = _auth_token(settings)
@@ -106,8 +114,12 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             tokens=StreamTokens(auth_token),
             metrics=metrics,
         )
+        dialer = _dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024)
-        routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer))
+        access = Access(settings.api.token.get_secret_value())
+        hand_offs = RelayHandOffs(settings, profiles)
+        stack.push_async_callback(hand_offs.close)
+        routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer), dialer, hand_offs)
         routes.add_to(app)
         consultations = None
         if rest is not None:
@@ -119,20 +131,21 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
 
         def take(own: Settings) -> None:
             routes.departures.transfers = _transfer_rules(own.transfer)
+            hand_offs.take(own)
             if consultations is not None:
                 consultations.rules = _consult_rules(own.transfer)
 
-        access = Access(settings.api.token.get_secret_value())
-        LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0])).add_to(
-            app, Door(access)
-        )
+        door = Door(access)
+        CallRoutes(dialer, _rules(settings)).add_to(app, door)
+        LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0])).add_to(app, door)
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
+        stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, profiles, take)
+        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
 
 
 async def serve(
@@ -163,11 +176,12 @@ async def serve(
                 ready(bridge.url)
                 await asyncio.Event().wait()
         finally:
-            await _drain(bridge.registry, settings.server.drain_seconds)
+            await _drain(bridge.registry, bridge.dialer, settings.server.drain_seconds)
 
 
-async def _drain(registry: Registry, seconds: float) -> None:
+async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
     registry.draining = True
+    await dialer.close()
     if registry.sessions:
         log.info("calls_draining", live=len(registry.sessions), within_s=seconds)
     with contextlib.suppress(TimeoutError):
@@ -257,9 +271,45 @@ def _stream_addresses(settings: Settings, port: int) -> tuple[str, str]:
     return settings.stream_url(port), settings.public_url(port) + STATUS
 
 
+def _rules(settings: Settings) -> Rules:
+    outbound = settings.outbound
+    return Rules(
+        from_number=outbound.from_number,
+        allow=outbound.allow,
+        ring_seconds=outbound.ring_seconds,
+        detect_machines=outbound.detect_machines,
+        voicemail=outbound.voicemail,
+    )
+
+
+def _dialer(
+    settings: Settings, registry: Registry, rest: TwilioRest | None, metrics: Metrics, port: Callable[[], int]
+) -> Dialer:
+    outbound = settings.outbound
+
+    def callbacks() -> str:
+        if not settings.server.public_url and not settings.twilio.api_url:
+            raise NotSetUpError(
+                "Twilio must reach the bridge to connect a call with it: set server.public_url"
+                " (BRIDGE_SERVER__PUBLIC_URL)"
+            )
+        return settings.public_url(port())
+
+    dialer = Dialer(
+        Limits(outbound.calls_per_second, outbound.concurrent_calls, outbound.queue_length),
+        registry,
+        rest,
+        callbacks,
+        on_over=lambda status: metrics.outbound_calls.labels(status=status).inc(),
+    )
+    registry.observers.append(dialer.observer)
+    metrics.outbound_waiting.set_function(lambda: dialer.waiting)
+    return dialer
+
+
 def _registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
-    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.called))))
+    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
     registry.logs.observers.append(lambda info: Meter(metrics, info, "log"))
     metrics.live_calls.set_function(lambda: len(registry.sessions))
     return registry

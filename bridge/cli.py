@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bridge.cli_agent import agent
+from bridge.cli_dial import dial
 from bridge.cli_help import SettingsHelp
 from bridge.process import FAILED, INTERRUPTED, OK, Interrupted, guard, listen_error, run
 
@@ -56,6 +57,7 @@ def cli(context: click.Context, debug: bool) -> None:
 
 
 cli.add_command(agent)
+cli.add_command(dial)
 
 
 def _config_option(command: F) -> F:

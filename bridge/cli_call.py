@@ -37,6 +37,8 @@ class Run:
     """Where to write the results as JUnit XML."""
     jobs: int = 1
     """So many calls at a time."""
+    starts_speech: bool = False
+    """Whether a scenario speaks or recognises, and there is no speech service for that yet."""
 
 
 async def place_calls(run: Run) -> int:
@@ -45,7 +47,7 @@ async def place_calls(run: Run) -> int:
     Raises `SettingsError`, and for a single call that is only shown `CallError` too: one clear line each.
     """
     shown_alone = len(run.calls) == 1 and run.junit is None
-    async with _speech(run.calls) as url:
+    async with _speech(run) as url:
         calls = [options if options.speech_url else replace(options, speech_url=url) for options in run.calls]
         limit = asyncio.Semaphore(run.jobs)
         results = await asyncio.gather(*(_result(options, run, limit, raises=shown_alone) for options in calls))
@@ -62,7 +64,7 @@ async def place_calls(run: Run) -> int:
 async def _result(options: CallOptions, run: Run, limit: asyncio.Semaphore, *, raises: bool) -> Result:
     """Make one call and show it; what keeps it from being made is a result too, unless it `raises`."""
     file = str(options.scenario or "")
-    name = file or ", ".join(path.name for path in options.wavs) or "listening to the greeting"
+    name = options.name or file or ", ".join(path.name for path in options.wavs) or "listening to the greeting"
     async with limit:
         view = None if run.as_json or run.jobs > 1 else _View()
         try:
@@ -102,14 +104,9 @@ def _as_json(results: Sequence[Result]) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def _speech(calls: Sequence[CallOptions]) -> AsyncIterator[str]:
-    """The URL of a speech service for those calls that need one: a local server, started for them.
-
-    Empty if none is needed. Raises `MissingExtraError`, or `SettingsError` for a scenario that cannot be read.
-    """
-    files = [options.scenario for options in calls if options.scenario is not None]
-    scenarios = await asyncio.to_thread(lambda: [load(file) for file in files])
-    if all(options.speech_url for options in calls) or not any(one.needs_speech for one in scenarios):
+async def _speech(run: Run) -> AsyncIterator[str]:
+    """The URL of a local speech server, started for the calls that need one. Raises `MissingExtraError`."""
+    if not run.starts_speech:
         yield ""
         return
     server = await launch_local()
@@ -144,8 +141,13 @@ def call_options(settings: Settings, given: Mapping[str, Any]) -> Run:
         speech_voice=LOCAL_VOICE if local else settings.tts.voice,
     )
     files = [file for path in given["scenarios"] for file in find(path)]
-    calls = [replace(options, scenario=file, record=_record(given["record"], file, files)) for file in files]
-    return Run(tuple(calls) or (options,), given["as_json"], given["junit"], given["jobs"])
+    scenarios = [load(file) for file in files]  # so that a mistake in one is told before anything is dialled
+    calls = [
+        replace(options, scenario=file, name=scenario.name, record=_record(given["record"], file, files))
+        for file, scenario in zip(files, scenarios, strict=True)
+    ]
+    starts_speech = not speech and any(scenario.needs_speech for scenario in scenarios)
+    return Run(tuple(calls) or (options,), given["as_json"], given["junit"], given["jobs"], starts_speech)
 
 
 def _record(where: Path | None, file: Path, files: Sequence[Path]) -> Path | None:

@@ -23,6 +23,14 @@ class Metrics:
             "calls_total", "Calls that began, by mode: agent, transcribe when nobody answers, or log.", "mode"
         )
         self.live_calls = Gauge("phone_bridge_live_calls", "Calls that are going on.", registry=self.registry)
+        self.outbound_calls = self._counter(
+            "outbound_calls_total",
+            "Calls of ours that are over, by status: completed, busy, no-answer, failed, canceled.",
+            "status",
+        )
+        self.outbound_waiting = Gauge(
+            "phone_bridge_outbound_waiting", "Calls of ours that wait for their turn.", registry=self.registry
+        )
         self.refused_requests = self._counter(
             "refused_requests_total",
             "Requests refused, by reason: signature, token_missing, token_wrong, token_used, token_expired,"
@@ -41,6 +49,12 @@ class Metrics:
         self.barge_ins = self._counter("barge_ins_total", "Times that a caller cut the agent off.")
         self.false_alarms = self._counter(
             "false_alarms_total", "Barge-ins that were no speech; the agent spoke on."
+        )
+        self.transfers = self._counter(
+            "transfers_total",
+            "Callers that were to be passed on, by how (cold, warm) and how that ended.",
+            "how",
+            "status",
         )
         self.speech_errors = self._counter("speech_errors_total", "Failures of the speech service.", "code")
         self.agent_errors = self._counter("agent_errors_total", "Questions that the agent did not answer.", "code")

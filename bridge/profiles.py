@@ -10,6 +10,7 @@ from typing import Any
 
 from bridge.agents.base import Agent
 from bridge.agents.breaker import BreakerLimits
+from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.webhook import WebhookAgent, WebhookOptions
@@ -71,6 +72,11 @@ class Profiles:
         """Return how a call to this number is held."""
         return self._plan.by_number.get(called, self._plan.default)
 
+    @property
+    def agents(self) -> list[Agent]:
+        """The agents that are open, also those that only live calls still use."""
+        return self._agents.everything
+
     def start(self) -> None:
         """Prepare the fixed sentences, and take up what agents are still to be told of former calls.
 
@@ -124,9 +130,12 @@ class Profiles:
     def _profile(self, settings: Settings, entry: NumberSettings | None = None) -> Profile:
         listens = entry is not None and entry.mode == "log"
         asked = settings.agent.kind != "none" and not listens
-        policy = policy_from(settings)
+        agent = self._agent(settings) if asked else None
+        policy = replace(policy_from(settings), agent=asked)
+        if isinstance(agent, FlowAgent) and agent.acts_at_once:
+            policy = replace(policy, eager=False)  # What it looks up may change something: only when it is certain.
         return Profile(
-            policy=replace(policy, agent=asked),
+            policy=policy,
             peers=Peers(
                 recognizers=self._recognizers.get(settings.stt, lambda: self._openers.recognizers(settings)),
                 # Voice and language go along with each utterance: numbers that differ in nothing else share it.
@@ -134,7 +143,7 @@ class Profiles:
                     settings.tts.model_copy(update={"voice": "", "language": ""}),
                     lambda: self._openers.synthesizer(settings),
                 ),
-                agent=self._agent(settings) if asked else None,
+                agent=agent,
                 voice=settings.tts.voice,
                 language=settings.tts.language,
                 sounds=self._sounds.get(
@@ -158,6 +167,7 @@ class Profiles:
             on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
             webhook=_webhook_options(settings),
             openai=_openai_options(settings, model),
+            flow=FlowOptions(settings.sounds, settings.allow_private, settings.timeout_seconds),
         )
 
 
@@ -256,7 +266,7 @@ def fixed_prompts(settings: Settings) -> set[Prompt]:
     spoken = [entry.number for entry in settings.numbers if entry.mode == "agent"]
     for own in (settings, *map(settings.for_number, spoken)):
         policy = policy_from(own)
-        texts: tuple[str, ...] = (policy.greeting,)
+        texts: tuple[str, ...] = (policy.greeting, policy.voicemail)
         if policy.agent:
             ends = policy.handover if policy.failure_transfer else policy.farewell
             texts += (
@@ -306,6 +316,7 @@ def policy_from(settings: Settings) -> Policy:
         silence_s=turns.silence_seconds,
         silence_prompts=(turns.still_there, turns.still_there),
         silence_farewell=turns.goodbye,
+        voicemail=settings.outbound.voicemail,
         max_call_s=turns.max_call_seconds,
         limit_notice=turns.limit_notice,
         limit_notice_s=turns.limit_notice_seconds,

@@ -77,7 +77,7 @@ class AgentSettings(Section):
     answer_seconds: float = Field(default=60, gt=0, le=600)
     """For a webhook or a model: seconds that a whole answer may take; what came until then is spoken."""
     allow_private: bool = True
-    """For a webhook, relay or model: its address may lie in a private network or on this machine."""
+    """For a webhook, relay, model, or flow: addresses may lie in a private network or on this machine."""
     breaker_failures: int = Field(default=5, ge=0, le=1000)
     """For a webhook or a model: failures in a row after which it is left alone for a while; 0: never."""
     breaker_window_seconds: float = Field(default=60, gt=0, le=3600)

@@ -37,6 +37,11 @@ class Shared(Generic[T]):
         """Those that new calls may use."""
         return [thing for _, thing in self._open]
 
+    @property
+    def everything(self) -> list[T]:
+        """Those, and the ones that only live calls still use."""
+        return [*self.all, *self._leaving.values()]
+
     def get(self, key: Any, make: Callable[[], T]) -> T:
         """Return the one that was opened for `key`, or open it now."""
         for known, thing in self._open:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from bridge.cli import main
+from bridge.errors import MissingExtraError
 from bridge.local_token import local_token
 from bridge.simulator.caller import CallEvent
 from bridge.simulator.line import CallError
@@ -45,15 +47,18 @@ class Simulator:
     result: Report = field(default_factory=report)
     events: tuple[CallEvent, ...] = ()
     error: CallError | None = None
+    results: dict[str, Report | CallError] = field(default_factory=dict)
+    """What becomes of certain scenarios, by the name of the file."""
 
     async def run_call(self, options: CallOptions, *, on_event: Callable[[CallEvent], None] | None) -> Report:
         self.asked.append(options)
         for event in self.events:
             if on_event is not None:
                 on_event(event)
-        if self.error is not None:
-            raise self.error
-        return self.result
+        result = self.results.get(options.scenario.name if options.scenario else "", self.error or self.result)
+        if isinstance(result, CallError):
+            raise result
+        return result
 
 
 @pytest.fixture
@@ -182,3 +187,119 @@ def test_two_kinds_of_call_at_once(simulator: Simulator, capsys: pytest.CaptureF
     assert call("--auth-token", "hush", "--wav", "a.wav", "--scenario", "a.toml") == 2
     assert "give one of them" in capsys.readouterr().err
     assert simulator.asked == []
+
+
+# --- several scenarios ---
+
+
+@pytest.fixture
+def scenarios(simulator: Simulator) -> Simulator:
+    folder = Path("scenarios")
+    folder.mkdir()
+    for name in ("bad.yaml", "good.yaml", "lost.toml"):
+        (folder / name).write_text("steps = []" if name.endswith(".toml") else "steps: []")
+    simulator.results = {
+        "bad.yaml": report(failures=("step 1 (expect_text): the agent said 'no <way>'\x07",)),
+        "lost.toml": CallError("cannot reach it", code="bridge_unreachable"),
+    }
+    return simulator
+
+
+def test_a_folder_is_called_one_after_the_other(scenarios: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--auth-token", "hush", "--scenario", "scenarios", "--scenario", "scenarios/good.yaml") == 1
+    names = [asked.scenario.name for asked in scenarios.asked if asked.scenario]
+    assert names == ["bad.yaml", "good.yaml", "lost.toml", "good.yaml"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith(" ") and "CA1" not in line] == [
+        "FAILED scenarios/bad.yaml",
+        "ok scenarios/good.yaml",
+        "FAILED scenarios/lost.toml",
+        "ok scenarios/good.yaml",
+        "2 of 4 scenarios went as they should",
+    ]
+    assert "  FAILED cannot reach it" in lines
+
+
+def test_junit_xml(scenarios: Simulator) -> None:
+    assert call("--auth-token", "hush", "--scenario", "scenarios", "--junit", "report.xml", "--jobs", "3") == 1
+    (suite,) = ET.parse("report.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "1")
+    bad, good, lost = suite
+    (failure,) = bad.findall("failure")
+    assert failure.get("message") == "step 1 (expect_text): the agent said 'no <way>'\ufffd"
+    assert (good.get("name"), good.get("time"), len(good.findall("failure"))) == ("scenarios/good.yaml", "2.000", 0)
+    (error,) = lost.findall("error")
+    assert error.get("message") == "cannot reach it"
+
+
+def test_json_of_several(scenarios: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--auth-token", "hush", "--scenario", "scenarios", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["scenario"], one["ok"]) for one in told["scenarios"]] == [
+        ("scenarios/bad.yaml", False),
+        ("scenarios/good.yaml", True),
+        ("scenarios/lost.toml", False),
+    ]
+    assert told["scenarios"][2]["error"] == "cannot reach it"
+
+
+def test_recordings_of_several_go_into_a_folder(scenarios: Simulator, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--auth-token", "hush", "--scenario", "scenarios", "--record", "out") == 2
+    assert "need a folder" in capsys.readouterr().err
+    Path("out").mkdir()
+    call("--auth-token", "hush", "--scenario", "scenarios", "--record", "out")
+    assert [asked.record for asked in scenarios.asked] == [
+        Path(f"out/{name}.wav") for name in ("bad", "good", "lost")
+    ]
+
+
+def test_a_scenario_that_cannot_be_read_keeps_all_from_being_called(
+    scenarios: Simulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("scenarios/worse.yaml").write_text("steps:\n  - sing\n")
+    assert call("--auth-token", "hush", "--scenario", "scenarios") == 2
+    assert "scenario scenarios/worse.yaml, step 1 (line 2)" in capsys.readouterr().err
+    assert scenarios.asked == []
+
+
+class Server:
+    url = "http://127.0.0.1:8090"
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def test_a_local_speech_server_is_started_where_one_is_needed(
+    scenarios: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers: list[Server] = []
+
+    async def launch() -> Server:
+        servers.append(Server())
+        return servers[-1]
+
+    monkeypatch.setattr("bridge.cli_call.launch_local", launch)
+    call("--auth-token", "hush", "--scenario", "scenarios")
+    assert servers == [], "nobody says a text"
+    Path("scenarios/good.yaml").write_text("steps: [say: hello]")
+    call("--auth-token", "hush", "--scenario", "scenarios")
+    assert [server.closed for server in servers] == [True]
+    assert {asked.speech_url for asked in scenarios.asked[3:]} == {Server.url}
+    call("--auth-token", "hush", "--scenario", "scenarios", "--speech", "https://speech.example.com")
+    assert len(servers) == 1
+    assert scenarios.asked[-1].speech_url == "https://speech.example.com"
+
+
+def test_without_the_local_engine_the_remedy_is_told(
+    scenarios: Simulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def launch() -> Server:
+        raise MissingExtraError("local", "the local speech server")
+
+    monkeypatch.setattr("bridge.cli_call.launch_local", launch)
+    Path("scenarios/good.yaml").write_text("steps: [say: hello]")
+    assert call("--auth-token", "hush", "--scenario", "scenarios") != 0
+    assert "phone-bridge[local]" in capsys.readouterr().err

@@ -28,9 +28,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.errors": set(),
     "bridge.tasks": set(),
     "bridge.metrics": set(),
+    "bridge.opening_hours": set(),
     "bridge.conversation": {"bridge.conversation"},
     "bridge.audio": {"bridge.audio", "bridge.errors"},
-    "bridge.opening_hours": set(),
     # Settings, and what a process needs before there is a bridge.
     "bridge.settings_values": set(),
     "bridge.settings_base": {"bridge.settings_values"},
@@ -46,7 +46,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.speech_link": {"bridge.errors"},
     "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.agents": {"bridge.agents"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
     "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The shell around one conversation knows contracts, not adapters.
@@ -73,9 +73,22 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio.log_routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
     | WORDS
     | ERRORS_AND_TASKS,
+    "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
     "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
+    # Places calls by the carrier's REST API, and follows them in the registry.
+    "bridge.outbound": {
+        "bridge.outbound",
+        "bridge.agents.base",
+        "bridge.call.outgoing",
+        "bridge.call.registry",
+        "bridge.call.session",
+        "bridge.conversation.journal",
+        "bridge.twilio.rest",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
     # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
-    "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
+    "bridge.api.call_routes": {"bridge.api", "bridge.outbound"} | ERRORS_AND_TASKS,
     "bridge.api.log_routes": {
         "bridge.api",
         "bridge.call.log_calls",
@@ -85,6 +98,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.twilio.tokens",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",
@@ -132,6 +146,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.profiles": None,
     "bridge.reload": None,
     "bridge.shared": {"bridge.tasks"},
+    "bridge.hand_offs": None,
     "bridge.speech_adapters": None,
     "bridge.cli_replay": None,
     "bridge.demo": None,
@@ -143,6 +158,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_agent": None,
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
+    "bridge.cli_dial": None,
     "bridge.cli_help": None,
     "bridge.__main__": None,
 }
@@ -163,15 +179,37 @@ PURE = (
     "bridge.agents.server_sent",
     "bridge.agents.relay_talk",
     "bridge.agents.relay_wire",
+    "bridge.agents.flow_answers",
+    "bridge.agents.flow_check",
+    "bridge.agents.flow_file",
+    "bridge.agents.flow_match",
+    "bridge.agents.flow_model",
+    "bridge.agents.flow_nodes",
+    "bridge.agents.flow_readers",
+    "bridge.agents.flow_steps",
+    "bridge.agents.flow_text",
     "bridge.agents.webhook_answers",
     "bridge.agents.webhook_wire",
+    "bridge.opening_hours",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",
     "bridge.stt.stitching",
     "bridge.tts.cartesia_wire",
+    "bridge.outbound.dispatch",
+    "bridge.outbound.order",
+    "bridge.outbound.progress",
     "bridge.bench.figures",
+    "bridge.simulator.junit",
+    "bridge.simulator.listening",
     "bridge.simulator.phone",
+    "bridge.simulator.rooms",
+    "bridge.simulator.scenario_files",
+    "bridge.simulator.steps",
+    "bridge.simulator.tones",
+    "bridge.simulator.twiml_reader",
+    "bridge.simulator.verbs",
+    "bridge.simulator.voice",
     "bridge.speech_server.turns",
     "bridge.twilio.media_stream",
     "bridge.twilio.signature",

@@ -12,7 +12,7 @@ from bridge.cli import cli
 from bridge.conversation.commands import Command
 from bridge.conversation.events import Event
 from bridge.settings_source import rows
-from bridge.simulator import scenario
+from bridge.simulator import scenario, steps
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,8 +36,11 @@ def test_the_examples_stand_in_it_as_they_are_tested(example: str) -> None:
 
 
 def test_the_scenario_can_be_read() -> None:
-    (text,) = re.findall(r"^```toml\n(name = .*?)^```$", README, re.MULTILINE | re.DOTALL)
-    assert len(scenario.parse(text, name="README", as_json=False).steps) == 5
+    (text,) = re.findall(r"^```yaml\n(name: .*?steps:.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    read = scenario.parse(text, name="README", kind="yaml")
+    assert (len(read.steps), set(read.parties)) == (9, {"+15553334444"})
+    missing = [name for name in steps.NAMES if f"`{name}`" not in README and f"- {name}" not in text]
+    assert missing == []
 
 
 def test_every_setting_is_in_it() -> None:

@@ -49,6 +49,11 @@ class CallInfo:
     started_at: str = ""
     """Wall clock at the start, ISO 8601 in UTC."""
 
+    @property
+    def number(self) -> str:
+        """Our own number of the two, which says how the call is held."""
+        return self.caller if self.direction == "outbound" else self.called
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -16,13 +16,14 @@ from typing import Protocol, TypeAlias
 from bridge.agents.asking import OnBreaker, OnRefused
 from bridge.agents.base import Agent
 from bridge.agents.echo import EchoAgent, SilentAgent
+from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.openai_options import OpenAIOptions
 from bridge.agents.python import PythonAgent
 from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
-BUILT_IN = ("webhook", "openai", "python", "echo", "none")
+BUILT_IN = ("webhook", "openai", "flow", "python", "echo", "none")
 
 
 class Hidden(Protocol):
@@ -62,13 +63,14 @@ def open_agent(
     on_breaker: OnBreaker | None = None,
     webhook: WebhookOptions | None = None,
     openai: OpenAIOptions | None = None,
+    flow: FlowOptions | None = None,
 ) -> Agent:
-    """Make the agent that the settings name. Opens no connection; a Python agent is imported here.
+    """Make the agent that the settings name. Opens no connection; a Python agent is imported, a flow read here.
 
     `on_refused` is told the kind of every action that an agent asked for and that does not exist, `on_breaker` when
-    an agent is left alone because it fails, and when it is asked again; `webhook` and `openai` are what these kinds
-    need besides.
-    Raises SettingsError for an unknown kind, and for a URL, secret or function that cannot work.
+    an agent is left alone because it fails, and when it is asked again; `webhook`, `openai` and `flow` are what
+    these kinds need besides.
+    Raises SettingsError for an unknown kind, and for a URL, secret, file or function that cannot work.
     """
     match settings.kind:
         case "webhook":
@@ -90,6 +92,8 @@ def open_agent(
                 on_breaker=on_breaker,
                 options=openai or OpenAIOptions(),
             )
+        case "flow":
+            return FlowAgent(settings.url, flow)
         case "python":
             return PythonAgent(settings.url, timeout_seconds=settings.timeout_seconds)
         case "echo":

@@ -1,4 +1,4 @@
-"""The way into the API: who may come in, what a body may be, and how errors are told. Every address goes through it."""
+"""The way into the API: who may come in, what a body may be, and how errors are told."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def _invalid(error: ValidationError, kind: type[BaseModel]) -> Problem:
         field = ".".join(map(str, found["loc"]))
         message = found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
-            message = f"there is no such field; there are {', '.join(kind.model_fields)}"
+            names = (known.alias or name for name, known in kind.model_fields.items())
+            message = f"there is no such field; there are {', '.join(names)}"
         errors.append({"field": field, "message": message})
     detail = "; ".join(f"{each['field']}: {each['message']}" for each in errors) + "."
     return Problem(422, "invalid", detail, errors=errors)

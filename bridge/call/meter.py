@@ -52,6 +52,9 @@ class Meter:
                 metrics.false_alarms.inc()
             case journal.SpeculationDropped():
                 metrics.speculations.labels(outcome="dropped").inc()
+            case journal.TransferTried(status=status, warm=warm):
+                metrics.transfers.labels(how="warm" if warm else "cold", status=status).inc()
+                self._log.info("transfer_tried", status=status, warm=warm)
             case journal.ProblemMet(source=source, code=code, message=message):
                 counter = metrics.agent_errors if source == "agent" else metrics.speech_errors
                 counter.labels(code=code).inc()

@@ -16,6 +16,7 @@ from bridge.call.answering import Answering
 from bridge.call.log_calls import LogCalls
 from bridge.call.log_session import LogSession
 from bridge.call.others import Others
+from bridge.call.outgoing import OutgoingCall
 from bridge.call.session import Observer, Peers, Session
 from bridge.call.warm import WarmRecognizers
 from bridge.conversation.commands import Command, LeaveCall
@@ -102,15 +103,16 @@ class Registry:
         if value:
             self._warm.give_up_all()
 
-    def expect(self, sid: str, *, called: str) -> None:
+    def expect(self, sid: str, *, called: str, call_id: str = "") -> None:
         """Get speech ready for a call whose media stream is about to come. Never waits.
 
-        Asked again for the same call, or for one that is live, it does nothing.
+        `called` is our own number, also of a call of ours, whose id is `call_id`. Asked again for the same call, or
+        for one that is live, it does nothing.
         """
         if self._draining or sid in self._live:
             return
         peers = self._profile_of(called).peers
-        self._warm.expect(sid, peers.recognizers)
+        self._warm.expect(sid, peers.recognizers, call_id)
         peers.synthesizer.warm()
 
     def carrier_ended(self, sid: str) -> None:
@@ -124,12 +126,25 @@ class Registry:
         """The carrier could not open the media stream of a call: give up waiting for it."""
         self._warm.give_up(sid)
 
-    def open(self, sid: str, *, caller: str, called: str, direction: str, parameters: Mapping[str, str]) -> Session:
-        """Begin a call. The caller of this attaches the media stream to it."""
-        profile = self._profile_of(called)
+    def open(
+        self,
+        sid: str,
+        *,
+        caller: str,
+        called: str,
+        direction: str,
+        parameters: Mapping[str, str],
+        outgoing: OutgoingCall | None = None,
+    ) -> Session:
+        """Begin a call. The caller of this attaches the media stream to it.
+
+        `outgoing`: what was ordered of a call of ours.
+        """
+        profile = self._profile_of(caller if direction == "outbound" else called)
+        policy = profile.policy if outgoing is None else outgoing.applied_to(profile.policy)
         warm = self._warm.claim(sid, profile.peers.recognizers)
         info = CallInfo(
-            id=uuid.uuid4().hex if warm is None else warm.call_id,
+            id=outgoing.id if outgoing is not None else uuid.uuid4().hex if warm is None else warm.call_id,
             sid=sid,
             caller=caller,
             called=called,
@@ -152,7 +167,7 @@ class Registry:
             earlier.set()  # The carrier has brought the call back: it is not to be ended there.
         self._asked[sid] = asked = asyncio.Event()
         observers = (*(make(info) for make in self.observers), self._leaving(sid, asked))
-        session = Session(info, profile.policy, profile.peers, record, observers, warm, self.others)
+        session = Session(info, policy, profile.peers, record, observers, warm, self.others)
         self._live[sid] = session
         self._left.pop(sid, None)
         ending = spawn(self._end(session, asked), name=f"call-{info.id}")

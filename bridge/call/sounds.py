@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from bridge.audio import dtmf, wav
+from bridge.audio.beep import beep
 from bridge.audio.codec import BYTES_PER_MS
 from bridge.call.sound_sources import Origin, SoundError, Stamp, Web, read_file, shown_source
 from bridge.conversation.events import SpeechArrived, SpeechFailed, SpeechFinished
@@ -29,6 +30,8 @@ MAX_SECONDS: Final = 600
 """The longest sound, and the longest that all its repetitions may take."""
 MAX_LOOPS: Final = 1000
 MAX_DIGITS: Final = 500
+BEEP: Final = "beep:"
+"""A sound that is always there: the tone before a message."""
 
 _PIECE_BYTES: Final = 500 * BYTES_PER_MS
 _PIECES_AT_ONCE: Final = 20
@@ -82,9 +85,11 @@ class Sounds:
     async def load(self, source: str) -> bytes:
         """Return a sound as mu-law at 8000 Hz, mono: never empty.
 
-        `source` is an http(s) URL or a path below the folder. Cancelling closes the connection. Raises
+        `source` is an http(s) URL, a path below the folder, or `BEEP`. Cancelling closes the connection. Raises
         `SoundError`.
         """
+        if source == BEEP:
+            return beep()
         known = self._kept.get(source)
         kept = await (self._from_web(source, known) if "://" in source else self._from_file(source, known))
         self._keep(source, kept)

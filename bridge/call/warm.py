@@ -60,12 +60,15 @@ class WarmRecognizers:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def expect(self, sid: str, factory: RecognizerFactory) -> None:
-        """Open a recogniser for a call that is about to come, unless one waits for it or too many wait already."""
+    def expect(self, sid: str, factory: RecognizerFactory, call_id: str = "") -> None:
+        """Open a recogniser for a call that is about to come, unless one waits for it or too many wait already.
+
+        `call_id`: of a call that has its id already.
+        """
         if sid in self._waiting or len(self._waiting) >= AT_MOST:
             return
         limit = asyncio.get_running_loop().call_later(STREAM_WITHIN_S, self.give_up, sid)
-        self._waiting[sid] = (WarmRecognizer(factory), limit)
+        self._waiting[sid] = (WarmRecognizer(factory, call_id), limit)
 
     def claim(self, sid: str, factory: RecognizerFactory) -> WarmRecognizer | None:
         """Return what waits for this call, which is the caller's from now on; None: open another.

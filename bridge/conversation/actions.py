@@ -148,7 +148,7 @@ class Play:
     """Play a sound, in sequence with what is said. Raises ValueError for what cannot be."""
 
     source: str
-    """An http(s) URL of a WAV file, or a path below the folder of sounds."""
+    """An http(s) URL of a WAV file, a path below the folder of sounds, or `beep:`, the tone before a message."""
     loop: int = 1
     """How often; 0: again and again, up to ten minutes."""
     interruptible: bool = True

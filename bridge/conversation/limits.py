@@ -162,7 +162,7 @@ def speech_asked_again(talk: Talk) -> bool:
 def _floor_free(talk: Talk) -> bool:
     """Tell whether neither side says anything, waits for an answer, or presses keys."""
     quiet = talk.speech.reply is None and not talk.turn.speaking and not talk.unanswered
-    return quiet and talk.digits.wanted is None and not talk.digits.keys
+    return quiet and talk.message.wanted is None and talk.digits.wanted is None and not talk.digits.keys
 
 
 def _limit_notice_at(talk: Talk) -> float:

@@ -102,14 +102,14 @@ class Conversation:
                 transfers.take(self._talk, event)
             case on.FloorWanted():
                 self._talk.floor_wanted = self._talk.policy.agent
-            case on.AnswererKnown():
-                pass
             case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
                 self._take_speech(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
                 self._take_answer(event)
             case on.RecognizerConnected() | on.RecognizerLost() | on.RecognizerFailed() | on.RecognizerClosed():
                 self._take_recognizer(event)
+            case on.AnswererKnown(kind):
+                self._talk.answerer = self._talk.answerer or kind  # A rule sees to it, once the call is live.
             case on.DeadlineReached():
                 pass  # The joint rules look at the clock themselves.
             case _:

@@ -106,6 +106,9 @@ class Policy:
     silence_farewell: str = "I can't hear anything, so I'll hang up now. Good-bye."
     """Said before a caller who stays silent is let go."""
 
+    voicemail: str = ""
+    """Said whole to a machine that answers a call of ours, before hanging up; empty: hang up at once."""
+
     max_call_s: float = 4 * 3600.0
     """A call is ended after this long, whatever happens."""
     limit_notice: str = "This call has to end in one minute."

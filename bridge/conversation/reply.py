@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bridge.conversation.actions import Action, GatherDigits, HandOff, HangUp, Note, Set, Transfer
+from bridge.conversation.actions import Action, GatherDigits, HandOff, HangUp, Note, RecordMessage, Set, Transfer
 from bridge.conversation.sentences import take_sentences
 
 
@@ -101,6 +101,11 @@ class Reply:
     def gathers(self) -> GatherDigits | None:
         """What is to be gathered behind what it says."""
         return next((action for action in self.actions if isinstance(action, GatherDigits)), None)
+
+    @property
+    def records(self) -> RecordMessage | None:
+        """The message that is to be taken behind what it says."""
+        return next((action for action in self.actions if isinstance(action, RecordMessage)), None)
 
     @property
     def ends_call(self) -> bool:

@@ -7,8 +7,8 @@ returns True when it changed something that another may care about.
 
 from __future__ import annotations
 
+from bridge.conversation import answerer, journal, limits, transfers
 from bridge.conversation import commands as do
-from bridge.conversation import journal, limits, transfers
 from bridge.conversation.actions import GatherDigits, HandOff, HangUp, SendDigits, Transfer
 from bridge.conversation.caller import count_words, joined
 from bridge.conversation.reply import Reply
@@ -136,11 +136,41 @@ def keys_interrupt(talk: Talk) -> bool:
         return False
     if reply is None or reply.speculative or not _can_be_cut_by_key(talk, reply):
         return False
-    gather = reply.gathers
+    gather, record = reply.gathers, reply.records
     talk.speech.silence(talk.now)
-    talk.close_reply(reply, interrupted=gather is None)
+    talk.close_reply(reply, interrupted=gather is None and record is None)
     if gather is not None:
         talk.digits.begin(gather, talk.now)
+    elif record is not None:
+        talk.begin_message(record)
+    return True
+
+
+def message_begins(talk: Talk) -> bool:
+    """Everything that stands before a message was said and heard: from here on it is the caller's."""
+    reply = talk.speech.reply
+    if reply is None or reply.records is None or reply.speculative or reply.paused:
+        return False
+    if reply.failed or not (reply.done and talk.speech.playout.heard_out(talk.now)):
+        return False
+    talk.close_reply(reply, interrupted=False)
+    talk.begin_message(reply.records)
+    return True
+
+
+def message_over(talk: Talk) -> bool:
+    """A message is complete: keep it, and tell the agent."""
+    message, turn = talk.message, talk.turn
+    if not message.watch(talk.now, speaking=_says_something(talk)):
+        return False
+    if turn.speaking and turn.worded:
+        talk.close_turn(incomplete=True)
+        turn.given_up = turn.transcript
+    turn.dismissed = turn.dismissed or turn.speaking
+    words = talk.keep_message()
+    reply = talk.speech.open("message", turn.number, words, talk.now)
+    talk.ask(reply)
+    reply.transcript = ""  # Who goes on before the answer asks something else: the message is not told again.
     return True
 
 
@@ -177,8 +207,8 @@ def question_due(talk: Talk) -> bool:
     turn = talk.turn
     if talk.speech.reply is not None or not talk.policy.agent:
         return False
-    if talk.masked:
-        return False  # First the secret, and then what was said.
+    if talk.masked or talk.message.wanted is not None:
+        return False  # First the secret, or the message, and then what was said.
     if talk.unanswered and (not turn.speaking or _only_noise(talk)):
         turn.dismissed = turn.dismissed or turn.speaking
         transcript = joined(talk.unanswered)
@@ -199,7 +229,7 @@ def question_due(talk: Talk) -> bool:
 def floor_due(talk: Talk) -> bool:
     """The agent wants to say something, and nobody speaks; or what is being said may be replaced by it."""
     reply = talk.speech.reply
-    if not talk.floor_wanted:
+    if not talk.floor_wanted or talk.message.wanted is not None:
         return False
     if reply is not None and not reply.speculative and talk.speech.playout.preemptible(talk.now):
         talk.speech.silence(talk.now)
@@ -259,6 +289,11 @@ def _only_noise(talk: Talk) -> bool:
     return turn.speaking and not turn.worded and (turn.dismissed or talk.now >= _false_alarm_at(talk))
 
 
+def _says_something(talk: Talk) -> bool:
+    """Tell whether a turn is open that has words, or may still bring some."""
+    return talk.turn.speaking and not _only_noise(talk)
+
+
 def _false_alarm_at(talk: Talk) -> float:
     """Return until when a turn without words to answer keeps the agent silent."""
     since = talk.turn.touched_at if talk.turn.worded else talk.turn.started_at
@@ -271,6 +306,8 @@ def moments(talk: Talk) -> list[float]:
     if talk.digits.due is not None and talk.speech.reply is None:
         due.append(talk.digits.due)
     turn, reply = talk.turn, talk.speech.reply
+    if talk.message.wanted is not None:
+        due += message_moments(talk)
     if reply is not None and turn.speaking:
         if reply.paused:
             due.append(_false_alarm_at(talk))
@@ -282,8 +319,18 @@ def moments(talk: Talk) -> list[float]:
     return due
 
 
+def message_moments(talk: Talk) -> list[float]:
+    """Return when a message has to be looked at again; an open turn without words may turn out to be noise."""
+    speaking = _says_something(talk)
+    due = talk.message.due(speaking=speaking)
+    moments = [] if due is None else [due]
+    return [*moments, _false_alarm_at(talk)] if speaking and not talk.turn.worded else moments
+
+
 RULES = (
     limits.call_too_long,
+    answerer.answerer_told,
+    answerer.message_left,
     limits.recognizer_back,
     limits.recognizer_gone,
     limits.recognizer_away,
@@ -298,9 +345,11 @@ RULES = (
     limits.speech_asked_again,
     limits.speech_too_slow,
     reply_certain,
+    message_begins,
     reply_over,
     do_deferred,
     limits.loss_told,
+    message_over,
     question_due,
     digits_due,
     transfers.result_due,

@@ -6,10 +6,11 @@ from typing import Literal, get_args
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal
-from bridge.conversation.actions import Action, Set, Transfer
+from bridge.conversation.actions import Action, RecordMessage, Set, Transfer
 from bridge.conversation.caller import CallerTurn, is_backchannel, joined, same_words
 from bridge.conversation.digits import Digits
 from bridge.conversation.echo import WINDOW_S, is_echo
+from bridge.conversation.message import Message
 from bridge.conversation.outage import Outage
 from bridge.conversation.patience import Patience
 from bridge.conversation.policy import Policy
@@ -17,6 +18,8 @@ from bridge.conversation.reply import Reply
 from bridge.conversation.speech import Speech
 
 _OCCASIONS: dict[str, do.Occasion] = {name: name for name in get_args(do.Occasion)}
+
+_MACHINES = ("machine", "fax")
 
 
 class Talk:
@@ -35,6 +38,7 @@ class Talk:
         self.patience = Patience(policy)
         self.outage = Outage()
         self.digits = Digits()
+        self.message = Message()
         self.agent_failures = 0
         self.speech_failures = 0
         self.echoes = 0
@@ -63,6 +67,10 @@ class Talk:
         """What is to be done when the caller is back."""
         self.recognizer_closed = False
         """Speech to text was finished: no more words come until another session is opened."""
+        self.answerer = ""
+        """Who has answered a call of ours, once the carrier has told: as in `AnswererKnown`."""
+        self.answerer_taken = False
+        """What follows from it was done."""
         self.left = do.LeaveCall("")
         self.reason = ""
         self.began = 0.0
@@ -125,11 +133,15 @@ class Talk:
         self.echoes += meaning == "echo"
         if meaning not in {"empty", "echo"}:
             self.patience.stir(self.now)
+        if self.message.wanted is not None:
+            if meaning not in {"empty", "echo"}:
+                self.message.hear(turn.transcript, self.now)
+            return
         if turn.insisted and meaning == "empty":
             self.outage.owed = self.outage.words_lost = self.policy.agent  # The agent gave way to nothing.
         if meaning == "words" and self.digits.wanted is not None and not self.digits.wanted.masked:
             self.digits.take()  # The caller says it instead.
-        if meaning != "words" or degraded or not self.policy.agent:
+        if meaning != "words" or degraded or not self.policy.agent or self.by_machine:
             self.drop_speculation()
             return
         over_speech = reply is not None and not reply.speculative and self.speech.playout.begun
@@ -171,6 +183,11 @@ class Talk:
         heard = len(self.speech.playout.heard_and_rest(self.now)[0])
         return is_echo(turn.transcript, reply.text[turn.over_from : heard], reply.text[heard:], cut=turn.cut)
 
+    @property
+    def by_machine(self) -> bool:
+        """Tell whether a call of ours was answered by a machine: what it says is no answer to anything."""
+        return self.answerer_taken and self.answerer.startswith(_MACHINES)
+
     # --- keys ----------------------------------------------------------------------------------------------
 
     @property
@@ -190,7 +207,9 @@ class Talk:
         reply = self.speech.reply
         if reply is not None and reply.gathered and not self.speech.playout.begun:
             return  # The number is together: what is pressed behind its end is no part of it.
-        if self.policy.agent:
+        if self.message.wanted is not None:
+            self.message.press(digit, self.now)
+        elif self.policy.agent:
             self.digits.press(digit, self.now)
 
     def ask_about_digits(self) -> None:
@@ -204,12 +223,38 @@ class Talk:
         reply.digits, reply.gathered = keys, gathered
         self.ask(reply)
 
+    # --- messages ------------------------------------------------------------------------------------------
+
+    def begin_message(self, wanted: RecordMessage) -> None:
+        """Let the caller leave a message. What was said over the words before it is part of it already."""
+        self.digits.take()  # Keys before the beginning were to skip what was said.
+        turn, early = self.turn, bool(self.unanswered)
+        since = turn.started_at if early or turn.speaking else self.now
+        self.message.begin(wanted, self.now, since=since)
+        for text in self.unanswered:
+            self.message.hear(text, self.now)
+        self.unanswered.clear()
+
+    def keep_message(self) -> str:
+        """The message is complete: record it. Returns its words."""
+        message = self.message
+        ended = self.now if message.over_at is None else message.over_at
+        began = message.began
+        words = message.take()
+        self.record(journal.MessageLeft(message.number, words, self.ms(began), self.ms(ended)))
+        if words.strip():
+            self.messages.append(do.Message("user", words.strip()))
+        self.patience.stir(self.now)
+        return words
+
     # --- the agent -----------------------------------------------------------------------------------------
 
     def open_call(self) -> None:
         """Greet, and tell the agent that a call has come."""
         if not self.policy.agent and not self.policy.greeting:
             return
+        if self.answerer.startswith(_MACHINES):
+            return  # What a machine is told is another matter.
         reply = self.speech.open("call.started", 0, "", self.now)
         if self.policy.greeting:
             self.speech.say_whole(reply, self.policy.greeting, self.now, barge_in=self.policy.greeting_barge_in)
@@ -364,6 +409,9 @@ class Talk:
     def leave_for_failure(self, reason: str) -> None:
         """End the call, or pass the caller on, while we cannot speak: the carrier says so with its own voice."""
         policy = self.policy
+        if self.by_machine:
+            self.leave(do.LeaveCall("voicemail", farewell=policy.voicemail))
+            return
         transfer = Transfer(policy.failure_transfer) if policy.failure_transfer else None
         words = policy.farewell if transfer is None else policy.handover
         self.leave(do.LeaveCall(reason, transfer, farewell=words))
@@ -400,6 +448,7 @@ class Talk:
         if self.speech.reply is not None:
             self.close_reply(self.speech.reply, interrupted=False)
         self.state, self.reason, self.left = "leaving", leave.reason, leave
+        self.message.stop(self.now)
         self.until = self.now + self.policy.reattach_s
         self.out.append(leave)
 
@@ -411,6 +460,7 @@ class Talk:
         if self.speech.reply is not None:
             self.close_reply(self.speech.reply, interrupted=False)
         self.state, self.reason = "draining", reason
+        self.message.stop(self.now)
         self.until = self.now + self.policy.drain_s
         self.out.append(do.FinishRecognizer())
 
@@ -419,6 +469,8 @@ class Talk:
         if self.turn.speaking:
             self.close_turn(incomplete=True)
         playout = self.speech.playout
+        if self.message.wanted is not None:
+            self.keep_message()
         self.record(
             journal.CallClosed(
                 self.ms(), self.reason, playout.under_runs, playout.lost_marks, self.left.transfer_to

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Final
 
 from bridge.simulator.exchange import Exchange
@@ -57,7 +58,7 @@ def room_of(verb: Conference, base: str, legs: Legs, exchange: Exchange) -> Room
         form = [("SequenceNumber", str(number)), *_form(_EVENTS[what], room, member, legs.line.account_sid)]
         exchange.tell_in_order(legs.callback(url, verb.status_callback_method, form))
 
-    room = Room(verb.name, waits=True, on_event=happened)
+    room = Room(verb.name, sid=f"CF{uuid.uuid4().hex}", waits=True, on_event=happened)
     exchange.conferences.append(room)
     return room
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -58,9 +57,11 @@ class Member:
 class Room:
     """Calls that hear each other. A conference waits for a member that starts it; a `<Dial>` does not."""
 
-    def __init__(self, name: str, *, waits: bool = False, on_event: Callable[[str, Member | None], None]) -> None:
-        """`on_event` is told `start`, `join`, `leave` and `end`, with the member."""
-        self.sid = f"CF{uuid.uuid4().hex}"
+    def __init__(
+        self, name: str, *, sid: str = "", waits: bool = False, on_event: Callable[[str, Member | None], None]
+    ) -> None:
+        """`on_event` is told `start`, `join`, `leave` and `end`, with the member; a conference has a SID."""
+        self.sid = sid
         self.name = name
         self.members: list[Member] = []
         self.started = not waits

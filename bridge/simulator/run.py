@@ -25,6 +25,8 @@ class CallOptions:
     """Each is said when the agent is silent, then its answer is awaited."""
     scenario: Path | None = None
     """A scripted call instead of `wavs`."""
+    name: str = ""
+    """What the call is called in results."""
     record: Path | None = None
     """Where to write a stereo WAV of the call: left the caller, right what the caller heard."""
     timeout_s: float = 300.0

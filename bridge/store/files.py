@@ -7,17 +7,19 @@ call is over, by the same function that makes them for a call whose process died
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from bridge.conversation.journal import Entry, StreamBroke
+from bridge.audio.wav import write_mulaw
+from bridge.conversation.journal import Entry, MessageLeft, StreamBroke
 from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader
-from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, TRACE, CallFolder, files_in
+from bridge.store.folder import JOURNAL, MESSAGE, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
-from bridge.store.recordings import Recorder, RecordingFile, mend, read_peaks
+from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
 from bridge.store.writer import DiskThread, shared_disk
@@ -141,7 +143,7 @@ class FileRecord:
 
 
 def finish_from_journal(folder: Path) -> CallFiles:
-    """Write transcript and picture of the call in `folder` from its journal, and mend its recording.
+    """Write transcript, messages and picture of the call in `folder` from its journal, and mend its recording.
 
     For a call that just ended as for one whose process died; doing it again does no harm. Blocks on the disk.
     Raises `OSError`, and `BridgeError` (code `journal_unreadable`) when the journal has no header.
@@ -154,9 +156,18 @@ def finish_from_journal(folder: Path) -> CallFiles:
     peaks = None
     if files.recording is not None:
         mend(files.recording)
+        _cut_messages(files.recording, entries)
         peaks = read_peaks(files.recording)
     _replace(files.timeline, timeline_svg(header, entries, peaks).encode())  # the last: it means "finished"
     return files
+
+
+def _cut_messages(recording: Path, entries: Sequence[Entry]) -> None:
+    """Give each message that the caller left a file of its own. Raises `OSError`."""
+    for entry in entries:
+        if isinstance(entry, MessageLeft):
+            audio = read_caller(recording, entry.from_ms, entry.to_ms)
+            _replace(recording.with_name(MESSAGE.format(number=entry.number)), write_mulaw(audio))
 
 
 def unfinished(folder: Path) -> list[Path]:

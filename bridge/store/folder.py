@@ -13,6 +13,7 @@ from bridge.store.base import CallFiles, CallHeader
 JOURNAL: Final = "journal.jsonl"
 TRACE: Final = "trace.jsonl"
 RECORDING: Final = "recording.wav"
+MESSAGE: Final = "message-{number}.wav"
 TRANSCRIPT_TEXT: Final = "transcript.txt"
 TRANSCRIPT_JSON: Final = "transcript.json"
 TIMELINE: Final = "timeline.svg"

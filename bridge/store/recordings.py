@@ -16,7 +16,7 @@ import structlog
 from bridge.audio.wav import header, interleave
 from bridge.store.folder import RECORDING, CallFolder
 from bridge.store.loudness import Peaks
-from bridge.store.placement import BLOCK, SILENCE, Placement, Stretch
+from bridge.store.placement import BLOCK, BYTES_PER_MS, SILENCE, Placement, Stretch
 from bridge.store.writer import DiskThread
 
 _log = structlog.get_logger()
@@ -147,6 +147,18 @@ def mend(path: Path) -> None:
         file.seek(0)
         file.write(header(channels=_CHANNELS, data_bytes=frames * _CHANNELS))
         file.truncate(_HEADER_BYTES + frames * _CHANNELS)
+
+
+def read_caller(path: Path, from_ms: int, to_ms: int) -> bytes:
+    """The caller's side between two times of the call: mu-law, mono. Blocks on the disk; raises `OSError`."""
+    caller = bytearray()
+    with path.open("rb") as file:
+        file.seek(_HEADER_BYTES + max(0, from_ms) * BYTES_PER_MS * _CHANNELS)
+        left = max(0, to_ms - max(0, from_ms)) * BYTES_PER_MS * _CHANNELS
+        while left and (piece := file.read(min(left, _SECOND_BYTES))):
+            caller += piece[::_CHANNELS]
+            left -= len(piece)
+    return bytes(caller)
 
 
 def read_peaks(path: Path) -> Peaks:

@@ -16,6 +16,8 @@ ENDINGS: Final = {
     "caller": "the caller hung up",
     "agent": "the agent hung up",
     "transfer": "the caller was transferred",
+    "handoff": "the agent handed the caller over",
+    "digits": "the caller did not come back",
     "silence": "the caller fell silent",
     "limit": "the longest time allowed was over",
     "callee": "the other side hung up",
@@ -26,6 +28,9 @@ ENDINGS: Final = {
     "shutdown": "the server went down",
     "agent_failed": "the agent failed",
     "speech_failed": "the speech service failed",
+    "voicemail": "an answering machine was left a message",
+    "machine": "an answering machine answered",
+    "fax": "a fax machine answered",
     "error": "an error",
 }
 """What `CallClosed.reason` says, in words."""

@@ -127,12 +127,11 @@ class Consultations:
     async def _place(self, consultation: _Consultation) -> None:
         info, wanted, rules = consultation.info, consultation.transfer, self.rules
         origin, query = self._gate.public_url(), f"?id={consultation.id}"
-        ours = info.caller if info.direction.startswith("outbound") else info.called
         try:
             consultation.call_sid = await self._rest.create_call(
                 NewCall(
                     to=wanted.to,
-                    from_number=wanted.caller_id or rules.caller_id or ours,
+                    from_number=wanted.caller_id or rules.caller_id or info.number,
                     url=origin + SUMMARY + query,
                     status_url=origin + STATUS + query,
                     ring_seconds=round(wanted.timeout_s or rules.ring_seconds),

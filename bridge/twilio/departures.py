@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import structlog
 from aiohttp import web
@@ -13,10 +13,10 @@ from bridge.call.registry import Registry
 from bridge.call.session import Session
 from bridge.conversation.commands import LeaveCall
 from bridge.conversation.events import TransferEnded
-from bridge.errors import CarrierError
+from bridge.errors import AgentError, CarrierError
 from bridge.twilio import twiml
 from bridge.twilio.documents import STREAM_ENDED, StreamDocuments, xml
-from bridge.twilio.gate import Gate
+from bridge.twilio.gate import Form, Gate
 from bridge.twilio.once import LEG
 
 DIAL_ENDED = "/twilio/dial-ended"
@@ -37,16 +37,33 @@ class TransferRules:
     """The number that is shown to the other side; empty: the one that was called."""
 
 
+class HandOffs(Protocol):
+    """The hand-off webhooks of agents that have one (`bridge.twilio.handoff`)."""
+
+    async def next_of(self, sid: str, form: Form, data: str) -> str | None:
+        """Return the document with which the agent's webhook lets the call go on.
+
+        `form` is Twilio's request about the call, `data` what the agent wants handed on. None: the call's agent has
+        no such webhook. Raises AgentError when it does not answer.
+        """
+
+
 class Departures:
     """The handlers of the questions what comes next."""
 
     def __init__(
-        self, gate: Gate, registry: Registry, documents: StreamDocuments, transfers: TransferRules
+        self,
+        gate: Gate,
+        registry: Registry,
+        documents: StreamDocuments,
+        transfers: TransferRules,
+        hand_offs: HandOffs | None = None,
     ) -> None:
         self._gate = gate
         self._registry = registry
         self._documents = documents
         self.transfers = transfers
+        self._hand_offs = hand_offs
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -62,7 +79,7 @@ class Departures:
         return await self._answer(request, "dial", self._after_dial)
 
     async def _answer(
-        self, request: web.Request, what: str, answer: Callable[[str, str, Fields], str]
+        self, request: web.Request, what: str, answer: Callable[[str, str, Fields], Awaitable[str]]
     ) -> web.Response:
         """Answer a question once; asked again, about the same leg, it gets the same document."""
         form = dict(await self._gate.signed_form(request))
@@ -71,20 +88,33 @@ class Departures:
         if (given := answers.given(sid, what, leg)) is not None:
             log.info("carrier_asked_again", sid=sid, what=what)
             return xml(given)
-        return xml(answers.keep(sid, what, leg, answer(sid, leg, form)))
+        return xml(answers.keep(sid, what, leg, await answer(sid, leg, form)))
 
-    def _after_stream(self, sid: str, leg: str, form: Fields) -> str:
+    async def _after_stream(self, sid: str, leg: str, form: Fields) -> str:
         departure = self._registry.departure(sid)
         session = self._registry.live.get(sid)
         over = form.get("CallStatus") in CALL_OVER
         if session is None or over:
             self._registry.carrier_ended(sid)
-        if departure is not None and not over:
+        if over or (departure is not None and departure.handoff is not None):
+            return await self._hand_off(sid, form, "" if departure is None else departure.handoff or "")
+        if departure is not None:
             return self._leave(sid, leg, form, departure)
         if session is None or session.over_for_carrier:
-            return twiml.hang_up("" if departure is None else departure.farewell)
+            return twiml.hang_up()
         log.warning("stream_resuming", sid=sid, call=session.info.id)
         return self._stream(session)
+
+    async def _hand_off(self, sid: str, form: Fields, data: str) -> str:
+        """Let the agent's own webhook say what comes next; without one the call ends."""
+        try:
+            document = (
+                await self._hand_offs.next_of(sid, [*form.items()], data) if self._hand_offs is not None else None
+            )
+        except AgentError as error:
+            log.error("hand_off_failed", sid=sid, code=error.code, error=error.message)
+            return twiml.hang_up("Sorry, I could not connect you. Good-bye.")
+        return twiml.hang_up() if document is None else document
 
     def _leave(self, sid: str, leg: str, form: Fields, departure: LeaveCall) -> str:
         """Carry out how we left the call."""
@@ -114,7 +144,7 @@ class Departures:
             digits=wanted.digits,
         )
 
-    def _after_dial(self, sid: str, _leg: str, form: Fields) -> str:
+    async def _after_dial(self, sid: str, _leg: str, form: Fields) -> str:
         seconds = form.get("DialCallDuration", "")
         status = form.get("DialCallStatus") or "failed"
         log.info("dial_ended", sid=sid, status=status)

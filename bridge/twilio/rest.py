@@ -53,10 +53,12 @@ class NewCall:
     """E.164."""
     from_number: str
     """E.164, one of the account's numbers."""
-    url: str
-    """Where Twilio asks what to do once somebody has answered."""
     status_url: str
     """Where Twilio reports how far the call is."""
+    url: str = ""
+    """Where Twilio asks what to do once somebody has answered; this or `twiml` must be given."""
+    twiml: str = ""
+    """The document itself, 4000 characters at most."""
     ring_seconds: int = 60
     machine_detection: str = ""
     """`Enable` tells who answered as soon as it is known, `DetectMessageEnd` of machines behind their greeting."""
@@ -99,12 +101,16 @@ class TwilioRest:
         # Threads of its own: when Twilio hangs, nothing else that waits in a thread waits for it.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="twilio-rest")
 
+    def close(self) -> None:
+        """Ask nothing more. What is under way goes on without anybody waiting for it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     async def create_call(self, call: NewCall) -> str:
         """Place a call and return its id. It may be answered, and its media stream be there, before this returns.
 
         Raises `NotTakenError` when it can be asked again without a second call.
         """
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"url": call.url} if call.url else {"twiml": call.twiml}
         if call.machine_detection:
             options["machine_detection"] = call.machine_detection
             if call.verdict_url:
@@ -115,7 +121,6 @@ class TwilioRest:
                 lambda: self._client.calls.create(
                     to=call.to,
                     from_=call.from_number,
-                    url=call.url,
                     timeout=call.ring_seconds,
                     status_callback=call.status_url,
                     status_callback_event=["initiated", "ringing", "answered", "completed"],

@@ -13,17 +13,19 @@ import structlog
 from aiohttp import WSMessage, WSMsgType, web
 
 from bridge.call.carrier import Carrier
+from bridge.call.outgoing import Outgoing
 from bridge.call.registry import Registry
 from bridge.call.session import Session
 from bridge.conversation.events import DigitPressed, MarkReturned, StreamLost, StreamStopped
 from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
-from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
+from bridge.twilio.departures import CALL_OVER, Departures, HandOffs, TransferRules
 from bridge.twilio.documents import MEDIA, STATUS, StreamDocuments, xml
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
+from bridge.twilio.outbound_routes import CALL, OutboundRoutes
 from bridge.twilio.tokens import TokenRefused
 
 VOICE = "/twilio/voice"
@@ -41,14 +43,22 @@ class TwilioRoutes:
     """The handlers, and what they share."""
 
     def __init__(
-        self, gate: Gate, registry: Registry, metrics: Metrics, transfers: TransferRules | None = None
+        self,
+        gate: Gate,
+        registry: Registry,
+        metrics: Metrics,
+        transfers: TransferRules | None = None,
+        outgoing: Outgoing | None = None,
+        hand_offs: HandOffs | None = None,
     ) -> None:
+        """`outgoing` orders calls of ours, `hand_offs` asks agents' own webhooks; None: there are none."""
         self._documents = StreamDocuments(gate)
-        self.departures = Departures(gate, registry, self._documents, transfers or TransferRules())
+        self.departures = Departures(gate, registry, self._documents, transfers or TransferRules(), hand_offs)
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
         self._logs = LogRoutes(gate, registry, metrics)
+        self._outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -57,6 +67,7 @@ class TwilioRoutes:
         app.router.add_post(STATUS, self.status)
         self.departures.add_to(app)
         self._logs.add_to(app)
+        self._outbound.add_to(app)
 
     # --- webhooks ------------------------------------------------------------------------------------------
 
@@ -66,6 +77,8 @@ class TwilioRoutes:
         sid = form.get("CallSid", "")
         if not sid:
             raise web.HTTPBadRequest(text="CallSid is missing: this address is for Twilio's voice webhook\n")
+        if form.get("Direction", "").startswith("outbound"):
+            return self._outbound.voice(request.query.get(CALL, ""), form)
         if self._registry.draining:
             return xml(twiml.reject("busy"))
         facts = {
@@ -84,6 +97,7 @@ class TwilioRoutes:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
         form = dict(await self._gate.signed_form(request))
         sid = form.get("CallSid", "")
+        self._outbound.report(request.query.get(CALL, ""), form)
         if form.get("StreamEvent") == "stream-error":
             log.error("stream_failed", sid=sid, error=form.get("StreamError", ""))
             self._registry.stream_failed(sid)
@@ -151,6 +165,10 @@ class TwilioRoutes:
             return session
         if self._registry.draining:
             raise ProtocolError("no new calls are taken", code="draining")
+        call_id = facts.get("call", "")
+        ordered = self._outbound.ordered(call_id, started.call_sid)
+        if call_id and ordered is None:
+            raise ProtocolError("the call is not wanted any more", code="call_over")
         given = {name: value for name, value in started.parameters.items() if name != "token"}
         return self._registry.open(
             started.call_sid,
@@ -158,12 +176,14 @@ class TwilioRoutes:
             called=facts.get("to", ""),
             direction=facts.get("direction", "inbound"),
             parameters=given,
+            outgoing=ordered,
         )
 
     async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:
         """Carry the stream's messages into the call until the stream is over."""
         stopped = False
         malformed = 0
+        self._outbound.tell_verdict(session)
         session.attach(carrier)
         try:
             async for message in socket:

@@ -100,6 +100,10 @@ class ModelServer:
         url = self.url.removesuffix("/v1") + "/tools/" + path
         return HttpToolOptions(name, f"Does {name}.", url, method, schema, **options)
 
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._runner.server.connections) if self._runner.server else 0
+
     async def close(self) -> None:
         for agent in self._agents:
             await agent.close()

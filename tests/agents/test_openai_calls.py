@@ -1,8 +1,9 @@
-"""Whole calls that a model answers: the simulated carrier, a scripted speech service, and a server for the model."""
+"""Whole calls that a model answers: a simulated carrier, a scripted speech service, and a server for the model."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -82,7 +83,8 @@ async def test_a_look_up_of_a_speculative_answer_is_heard_when_the_turn_ends(
     model: ModelServer, speech: ScriptedSpeech, tmp_path: Path
 ) -> None:
     model.tools["hours"] = {"open": "nine"}
-    tool = f'[{{"name": "hours", "description": "Opening hours.", "method": "GET", "url": "{model.url[:-3]}/tools/hours"}}]'
+    url = model.tool("hours", "hours").url
+    tool = json.dumps([{"name": "hours", "description": "Opening hours.", "method": "GET", "url": url}])
     model.answers = [calls(("hours", {})), says("From nine.")]
     more = {"BRIDGE_AGENT__GREETING": "Hello.", "BRIDGE_OPENAI__TOOLS": tool}
     async with bridge(tmp_path, speech.url, **settings(model, **more)) as up, SimulatedCall(line(up)) as call:
@@ -106,7 +108,7 @@ async def test_a_tool_that_changes_something_runs_once_and_not_before_the_turn_i
     model: ModelServer, speech: ScriptedSpeech, tmp_path: Path
 ) -> None:
     model.tools["book"] = {"booked": True}
-    tool = f'[{{"name": "book", "description": "Books.", "url": "{model.url[:-3]}/tools/book"}}]'
+    tool = json.dumps([{"name": "book", "description": "Books.", "url": model.tool("book", "book").url}])
     model.answers = [calls(("book", {})), says("It is booked.")]
     more = {"BRIDGE_AGENT__GREETING": "Hello.", "BRIDGE_OPENAI__TOOLS": tool}
     async with bridge(tmp_path, speech.url, **settings(model, **more)) as up, SimulatedCall(line(up)) as call:

@@ -70,5 +70,7 @@ def test_a_kind_of_another_distribution_is_found(monkeypatch: pytest.MonkeyPatch
     assert isinstance(open_agent(Chosen("parrot")), EchoAgent)
     with pytest.raises(SettingsError, match="loading no_such_package:open_agent failed: ModuleNotFoundError"):
         open_agent(Chosen("ghost"))
-    with pytest.raises(SettingsError, match="wanted one of webhook, openai, python, echo, none, ghost, parrot"):
+    with pytest.raises(
+        SettingsError, match="wanted one of webhook, openai, flow, python, echo, none, ghost, parrot"
+    ):
         open_agent(Chosen("parot"))

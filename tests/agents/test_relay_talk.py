@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from bridge.agents import relay_wire as wire
 from bridge.agents.relay_talk import BREAK_S, MAX_CHARACTERS, MAX_PIECES, AppTalk, Manners
@@ -40,13 +41,13 @@ def test_tokens_are_joined_as_they_come_and_order_is_kept() -> None:
 @pytest.mark.parametrize(
     ("session", "given", "rule"),
     [
-        ("any", wire.UNSET, None),
+        ("any", UNSET, None),
         ("any", True, None),
         ("any", False, "never"),
-        ("speech", wire.UNSET, "voice"),
+        ("speech", UNSET, "voice"),
         ("speech", True, "speech"),
-        ("dtmf", wire.UNSET, "keys"),
-        ("none", wire.UNSET, "never"),
+        ("dtmf", UNSET, "keys"),
+        ("none", UNSET, "never"),
         ("none", True, "speech"),
         ("none", None, "never"),
     ],

@@ -55,8 +55,10 @@ class TestMeter:
             journal.CallerSpoke(3, "I would", 3600, 3900, incomplete=True, degraded=True),
             journal.SpeculationDropped(3700, 3, 4),
             journal.AgentSpoke(5, 3, "turn.ended", "So", "", False, 3900, 3950, speculative=True),
+            journal.TransferTried(3980, "+15550100009", "busy", warm=True),
             journal.CallClosed(4000, "caller", under_runs=2, lost_marks=3),
         )
+        assert value("transfers_total", how="warm", status="busy") == 1
         assert (value("echoes_total"), value("degraded_turns_total")) == (1, 1)
         assert value("speculations_total", outcome="dropped") == 1
         assert value("speculations_total", outcome="used") == 1

@@ -14,6 +14,7 @@ import structlog
 from aiohttp import web
 
 from bridge.audio import codec, dtmf, wav
+from bridge.audio.beep import beep
 from bridge.call import sounds
 from bridge.call.sounds import SoundEvent, Sounds
 from bridge.conversation.events import SpeechArrived, SpeechFailed, SpeechFinished
@@ -122,6 +123,12 @@ async def test_much_audio_does_not_keep_other_calls_waiting(call: Call, server: 
 
     assert pieces_before[-1] > 1000
     assert max(after - before for before, after in itertools.pairwise(pieces_before)) <= 21
+
+
+async def test_the_tone_before_a_message_needs_no_file() -> None:
+    sounds = Sounds()
+    assert await Call(sounds).heard("beep:") == beep()
+    await sounds.close()
 
 
 async def test_keys(call: Call) -> None:

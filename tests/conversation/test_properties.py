@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import Action, HandOff, HangUp, Note, Say, SendDigits, Set, Transfer, Tuning
+from bridge.conversation.actions import (
+    Action,
+    HandOff,
+    HangUp,
+    Note,
+    RecordMessage,
+    Say,
+    SendDigits,
+    Set,
+    Transfer,
+    Tuning,
+)
 from bridge.conversation.journal import AgentResumed, AgentSpoke, CallerSpoke
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
@@ -42,7 +53,15 @@ passing: st.SearchStrategy[Action] = st.sampled_from(
     (Transfer("+15550100"), Transfer("+15550100", "A caller."), SendDigits("12", by_carrier=True), HandOff("{}"))
 )
 actions: st.SearchStrategy[Action] = st.one_of(
-    says, says, says, says, st.just(Note({"k": 1})), changes, st.builds(HangUp), passing
+    says,
+    says,
+    says,
+    says,
+    st.just(Note({"k": 1})),
+    changes,
+    st.builds(HangUp),
+    passing,
+    st.just(RecordMessage(max_s=9.0, silence_s=2.0)),
 )
 habits = st.builds(
     Habits,

@@ -5,7 +5,7 @@ When the code changes, the catalogue must follow it: `test_catalogue.py` says wh
 
 from __future__ import annotations
 
-from tests.mutants import caller, clock, ending, floor, keys, ledger, listening, passing, speech
+from tests.mutants import caller, clock, ending, floor, keys, ledger, listening, messages, outbound, passing, speech
 
 MUTANTS = (
     *caller.MUTANTS,
@@ -17,4 +17,6 @@ MUTANTS = (
     *keys.MUTANTS,
     *passing.MUTANTS,
     *listening.MUTANTS,
+    *outbound.MUTANTS,
+    *messages.MUTANTS,
 )

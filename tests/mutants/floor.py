@@ -241,8 +241,8 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "    reply_certain,\n    reply_over,\n",
-        "    reply_over,\n    reply_certain,\n",
+        "    reply_certain,\n    message_begins,\n    reply_over,\n",
+        "    message_begins,\n    reply_over,\n    reply_certain,\n",
         "What the agent notes with its last answer is lost.",
     ),
     Mutant(

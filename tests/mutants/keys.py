@@ -60,14 +60,14 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "talk.close_reply(reply, interrupted=gather is None)",
+        "talk.close_reply(reply, interrupted=gather is None and record is None)",
         "talk.close_reply(reply, interrupted=True)",
         "Who types over a prompt is said to interrupt.",
     ),
     Mutant(
         _RULES,
-        "    if gather is not None:\n        talk.digits.begin(gather, talk.now)\n",
-        "",
+        "    if gather is not None:\n        talk.digits.begin(gather, talk.now)\n    elif",
+        "    if",
         "Keys over the prompt end its gathering.",
     ),
     Mutant(
@@ -84,14 +84,14 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "    if talk.masked:\n        return False  # First the secret, and then what was said.\n",
-        "",
+        "if talk.masked or talk.message.wanted is not None:",
+        "if talk.message.wanted is not None:",
         "Words overheard of a secret are asked about.",
     ),
     Mutant(
         "limits.py",
-        "return quiet and talk.digits.wanted is None and not talk.digits.keys",
-        "return quiet",
+        "talk.digits.wanted is None and not talk.digits.keys\n",
+        "True\n",
         "A caller who looks for the card is asked whether they are there.",
     ),
 )

@@ -17,7 +17,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.conversation.journal import CallerSpoke, KeyPressed, NoteTaken, StreamBroke, transcript
+from bridge.audio import wav
+from bridge.conversation.journal import CallerSpoke, KeyPressed, MessageLeft, NoteTaken, StreamBroke, transcript
 from bridge.store import files as files_module
 from bridge.store.base import CallFiles, CallRecord, Store
 from bridge.store.files import FileStore, finish_from_journal, read_journal, unfinished
@@ -57,6 +58,7 @@ async def test_a_call_leaves_its_files(store: Store, tmp_path: Path) -> None:
     )
     assert sorted(path.name for path in folder.iterdir()) == [
         "journal.jsonl",
+        "message-1.wav",
         "recording.wav",
         "timeline.svg",
         "trace.jsonl",
@@ -250,6 +252,30 @@ def test_the_journal_of_a_call_that_was_only_begun(tmp_path: Path) -> None:
     assert "(nothing was said)" in files.transcript_text.read_text()
     assert "the record breaks off" in files.transcript_text.read_text()
     assert msgspec.json.decode(files.transcript_json.read_bytes())["ended"] is None
+
+
+async def test_each_message_is_a_file_of_its_own(store: FileStore) -> None:
+    record = store.open(HEADER)
+    spoken = bytes(number % 250 for number in range(40_000))
+    for at_ms in range(0, 5000, 20):
+        record.caller_audio(at_ms, spoken[8 * at_ms : 8 * at_ms + 160])
+    record.agent_audio(0, b"\x66" * 40_000)
+    record.append(MessageLeft(1, " Call me back.", 1000, 2500))
+    record.append(MessageLeft(2, "", 4000, 9000))  # Beyond the end of the call.
+    files = await record.close()
+
+    assert wav.read_mulaw((files.folder / "message-1.wav").read_bytes(), name="message") == spoken[8000:20_000]
+    assert wav.read_mulaw((files.folder / "message-2.wav").read_bytes(), name="message") == spoken[32_000:]
+
+
+async def test_a_message_of_a_call_that_was_not_recorded_is_words_only(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, record_audio=False, disk=DiskThread())
+    record = store.open(HEADER)
+    record.append(MessageLeft(1, " Call me back.", 1000, 2500))
+    files = await record.close()
+
+    assert not list(files.folder.glob("*.wav"))
+    await store.close()
 
 
 async def test_many_calls_at_once(store: FileStore) -> None:

@@ -34,7 +34,7 @@ class TestVoice:
         (parameter,) = stream
         assert parameter.attrib["name"] == "token"
         facts = house.tokens.redeem(parameter.attrib["value"], "CA1")
-        assert facts == {**FACTS, "direction": "outbound-api"}
+        assert facts == {**FACTS, "direction": "outbound"}
 
     async def test_what_twilio_does_not_tell_is_empty(self, house: House) -> None:
         document = await house.ask("/twilio/voice", {"CallSid": "CA1"})

@@ -1,0 +1,158 @@
+"""`/api/v1/calls`: place calls, see what became of them, and end them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from bridge.api.door import Door, read
+from bridge.api.problems import Problem
+from bridge.errors import CarrierError
+from bridge.outbound.dialer import Dialer, DrainingError, NotSetUpError
+from bridge.outbound.dispatch import KeyConflictError, QueueFullError
+from bridge.outbound.order import DetectMachines, Order, OrderRefused, Rules
+from bridge.outbound.progress import OutboundCall
+
+CALLS = "/api/v1/calls"
+
+_KEY = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
+_PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_PARAMETER_CHARACTERS = 499
+"""Name and value of one: they travel in Twilio's `<Parameter>`, which holds no more."""
+_MOST_PARAMETERS = 50
+_MOST_CHARACTERS = 8000
+"""Of all of them: however they are escaped, the document that holds them stays within Twilio's 64 kB."""
+_AGAIN_AFTER_S = "5"
+
+
+def _parameters(given: dict[str, str]) -> dict[str, str]:
+    if len(given) > _MOST_PARAMETERS:
+        raise ValueError(f"there are {len(given)}, at most {_MOST_PARAMETERS} are taken")
+    for name, value in given.items():
+        if not _PARAMETER_NAME.fullmatch(name) or name == "token":
+            raise ValueError(
+                f"{name[:70]!r} cannot be a name: wanted letters, digits, _, . and -, 64 at most, not a digit"
+                " first, and not token"
+            )
+        if len(name) + len(value) > _PARAMETER_CHARACTERS:
+            raise ValueError(f"{name} is too long: with its name it may have {_PARAMETER_CHARACTERS} characters")
+        if not value.isprintable():
+            raise ValueError(f"{name} holds characters that cannot be printed")
+    if (length := sum(len(name) + len(value) for name, value in given.items())) > _MOST_CHARACTERS:
+        raise ValueError(f"they have {length} characters together, at most {_MOST_CHARACTERS} are taken")
+    return given
+
+
+class NewCallBody(BaseModel):
+    """What `POST /api/v1/calls` takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    to: str = Field(min_length=1, max_length=100)
+    from_number: str = Field(default="", alias="from", max_length=100)
+    parameters: Annotated[dict[str, str], AfterValidator(_parameters)] = {}
+    voicemail: str | None = Field(default=None, max_length=2000)
+    detect_machines: DetectMachines | None = None
+    ring_seconds: int | None = Field(default=None, ge=5, le=600)
+    greeting: str | None = Field(default=None, max_length=2000)
+
+
+class CallRoutes:
+    """The handlers of `/api/v1/calls`."""
+
+    def __init__(self, dialer: Dialer, rules: Rules) -> None:
+        self._dialer = dialer
+        self._rules = rules
+
+    def add_to(self, app: web.Application, door: Door) -> None:
+        """Put the handlers at their addresses."""
+        door.add(app, "POST", CALLS, self.place)
+        door.add(app, "GET", CALLS + "/{call}", self.show)
+        door.add(app, "DELETE", CALLS + "/{call}", self.end)
+
+    async def place(self, request: web.Request) -> web.Response:
+        """Take the order of a call: 202, and 200 where the same `Idempotency-Key` has ordered it before."""
+        key = _key(request)
+        order = self._order(await read(request, NewCallBody))
+        try:
+            call, new = self._dialer.place(order, key=key)
+        except NotSetUpError as error:
+            raise Problem(503, error.code, f"{error.message}.") from None
+        except DrainingError as error:
+            raise Problem(503, error.code, f"{error.message}.", headers={"Retry-After": _AGAIN_AFTER_S}) from None
+        except QueueFullError as error:
+            raise Problem(429, error.code, f"{error.message}.", headers={"Retry-After": _AGAIN_AFTER_S}) from None
+        except KeyConflictError as error:
+            raise Problem(409, error.code, f"{error.message}.", call=error.call.id) from None
+        return _answer(call, status=202 if new else 200)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Tell what became of a call of ours."""
+        return _answer(self._found(request))
+
+    async def end(self, request: web.Request) -> web.Response:
+        """Let a call that waits or rings come to nothing, or hang up a live one; one that is over stays so."""
+        call = self._found(request)
+        try:
+            await self._dialer.cancel(call)
+        except CarrierError as error:
+            raise Problem(502, error.code, f"{error.message}.") from None
+        return _answer(call)
+
+    def _found(self, request: web.Request) -> OutboundCall:
+        call = self._dialer.find(request.match_info["call"])
+        if call is None:
+            raise Problem(404, "call_unknown", "There is no such call that this bridge has placed since its start.")
+        return call
+
+    def _order(self, body: NewCallBody) -> Order:
+        try:
+            return self._rules.order(
+                body.to,
+                from_number=body.from_number,
+                parameters=body.parameters,
+                voicemail=body.voicemail,
+                detect_machines=body.detect_machines,
+                ring_seconds=body.ring_seconds,
+                greeting=body.greeting,
+            )
+        except OrderRefused as error:
+            status = 403 if error.code == "number_not_allowed" else 422
+            fault = {"field": error.field, "message": error.message}
+            raise Problem(status, error.code, f"{error.field}: {error.message}.", errors=[fault]) from None
+
+
+def _key(request: web.Request) -> str:
+    """Return the `Idempotency-Key`; empty: none was given."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return ""
+    if not _KEY.fullmatch(key):
+        raise Problem(400, "key_invalid", "An Idempotency-Key has 1 to 255 characters of ASCII.")
+    return key
+
+
+def _answer(call: OutboundCall, status: int = 200) -> web.Response:
+    return web.json_response(as_dict(call), status=status, headers={"Location": f"{CALLS}/{call.id}"})
+
+
+def as_dict(call: OutboundCall) -> dict[str, Any]:
+    """Return a call as programs see it."""
+    order = call.order
+    return {
+        "id": call.id,
+        "sid": call.sid or None,
+        "direction": "outbound",
+        "status": call.status,
+        "from": order.from_number,
+        "to": order.to,
+        "parameters": dict(order.parameters),
+        "answered_by": call.answered_by or None,
+        "reason": call.reason or None,
+        "detail": call.detail or None,
+        "duration_s": call.duration_s,
+        "created_at": call.created_at,
+    }
