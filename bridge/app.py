@@ -23,7 +23,6 @@ from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
 from bridge.errors import BridgeError, SettingsError
-from bridge.hand_offs import RelayHandOffs
 from bridge.health import HealthRoutes
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
@@ -31,6 +30,7 @@ from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
 from bridge.profiles import Openers, Profiles
+from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
@@ -91,12 +91,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 
         speech_url = await _speech_url(settings, stack)
-        openers = Openers(
-            recognizers=lambda own: make_recognizers(own, speech_url),
-            synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
-            sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
-        )
-        profiles = Profiles(settings, openers, metrics)
+        profiles = Profiles(settings, _openers(speech_url), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
@@ -117,9 +112,11 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         dialer = _dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024)
         access = Access(settings.api.token.get_secret_value())
-        hand_offs = RelayHandOffs(settings, profiles)
+        routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer), dialer)
+        hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
-        routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer), dialer, hand_offs)
+        routes.departures.hand_off = hand_offs.document
+        registry.observers.append(hand_offs.observer)
         routes.add_to(app)
         consultations = None
         if rest is not None:
@@ -244,6 +241,14 @@ def _rest(settings: Settings) -> TwilioRest | None:
     twilio = settings.twilio
     token = twilio.auth_token.get_secret_value()
     return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
+
+
+def _openers(speech_url: str) -> Openers:
+    return Openers(
+        recognizers=lambda own: make_recognizers(own, speech_url),
+        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
+        sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
+    )
 
 
 def _transfer_rules(transfer: TransferSettings) -> TransferRules:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bridge.agents.base import Agent
 from bridge.agents.breaker import BreakerLimits
+from bridge.agents.conversation_relay import RelayAgent, SessionFacts
 from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
@@ -22,6 +23,7 @@ from bridge.call.sounds import Sounds
 from bridge.conversation.overheard import ListenPolicy
 from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
+from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
 from bridge.settings_agents import AgentSettings, OpenAISettings, targets_by_name
 from bridge.settings_calls import NumberSettings
@@ -71,11 +73,6 @@ class Profiles:
     def of(self, called: str) -> Profile:
         """Return how a call to this number is held."""
         return self._plan.by_number.get(called, self._plan.default)
-
-    @property
-    def agents(self) -> list[Agent]:
-        """The agents that are open, also those that only live calls still use."""
-        return self._agents.everything
 
     def start(self) -> None:
         """Prepare the fixed sentences, and take up what agents are still to be told of former calls.
@@ -156,17 +153,24 @@ class Profiles:
             listening=ListenPolicy(max_call_s=settings.turns.max_call_seconds),
         )
 
-    def _agent(self, settings: Settings) -> Agent:
-        return self._agents.get(_agent_key(settings), lambda: self._open(settings.agent, settings.openai))
+    def relay_session(self, sid: str) -> SessionFacts | None:
+        """Tell what became of the session of a call with its ConversationRelay app; None: it had none."""
+        relays = (agent for agent in self._agents.everything if isinstance(agent, RelayAgent))
+        return next((found for relay in relays if (found := relay.session(sid)) is not None), None)
 
-    def _open(self, settings: AgentSettings, model: OpenAISettings) -> Agent:
+    def _agent(self, own: Settings) -> Agent:
+        return self._agents.get(_agent_key(own), lambda: self._open(own))
+
+    def _open(self, own: Settings) -> Agent:
+        settings = own.agent
         refused = self._metrics.agent_errors.labels(code="unknown_action")
         return open_agent(
             settings,
             on_refused=lambda _: refused.inc(),
             on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
             webhook=_webhook_options(settings),
-            openai=_openai_options(settings, model),
+            openai=_openai_options(settings, own.openai),
+            relay=relay_options(own),
             flow=FlowOptions(settings.sounds, settings.allow_private, settings.timeout_seconds),
         )
 
@@ -177,7 +181,8 @@ def _agent_key(settings: Settings) -> tuple[Any, ...]:
     more: tuple[Any, ...] = ()
     match agent.kind:
         case "relay":
-            more = (settings.relay, settings.twilio.auth_token)
+            # It is told the language that its number is listened to in, and what is done when it is lost.
+            more = (settings.relay, settings.stt.language, settings.turns)
         case "openai":
             more = (settings.openai,)
         case "flow":
@@ -290,7 +295,7 @@ def _acts(settings: Settings) -> bool:
 def policy_from(settings: Settings) -> Policy:
     """Return the rules of a call as the settings have them."""
     turns, agent = settings.turns, settings.agent
-    return Policy(
+    policy = Policy(
         agent=agent.kind != "none",
         greeting=agent.greeting,
         eager=agent.eager and not _acts(settings),
@@ -321,3 +326,4 @@ def policy_from(settings: Settings) -> Policy:
         limit_notice=turns.limit_notice,
         limit_notice_s=turns.limit_notice_seconds,
     )
+    return relay_policy(policy, settings) if agent.kind == "relay" else policy

@@ -25,6 +25,9 @@ _EXAMPLES: Mapping[str, str] = {
 MODEL_ACTIONS = ("transfer", "hang_up", "send_digits", "gather_digits", "play", "record_message", "set", "note")
 """What a model can be let do with a call besides speaking."""
 
+RELAY_EVENTS = ("speaker-events", "tokens-played")
+"""What a ConversationRelay app can be told of a call besides what it has to know."""
+
 Input: TypeAlias = Literal["any", "speech", "dtmf", "none"]
 """Which input of the caller something is about, in the words of Twilio's ConversationRelay."""
 
@@ -43,6 +46,17 @@ def targets_by_name(pairs: tuple[str, ...]) -> dict[str, str]:
         if targets[name].startswith("client:"):
             raise ValueError(f"{pair!r}: wanted a number such as +15551234567, or a sip: address")
     return targets
+
+
+def pairs(entries: tuple[str, ...]) -> dict[str, str]:
+    """Read `relay.parameters`. Raises ValueError for an entry that is no pair, and for a name that comes twice."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, sign, value = (part.strip() for part in entry.partition("="))
+        if not (name and sign) or name in found:
+            raise ValueError(f"{entry!r}: wanted name=value, such as plan=gold, each name once")
+        found[name] = value
+    return found
 
 
 def _kind_of(url: str) -> str:
@@ -73,7 +87,7 @@ class AgentSettings(Section):
     private_sounds: bool = False
     """Let an agent play sounds from addresses in private networks and on this machine."""
     connect_seconds: float = Field(default=3, gt=0, le=60)
-    """For a webhook or a model: seconds for name look-up, TCP and TLS together."""
+    """For a webhook, a relay or a model: seconds for name look-up, TCP and TLS together."""
     answer_seconds: float = Field(default=60, gt=0, le=600)
     """For a webhook or a model: seconds that a whole answer may take; what came until then is spoken."""
     allow_private: bool = True
@@ -108,7 +122,8 @@ class AgentSettings(Section):
         if kind in {"webhook", "openai"}:
             return http_url(value)
         if kind == "relay":
-            return http_url(value, schemes=("http", "https", "ws", "wss"))
+            http_url(value, schemes=("http", "https", "ws", "wss"))
+            return value  # With a final slash it is another address, and another signature.
         if kind == "python" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
             raise ValueError("wanted package.module:function, or an http(s) URL for a webhook")
         return value
@@ -141,6 +156,26 @@ class RelaySettings(Section):
     """Name=value pairs for `customParameters` of the `setup` message."""
     reconnect_seconds: float = Field(default=10, ge=0, le=120)
     """Seconds in which a lost connection to the app is taken up again, with what it missed; 0: it is not."""
+
+    @field_validator("action_url")
+    @classmethod
+    def _action_url(cls, value: str) -> str:
+        if value:
+            http_url(value)
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _parameters(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        pairs(value)
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _events(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in RELAY_EVENTS]:
+            raise ValueError(f"{unknown[0]!r} is none: wanted {' or '.join(RELAY_EVENTS)}")
+        return value
 
 
 class HttpTool(Section):

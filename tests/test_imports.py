@@ -146,7 +146,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.profiles": None,
     "bridge.reload": None,
     "bridge.shared": {"bridge.tasks"},
-    "bridge.hand_offs": None,
+    "bridge.relay_profile": None,
     "bridge.speech_adapters": None,
     "bridge.cli_replay": None,
     "bridge.demo": None,

@@ -221,7 +221,8 @@ class TestReloading:
     async def test_an_agent_that_cannot_work_is_refused_and_nothing_stays_open_for_it(self, world: World) -> None:
         before = world.profiles.of(SHOP)
         with capture_logs() as logs:
-            assert not await world.take(stt={"language": "de"}, agent={"kind": "python", "url": "no_such:agent"})
+            wrong = number(SHOP, agent={"kind": "python", "url": "no_such:agent"})
+            assert not await world.take(stt={"language": "de"}, numbers=[wrong])
         assert [line["event"] for line in logs if line["log_level"] == "error"] == ["settings_refused"]
         assert world.profiles.of(SHOP) is before
         assert [one.closed for one in world.opened] == [0, 1]

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 from bridge.agents.asking import OnBreaker, OnRefused
 from bridge.agents.base import Agent
+from bridge.agents.conversation_relay import RelayAgent, RelayOptions
 from bridge.agents.echo import EchoAgent, SilentAgent
 from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.openai_options import OpenAIOptions
@@ -23,7 +24,7 @@ from bridge.agents.webhook import WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
-BUILT_IN = ("webhook", "openai", "flow", "python", "echo", "none")
+BUILT_IN = ("webhook", "relay", "openai", "flow", "python", "echo", "none")
 
 
 class Hidden(Protocol):
@@ -64,12 +65,13 @@ def open_agent(
     webhook: WebhookOptions | None = None,
     openai: OpenAIOptions | None = None,
     flow: FlowOptions | None = None,
+    relay: RelayOptions | None = None,
 ) -> Agent:
     """Make the agent that the settings name. Opens no connection; a Python agent is imported, a flow read here.
 
     `on_refused` is told the kind of every action that an agent asked for and that does not exist, `on_breaker` when
-    an agent is left alone because it fails, and when it is asked again; `webhook`, `openai` and `flow` are what
-    these kinds need besides.
+    an agent is left alone because it fails, and when it is asked again; `webhook`, `relay`, `openai` and `flow` are
+    what these kinds need besides.
     Raises SettingsError for an unknown kind, and for a URL, secret, file or function that cannot work.
     """
     match settings.kind:
@@ -81,6 +83,13 @@ def open_agent(
                 on_refused=on_refused,
                 on_breaker=on_breaker,
                 options=webhook or WebhookOptions(),
+            )
+        case "relay":
+            return RelayAgent(
+                settings.url,
+                timeout_seconds=settings.timeout_seconds,
+                on_refused=on_refused,
+                options=relay or RelayOptions(),
             )
         case "openai":
             from bridge.agents.openai_chat import OpenAIAgent  # noqa: PLC0415  (slow to import)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from aiohttp import web
@@ -13,10 +13,10 @@ from bridge.call.registry import Registry
 from bridge.call.session import Session
 from bridge.conversation.commands import LeaveCall
 from bridge.conversation.events import TransferEnded
-from bridge.errors import AgentError, CarrierError
+from bridge.errors import CarrierError
 from bridge.twilio import twiml
 from bridge.twilio.documents import STREAM_ENDED, StreamDocuments, xml
-from bridge.twilio.gate import Form, Gate
+from bridge.twilio.gate import Gate
 from bridge.twilio.once import LEG
 
 DIAL_ENDED = "/twilio/dial-ended"
@@ -24,6 +24,9 @@ CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """Statuses of a call that does not go on."""
 
 Fields: TypeAlias = Mapping[str, str]
+HandOff: TypeAlias = Callable[[str, Sequence[tuple[str, str]], LeaveCall | None], Awaitable[str | None]]
+"""Asks an agent's own hand-off webhook: the call's id, the fields of Twilio's question, and how we left the call.
+Returns what the call goes on with; None: there is no such webhook."""
 
 log = structlog.get_logger()
 
@@ -37,33 +40,18 @@ class TransferRules:
     """The number that is shown to the other side; empty: the one that was called."""
 
 
-class HandOffs(Protocol):
-    """The hand-off webhooks of agents that have one (`bridge.twilio.handoff`)."""
-
-    async def next_of(self, sid: str, form: Form, data: str) -> str | None:
-        """Return the document with which the agent's webhook lets the call go on.
-
-        `form` is Twilio's request about the call, `data` what the agent wants handed on. None: the call's agent has
-        no such webhook. Raises AgentError when it does not answer.
-        """
-
-
 class Departures:
     """The handlers of the questions what comes next."""
 
     def __init__(
-        self,
-        gate: Gate,
-        registry: Registry,
-        documents: StreamDocuments,
-        transfers: TransferRules,
-        hand_offs: HandOffs | None = None,
+        self, gate: Gate, registry: Registry, documents: StreamDocuments, transfers: TransferRules
     ) -> None:
         self._gate = gate
         self._registry = registry
         self._documents = documents
         self.transfers = transfers
-        self._hand_offs = hand_offs
+        self.hand_off: HandOff | None = None
+        """Who is asked when an agent hands the call to its own webhook; None: the call ends."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -79,42 +67,34 @@ class Departures:
         return await self._answer(request, "dial", self._after_dial)
 
     async def _answer(
-        self, request: web.Request, what: str, answer: Callable[[str, str, Fields], Awaitable[str]]
+        self, request: web.Request, what: str, answer: Callable[[str, str, Fields], str]
     ) -> web.Response:
         """Answer a question once; asked again, about the same leg, it gets the same document."""
-        form = dict(await self._gate.signed_form(request))
+        fields = await self._gate.signed_form(request)
+        form = dict(fields)
         sid, leg = form.get("CallSid", ""), request.query.get(LEG, "")
         answers = self._documents.answers
         if (given := answers.given(sid, what, leg)) is not None:
             log.info("carrier_asked_again", sid=sid, what=what)
             return xml(given)
-        return xml(answers.keep(sid, what, leg, await answer(sid, leg, form)))
+        departure = self._registry.departure(sid)
+        document = answer(sid, leg, form)
+        if self.hand_off is not None and what == "stream" and _lets_go(departure, form):
+            document = await self.hand_off(sid, fields, departure) or document
+        return xml(answers.keep(sid, what, leg, document))
 
-    async def _after_stream(self, sid: str, leg: str, form: Fields) -> str:
+    def _after_stream(self, sid: str, leg: str, form: Fields) -> str:
         departure = self._registry.departure(sid)
         session = self._registry.live.get(sid)
         over = form.get("CallStatus") in CALL_OVER
         if session is None or over:
             self._registry.carrier_ended(sid)
-        if over or (departure is not None and departure.handoff is not None):
-            return await self._hand_off(sid, form, "" if departure is None else departure.handoff or "")
-        if departure is not None:
+        if departure is not None and not over:
             return self._leave(sid, leg, form, departure)
         if session is None or session.over_for_carrier:
             return twiml.hang_up()
         log.warning("stream_resuming", sid=sid, call=session.info.id)
         return self._stream(session)
-
-    async def _hand_off(self, sid: str, form: Fields, data: str) -> str:
-        """Let the agent's own webhook say what comes next; without one the call ends."""
-        try:
-            document = (
-                await self._hand_offs.next_of(sid, [*form.items()], data) if self._hand_offs is not None else None
-            )
-        except AgentError as error:
-            log.error("hand_off_failed", sid=sid, code=error.code, error=error.message)
-            return twiml.hang_up("Sorry, I could not connect you. Good-bye.")
-        return twiml.hang_up() if document is None else document
 
     def _leave(self, sid: str, leg: str, form: Fields, departure: LeaveCall) -> str:
         """Carry out how we left the call."""
@@ -144,7 +124,7 @@ class Departures:
             digits=wanted.digits,
         )
 
-    async def _after_dial(self, sid: str, _leg: str, form: Fields) -> str:
+    def _after_dial(self, sid: str, _leg: str, form: Fields) -> str:
         seconds = form.get("DialCallDuration", "")
         status = form.get("DialCallStatus") or "failed"
         log.info("dial_ended", sid=sid, status=status)
@@ -179,3 +159,8 @@ class Departures:
         info = session.info
         facts = {"from": info.caller, "to": info.called, "direction": info.direction}
         return self._documents.stream(info.sid, facts, digits=digits)
+
+
+def _lets_go(departure: LeaveCall | None, form: Fields) -> bool:
+    """Tell whether it is the agent's own webhook that says what comes next, or is told that nothing does."""
+    return form.get("CallStatus") in CALL_OVER if departure is None else departure.handoff is not None

@@ -20,7 +20,7 @@ from bridge.conversation.events import DigitPressed, MarkReturned, StreamLost, S
 from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
-from bridge.twilio.departures import CALL_OVER, Departures, HandOffs, TransferRules
+from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
 from bridge.twilio.documents import MEDIA, STATUS, StreamDocuments, xml
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
@@ -49,11 +49,10 @@ class TwilioRoutes:
         metrics: Metrics,
         transfers: TransferRules | None = None,
         outgoing: Outgoing | None = None,
-        hand_offs: HandOffs | None = None,
     ) -> None:
-        """`outgoing` orders calls of ours, `hand_offs` asks agents' own webhooks; None: there are none."""
+        """`outgoing` orders calls of ours; None: there are none."""
         self._documents = StreamDocuments(gate)
-        self.departures = Departures(gate, registry, self._documents, transfers or TransferRules(), hand_offs)
+        self.departures = Departures(gate, registry, self._documents, transfers or TransferRules())
         self._gate = gate
         self._registry = registry
         self._metrics = metrics

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from bridge.agents import registry
 from bridge.agents.base import Agent
+from bridge.agents.conversation_relay import RelayAgent
 from bridge.agents.echo import EchoAgent, SilentAgent
 from bridge.agents.python import PythonAgent
 from bridge.agents.registry import AgentSettings, open_agent
@@ -37,6 +38,7 @@ def open_parrot(settings: AgentSettings) -> Agent:
     ("settings", "made"),
     [
         (SettingsOfTheBridge(kind="webhook", url="http://127.0.0.1:1/", secret=SecretStr("s")), WebhookAgent),
+        (SettingsOfTheBridge(kind="relay", url="wss://agent.example.com/relay"), RelayAgent),
         (SettingsOfTheBridge(), PythonAgent),
         (SettingsOfTheBridge(kind="echo"), EchoAgent),
         (SettingsOfTheBridge(kind="none"), SilentAgent),
@@ -70,7 +72,6 @@ def test_a_kind_of_another_distribution_is_found(monkeypatch: pytest.MonkeyPatch
     assert isinstance(open_agent(Chosen("parrot")), EchoAgent)
     with pytest.raises(SettingsError, match="loading no_such_package:open_agent failed: ModuleNotFoundError"):
         open_agent(Chosen("ghost"))
-    with pytest.raises(
-        SettingsError, match="wanted one of webhook, openai, flow, python, echo, none, ghost, parrot"
-    ):
+    known = "webhook, relay, openai, flow, python, echo, none, ghost, parrot"
+    with pytest.raises(SettingsError, match=f"wanted one of {known}"):
         open_agent(Chosen("parot"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from pytest_aiohttp.plugin import AiohttpServer
 
 from bridge.agents import conversation_relay
 from bridge.agents.base import AttendingAgent
-from bridge.agents.conversation_relay import RelayAgent, RelayOptions
+from bridge.agents.conversation_relay import RelayAgent
 from bridge.agents.relay_talk import Manners
 from bridge.agents.relay_wire import session_id
 from bridge.conversation.actions import HandOff, Play, Say, SendDigits, Set, Tuning
@@ -21,7 +20,10 @@ from bridge.twilio.signature import sign
 from tests.agents.asking import CALL
 from tests.agents.relay_apps.clinic import clinic
 from tests.agents.relay_apps.hotel import ANSWERS, hotel
-from tests.agents.relay_bench import OPTIONS, AppSide, CallSide, ScriptedApp, serving
+from tests.agents.relay_bench import OPTIONS, CallSide, serving
+from tests.agents.relay_scripted import Scripted, scripted
+
+__all__ = ["scripted"]
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 SIGNED = replace(OPTIONS, sign=lambda url: sign(TOKEN, url, ()))
@@ -48,40 +50,6 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conversation_relay, "QUIET_S", 0.1)
 
 
-@pytest.fixture
-async def scripted(aiohttp_server: AiohttpServer) -> AsyncIterator[Scripted]:
-    scripted = Scripted(ScriptedApp())
-    server = await aiohttp_server(scripted.app.app)
-    scripted.url = str(server.make_url("/relay"))
-    yield scripted
-    for agent in scripted.agents:
-        await agent.close()
-
-
-class Scripted:
-    """A scripted app, and agents that lead to it."""
-
-    def __init__(self, app: ScriptedApp) -> None:
-        self.app = app
-        self.url = ""
-        self.agents: list[RelayAgent] = []
-        self.refused: list[str] = []
-
-    def agent(self, options: RelayOptions = OPTIONS, *, timeout_seconds: float = 2.0) -> RelayAgent:
-        agent = RelayAgent(
-            self.url, timeout_seconds=timeout_seconds, on_refused=self.refused.append, options=options
-        )
-        self.agents.append(agent)
-        return agent
-
-    async def call(
-        self, options: RelayOptions = OPTIONS, *, timeout_seconds: float = 2.0
-    ) -> tuple[CallSide, AppSide]:
-        """Begin a call, and wait until the app has it."""
-        call = CallSide(self.agent(options, timeout_seconds=timeout_seconds))
-        return call, await self.app.connected()
-
-
 def said(actions: list[Any]) -> str:
     return "".join(action.text for action in actions if isinstance(action, Say))
 
@@ -92,7 +60,7 @@ def said(actions: list[Any]) -> str:
 async def test_an_app_on_aiohttp_holds_a_call_and_is_told_what_twilio_tells(aiohttp_server: AiohttpServer) -> None:
     log: list[dict[str, Any]] = []
     closed: list[int | None] = []
-    server = await aiohttp_server(hotel(TOKEN, log, closed))
+    server = await aiohttp_server(hotel(TOKEN, log, closed, bell="https://hotel.example.com/bell.wav"))
     agent = RelayAgent(
         str(server.make_url("/relay?desk=2")),
         options=replace(SIGNED, manners=Manners(partials=True)),

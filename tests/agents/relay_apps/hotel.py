@@ -6,7 +6,9 @@ Answers are streamed word by word; an interruption stops them and closes the tal
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import wave
 from typing import Any
 
 from aiohttp import web
@@ -22,8 +24,9 @@ ANSWERS = {
 class Desk:
     """One caller at the desk."""
 
-    def __init__(self, socket: web.WebSocketResponse, log: list[dict[str, Any]]) -> None:
+    def __init__(self, socket: web.WebSocketResponse, log: list[dict[str, Any]], bell: str) -> None:
         self.socket = socket
+        self.bell = bell
         self.log = log
         self.code = ""
         self.streaming: asyncio.Task[None] | None = None
@@ -49,7 +52,7 @@ class Desk:
             await self.send(type="text", token=ANSWERS["french"], last=True, lang="fr-FR")
         elif "key" in said:
             await self.send(type="text", token=ANSWERS["key"], last=True, interruptible=False)
-            await self.send(type="play", source="https://hotel.example.com/bell.wav", interruptible=False)
+            await self.send(type="play", source=self.bell, interruptible=False)
         elif "mumble" in said:
             await self.send(type="shout", text="no such type")
             await self.send(type="text", token="Pardon?", last=True)
@@ -72,8 +75,13 @@ class Desk:
                     await self.send(type="sendDigits", digits="1w2#")
 
 
-def hotel(auth_token: str, log: list[dict[str, Any]], closed: list[int | None]) -> web.Application:
-    """The app; `log` gets every message of Twilio's, `closed` the code of every socket's end."""
+def hotel(
+    auth_token: str, log: list[dict[str, Any]], closed: list[int | None], *, bell: str = ""
+) -> web.Application:
+    """The app; `log` gets every message of Twilio's, `closed` the code of every socket's end.
+
+    `bell` is where the sound of the bell is; empty: the app has one of its own.
+    """
     validator = RequestValidator(auth_token)
 
     async def relay(request: web.Request) -> web.StreamResponse:
@@ -83,12 +91,20 @@ def hotel(auth_token: str, log: list[dict[str, Any]], closed: list[int | None]) 
             return web.Response(status=403)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
-        desk = Desk(socket, log)
+        desk = Desk(socket, log, bell or f"http://{request.host}/bell.wav")
         async for message in socket:
             await desk.on_message(json.loads(message.data))
         closed.append(socket.close_code)
         return socket
 
+    async def ring(request: web.Request) -> web.Response:
+        sound = io.BytesIO()
+        with wave.open(sound, "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(3200))
+        return web.Response(body=sound.getvalue(), content_type="audio/wav")
+
     app = web.Application()
     app.router.add_get("/relay", relay)
+    app.router.add_get("/bell.wav", ring)
     return app
