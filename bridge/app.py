@@ -17,6 +17,7 @@ from bridge.agents import schema
 from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
+from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
@@ -28,8 +29,9 @@ from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
-from bridge.profiles import Profiles, fixed_prompts
+from bridge.profiles import Openers, Profiles
 from bridge.relay_profile import HandOffs
+from bridge.reload import Reloader
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
@@ -40,6 +42,7 @@ from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import Consultations, ConsultRules
 from bridge.twilio.departures import TransferRules
+from bridge.twilio.documents import STATUS
 from bridge.twilio.gate import Gate
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
@@ -68,6 +71,9 @@ class Bridge:
     registry: Registry
     metrics: Metrics
     dialer: Dialer
+    profiles: Profiles
+    take: Callable[[Settings], None]
+    """Goes by changed settings in what the profiles do not hold: how calls are passed on."""
 
 
 @contextlib.asynccontextmanager
@@ -85,14 +91,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 
         speech_url = await _speech_url(settings, stack)
-        recognizers = make_recognizers(settings, speech_url)
-        stack.push_async_callback(recognizers.close)
-        synthesizer = PromptCache(CartesiaSpeech(tts_settings(settings, speech_url)), fixed_prompts(settings))
-        stack.push_async_callback(synthesizer.close)
-        synthesizer.prepare()
-        sounds = Sounds(settings.agent.sounds, allow_private=settings.agent.private_sounds)
-        stack.push_async_callback(sounds.close)
-        profiles = Profiles(settings, recognizers, synthesizer, sounds, metrics)
+        profiles = Profiles(settings, _openers(speech_url), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
@@ -113,20 +112,29 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         dialer = _dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024)
         access = Access(settings.api.token.get_secret_value())
-        transfer = settings.transfer
-        rules = TransferRules(transfer.ring_seconds, transfer.caller_id)
-        routes = TwilioRoutes(gate, registry, metrics, rules, dialer)
+        routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
         registry.observers.append(hand_offs.observer)
         routes.add_to(app)
+        consultations = None
         if rest is not None:
-            consultations = Consultations(gate, rest, _consult_rules(transfer), routes.departures.bring_back)
+            rules = _consult_rules(settings.transfer)
+            consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
             consultations.add_to(app)
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-        CallRoutes(dialer, _rules(settings)).add_to(app, Door(access))
+
+        def take(own: Settings) -> None:
+            routes.departures.transfers = _transfer_rules(own.transfer)
+            hand_offs.take(own)
+            if consultations is not None:
+                consultations.rules = _consult_rules(own.transfer)
+
+        door = Door(access)
+        CallRoutes(dialer, _rules(settings)).add_to(app, door)
+        LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0])).add_to(app, door)
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
@@ -134,19 +142,36 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer)
+        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
 
 
-async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    ready: Callable[[str], None],
+    load: Callable[[], Settings] | None = None,
+    on_taken: Callable[[Settings], None] = lambda _: None,
+) -> None:
     """Run the bridge until cancelled; `ready` is told its address once it takes calls.
+
+    At SIGHUP the settings are taken anew with `load`, if it is given; `on_taken` is told of them. See `Reloader`.
 
     When cancelled it takes no new calls, and gives those that are going on `server.drain_seconds` to end; being
     cancelled again cuts that short.
     """
     async with running(settings) as bridge:
-        ready(bridge.url)
+        reloader = Reloader(
+            settings,
+            load or (lambda: settings),
+            bridge.profiles,
+            bridge.registry,
+            before=on_taken,
+            after=bridge.take,
+        )
         try:
-            await asyncio.Event().wait()
+            with reloader.on_hangup_signal():
+                ready(bridge.url)
+                await asyncio.Event().wait()
         finally:
             await _drain(bridge.registry, bridge.dialer, settings.server.drain_seconds)
 
@@ -154,11 +179,11 @@ async def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
 async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
     registry.draining = True
     await dialer.close()
-    if registry.live:
-        log.info("calls_draining", live=len(registry.live), within_s=seconds)
+    if registry.sessions:
+        log.info("calls_draining", live=len(registry.sessions), within_s=seconds)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            for session in [*registry.live.values()]:
+            for session in registry.sessions:
                 await session.ended.wait()
 
 
@@ -218,6 +243,18 @@ def _rest(settings: Settings) -> TwilioRest | None:
     return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
 
 
+def _openers(speech_url: str) -> Openers:
+    return Openers(
+        recognizers=lambda own: make_recognizers(own, speech_url),
+        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
+        sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
+    )
+
+
+def _transfer_rules(transfer: TransferSettings) -> TransferRules:
+    return TransferRules(transfer.ring_seconds, transfer.caller_id)
+
+
 def _consult_rules(transfer: TransferSettings) -> ConsultRules:
     return ConsultRules(
         transfer.accept_key,
@@ -226,6 +263,17 @@ def _consult_rules(transfer: TransferSettings) -> ConsultRules:
         transfer.ring_seconds,
         transfer.caller_id,
     )
+
+
+def _stream_addresses(settings: Settings, port: int) -> tuple[str, str]:
+    """Return where Twilio opens media streams, and where it tells of their fate. Raises SettingsError."""
+    if not settings.server.public_url and not settings.twilio.api_url:
+        raise SettingsError(
+            "Twilio must reach the bridge to stream a call to it: set server.public_url"
+            " (BRIDGE_SERVER__PUBLIC_URL)",
+            code="not_set_up",
+        )
+    return settings.stream_url(port), settings.public_url(port) + STATUS
 
 
 def _rules(settings: Settings) -> Rules:
@@ -267,7 +315,8 @@ def _dialer(
 def _registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
-    metrics.live_calls.set_function(lambda: len(registry.live))
+    registry.logs.observers.append(lambda info: Meter(metrics, info, "log"))
+    metrics.live_calls.set_function(lambda: len(registry.sessions))
     return registry
 
 

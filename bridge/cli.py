@@ -83,20 +83,32 @@ def _listener_options(host: str, port: int) -> Callable[[F], F]:
 @_listener_options("127.0.0.1", 8080)
 @click.pass_obj
 def serve(debug: bool, config: Path | None, host: str | None, port: int | None) -> int:
-    """Run the bridge until SIGINT or SIGTERM.
+    """Run the bridge until SIGINT or SIGTERM; at SIGHUP it takes changed settings for the calls to come.
 
     Prints one line with the address when it is ready. Without settings it answers simulated calls on this machine
     with a built-in agent and local speech.
     """
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = _settings(debug, config, {"server": given})
+    given = {"server": {name: value for name, value in (("host", host), ("port", port)) if value is not None}}
+    settings = _settings(debug, config, given)
     import structlog  # noqa: PLC0415  (not needed for help texts)
 
     from bridge.app import serve as run_bridge  # noqa: PLC0415  (see the module)
+    from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
 
     for line in settings.not_yet():
         structlog.get_logger().warning("setting_without_effect", what=line)
-    work = run_bridge(settings, ready=lambda url: _announce("phone-bridge", url))
+    secrets = {*settings.secret_values()}
+
+    def mask(taken: Settings) -> None:
+        secrets.update(taken.secret_values())  # Calls that live may still use the old ones.
+        configure_logging(taken, secrets=secrets)
+
+    work = run_bridge(
+        settings,
+        ready=lambda url: _announce("phone-bridge", url),
+        load=functools.partial(_loaded, debug, config, given),
+        on_taken=mask,
+    )
     return _listen(work, settings.server.host, settings.server.port)
 
 
@@ -300,14 +312,20 @@ def pacing(minutes: float, seed: int, as_json: bool) -> int:
 
 def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:
     from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
-    from bridge.settings_source import load_settings, overlooked_file  # noqa: PLC0415  (see the module)
+    from bridge.settings_source import overlooked_file  # noqa: PLC0415  (see the module)
 
-    level = {"log": {"level": "debug"}} if debug else {}
-    settings = load_settings(config, overrides={**overrides, **level})
+    settings = _loaded(debug, config, overrides)
     configure_logging(settings)
     if config is None and (overlooked := overlooked_file()):
         click.echo(f"warning: {overlooked}", err=True)
     return settings
+
+
+def _loaded(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:
+    from bridge.settings_source import load_settings  # noqa: PLC0415  (see the module)
+
+    level = {"log": {"level": "debug"}} if debug else {}
+    return load_settings(config, overrides={**overrides, **level})
 
 
 def _log_settings(debug: bool, level: str | None = None) -> Settings:

@@ -15,6 +15,7 @@ from bridge.doctor_local import (
     Finding,
     check_folder,
     check_local_speech,
+    check_numbers,
     check_python,
     check_settings,
     check_token,
@@ -54,7 +55,13 @@ def _look_around(config: Path | None) -> tuple[list[Finding], Settings | None]:
     except SettingsError as error:
         remedy = "mend it in the TOML file or the environment"
         return findings + [Finding("settings", "failed", line, remedy) for line in error.message.splitlines()], None
-    return [*findings, *check_settings(settings), check_folder(settings), check_token(settings)], settings
+    return [
+        *findings,
+        *check_settings(settings),
+        *check_numbers(settings),
+        check_folder(settings),
+        check_token(settings),
+    ], settings
 
 
 def print_findings(findings: list[Finding], *, as_json: bool) -> None:

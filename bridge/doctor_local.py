@@ -7,11 +7,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
 from bridge.errors import BridgeError, MissingExtraError
 from bridge.settings import Settings
+from bridge.settings_calls import NumberSettings
 from bridge.settings_source import overlooked_file
 
 Status: TypeAlias = Literal["ok", "warning", "failed"]
@@ -48,6 +50,31 @@ def check_settings(settings: Settings) -> list[Finding]:
     if not lines:
         return [Finding("settings", "ok", "every setting is understood")]
     return [Finding("settings", "warning", line, "take it out, or know that it waits") for line in lines]
+
+
+def check_numbers(settings: Settings) -> list[Finding]:
+    """What becomes of a call to each number of the settings at this moment."""
+    return [_number(entry, settings.for_number(entry.number)) for entry in settings.numbers]
+
+
+def _number(entry: NumberSettings, own: Settings) -> Finding:
+    check = f"number {entry.number}"
+    said = [f"announced with {entry.announcement!r}"] if entry.announcement else []
+    if entry.mode == "log":
+        said.append(f"connected with {entry.forward_to}, and both sides are transcribed")
+        if any(value is not None for _, value in entry.agent):
+            remedy = "take agent out, or set mode to agent"
+            return Finding(check, "warning", "mode log asks no agent: its agent settings have no effect", remedy)
+    else:
+        kind = own.agent.kind
+        said.append("only transcribed" if kind == "none" else f"answered by the {kind} agent")
+    if entry.hours is None:
+        return Finding(check, "ok", f"calls are {', then '.join(said)}, at all times")
+    if entry.hours.parsed().open_at(datetime.now(UTC)):
+        return Finding(check, "ok", f"calls are {', then '.join(said)}; it is open now")
+    to = entry.hours.closed_forward_to
+    then = f"passed on to {to}" if to else "hung up on"
+    return Finding(check, "ok", f"it is closed now, so callers are told so and {then}; else {', then '.join(said)}")
 
 
 def check_folder(settings: Settings) -> Finding:

@@ -52,7 +52,8 @@ async def _tried(check: str, attempt: Coroutine[Any, Any, Any], well: str) -> Fi
 async def check_agent(settings: Settings) -> list[Finding]:
     """Whether each agent of the settings can be reached. A webhook is asked with HEAD, so no call is begun."""
     agents = [settings.agent]
-    agents += [settings.for_number(entry.number).agent for entry in settings.numbers]
+    # Where two people talk, nobody asks the agent.
+    agents += [settings.for_number(entry.number).agent for entry in settings.numbers if entry.mode == "agent"]
     seen: list[tuple[str, str]] = []
     for agent in agents:
         if (agent.kind, agent.url) not in seen:

@@ -32,7 +32,7 @@ class HealthRoutes:
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 while new calls are taken, else 503."""
         draining = self._registry.draining
-        body = {"status": "draining" if draining else "ready", "live_calls": len(self._registry.live)}
+        body = {"status": "draining" if draining else "ready", "live_calls": len(self._registry.sessions)}
         return web.json_response(body, status=503 if draining else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:

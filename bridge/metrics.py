@@ -20,7 +20,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.calls = self._counter(
-            "calls_total", "Calls that began, by mode: agent, or transcribe when nobody answers.", "mode"
+            "calls_total", "Calls that began, by mode: agent, transcribe when nobody answers, or log.", "mode"
         )
         self.live_calls = Gauge("phone_bridge_live_calls", "Calls that are going on.", registry=self.registry)
         self.outbound_calls = self._counter(

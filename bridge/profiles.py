@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bridge.agents.base import Agent
 from bridge.agents.breaker import BreakerLimits
@@ -12,91 +15,156 @@ from bridge.agents.flow import FlowAgent, FlowOptions
 from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.webhook import WebhookAgent, WebhookOptions
+from bridge.call.answering import Answering, Closed
+from bridge.call.log_session import LogSession
 from bridge.call.registry import Profile
-from bridge.call.session import Peers
+from bridge.call.session import Peers, Session
 from bridge.call.sounds import Sounds
+from bridge.conversation.overheard import ListenPolicy
 from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
 from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
 from bridge.settings_agents import AgentSettings, OpenAISettings, targets_by_name
+from bridge.settings_calls import NumberSettings
+from bridge.shared import Shared
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer
-from bridge.tts.prompts import Prompt
+from bridge.tts.prompts import Prompt, PromptCache
+
+
+@dataclass(frozen=True, slots=True)
+class Openers:
+    """How what calls share is opened, each for the settings that are given."""
+
+    recognizers: Callable[[Settings], RecognizerFactory]
+    synthesizer: Callable[[Settings], Synthesizer]
+    sounds: Callable[[AgentSettings], Sounds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How calls are held by one version of the settings."""
+
+    default: Profile
+    by_number: Mapping[str, Profile]
+
+    @property
+    def profiles(self) -> list[Profile]:
+        return [self.default, *self.by_number.values()]
 
 
 class Profiles:
-    """Opens the agents that the settings name, once each, and tells how a call to a number is held.
+    """Opens what the settings name, once each, and tells how a call to a number is held.
 
     Raises SettingsError for an agent that cannot work: before the first call, not during it.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        recognizers: RecognizerFactory,
-        synthesizer: Synthesizer,
-        sounds: Sounds,
-        metrics: Metrics,
-    ) -> None:
-        self._recognizers = recognizers
-        self._synthesizer = synthesizer
-        self._sounds = sounds
+    def __init__(self, settings: Settings, openers: Openers, metrics: Metrics) -> None:
+        self._openers = openers
         self._metrics = metrics
-        self._agents: list[tuple[tuple[AgentSettings, str], Agent]] = []
-        self._default = self._profile(settings)
-        self._by_number = {
-            entry.number: self._profile(settings.for_number(entry.number)) for entry in settings.numbers
-        }
+        self._agents: Shared[Agent] = Shared("agent")
+        self._recognizers: Shared[RecognizerFactory] = Shared("speech to text")
+        self._synthesizers: Shared[Synthesizer] = Shared("text to speech")
+        self._sounds: Shared[Sounds] = Shared("sounds")
+        self._settings = settings
+        self._plan = self._planned(settings)
 
     def of(self, called: str) -> Profile:
         """Return how a call to this number is held."""
-        return self._by_number.get(called, self._default)
+        return self._plan.by_number.get(called, self._plan.default)
 
     def start(self) -> None:
-        """Take up what agents are still to be told of calls that ended before this process began."""
-        for _, agent in self._agents:
+        """Prepare the fixed sentences, and take up what agents are still to be told of former calls.
+
+        Again after `adopt`, for what is new since.
+        """
+        for agent in self._agents.all:
             if isinstance(agent, WebhookAgent):
                 agent.start()
+        for synthesizer in self._synthesizers.all:
+            if isinstance(synthesizer, PromptCache):
+                synthesizer.want(fixed_prompts(self._settings))
+
+    async def adopt(self, settings: Settings, live: Callable[[], Iterable[Session | LogSession]]) -> None:
+        """Hold calls that begin from now on as these settings say; those that are `live` keep what they have.
+
+        What no number names any more is closed when the last call that uses it is over. Raises SettingsError,
+        and changes nothing, for an agent that cannot work.
+        """
+        kinds: list[Shared[Any]] = [self._agents, self._recognizers, self._synthesizers, self._sounds]
+        before = [kind.all for kind in kinds]
+        try:
+            plan = self._planned(settings)
+        except BaseException:
+            for kind, old in zip(kinds, before, strict=True):
+                for thing in kind.forget_since(old):
+                    await thing.close()
+            raise
+        self._settings, self._plan = settings, plan
+        peers = [profile.peers for profile in plan.profiles]
+
+        def users(thing: Any) -> list[asyncio.Event]:
+            return [session.ended for session in live() if session.uses(thing)]
+
+        self._agents.keep([one.agent for one in peers if one.agent is not None], users)
+        self._recognizers.keep([one.recognizers for one in peers], users)
+        self._synthesizers.keep([one.synthesizer for one in peers], users)
+        self._sounds.keep([one.sounds for one in peers if one.sounds is not None], users)
+        self.start()
 
     async def close(self) -> None:
-        """Close the agents."""
-        for _, agent in self._agents:
-            await agent.close()
+        """Close everything: agents first, which may still have something to tell."""
+        for kind in (self._agents, self._sounds, self._synthesizers, self._recognizers):
+            await kind.close()
 
-    def _profile(self, settings: Settings) -> Profile:
-        asked = settings.agent.kind != "none"
+    def _planned(self, settings: Settings) -> _Plan:
+        numbers = {
+            entry.number: self._profile(settings.for_number(entry.number), entry) for entry in settings.numbers
+        }
+        return _Plan(self._profile(settings), numbers)
+
+    def _profile(self, settings: Settings, entry: NumberSettings | None = None) -> Profile:
+        listens = entry is not None and entry.mode == "log"
+        asked = settings.agent.kind != "none" and not listens
         agent = self._agent(settings) if asked else None
-        policy = policy_from(settings)
+        policy = replace(policy_from(settings), agent=asked)
         if isinstance(agent, FlowAgent) and agent.acts_at_once:
             policy = replace(policy, eager=False)  # What it looks up may change something: only when it is certain.
         return Profile(
             policy=policy,
             peers=Peers(
-                recognizers=self._recognizers,
-                synthesizer=self._synthesizer,
+                recognizers=self._recognizers.get(settings.stt, lambda: self._openers.recognizers(settings)),
+                # Voice and language go along with each utterance: numbers that differ in nothing else share it.
+                synthesizer=self._synthesizers.get(
+                    settings.tts.model_copy(update={"voice": "", "language": ""}),
+                    lambda: self._openers.synthesizer(settings),
+                ),
                 agent=agent,
                 voice=settings.tts.voice,
                 language=settings.tts.language,
-                sounds=self._sounds,
+                sounds=self._sounds.get(
+                    (settings.agent.sounds, settings.agent.private_sounds),
+                    lambda: self._openers.sounds(settings.agent),
+                ),
             ),
-            agent_kind=settings.agent.kind,
+            agent_kind="log" if listens else settings.agent.kind,
+            answering=answering_from(settings, entry),
+            listening=ListenPolicy(max_call_s=settings.turns.max_call_seconds),
         )
 
     def relay_session(self, sid: str) -> SessionFacts | None:
         """Tell what became of the session of a call with its ConversationRelay app; None: it had none."""
-        relays = (agent for _, agent in self._agents if isinstance(agent, RelayAgent))
+        relays = (agent for agent in self._agents.everything if isinstance(agent, RelayAgent))
         return next((found for relay in relays if (found := relay.session(sid)) is not None), None)
 
     def _agent(self, own: Settings) -> Agent:
+        return self._agents.get(_agent_key(own), lambda: self._open(own))
+
+    def _open(self, own: Settings) -> Agent:
         settings = own.agent
-        # A relay app is told the language that its number is listened to in.
-        key = settings, own.stt.language if settings.kind == "relay" else ""
-        for known, agent in self._agents:
-            if known == key:
-                return agent
         refused = self._metrics.agent_errors.labels(code="unknown_action")
-        agent = open_agent(
+        return open_agent(
             settings,
             on_refused=lambda _: refused.inc(),
             on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
@@ -105,8 +173,52 @@ class Profiles:
             relay=relay_options(own),
             flow=FlowOptions(settings.sounds, settings.allow_private, settings.timeout_seconds),
         )
-        self._agents.append((key, agent))
-        return agent
+
+
+def _agent_key(settings: Settings) -> tuple[Any, ...]:
+    """What makes two agents the same one: everything that they are opened with."""
+    agent = settings.agent
+    more: tuple[Any, ...] = ()
+    match agent.kind:
+        case "relay":
+            # It is told the language that its number is listened to in, and what is done when it is lost.
+            more = (settings.relay, settings.stt.language, settings.turns)
+        case "openai":
+            more = (settings.openai,)
+        case "flow":
+            # The same file with other contents is another flow.
+            more = (_stamp(Path(agent.url)),)
+        case _:
+            pass
+    return agent, more
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None  # Opening the agent says what is wrong.
+    return found.st_mtime_ns, found.st_size
+
+
+def answering_from(settings: Settings, entry: NumberSettings | None) -> Answering:
+    """Return what becomes of a call before anybody talks; `entry`: the number's own, if it has one."""
+    closed = None
+    if entry is not None and entry.hours is not None:
+        hours = entry.hours
+        closed = Closed(hours.parsed().open_at, hours.closed, hours.closed_forward_to)
+    transfer = settings.transfer
+    return Answering(
+        mode="agent" if entry is None else entry.mode,
+        forward_to="" if entry is None else entry.forward_to,
+        announcement="" if entry is None else entry.announcement,
+        closed=closed,
+        language=settings.tts.language,
+        caller_id=transfer.caller_id,
+        ring_s=transfer.ring_seconds,
+        longest_s=max(1, round(settings.turns.max_call_seconds)),
+        not_reached=transfer.failed,
+    )
 
 
 def _webhook_options(settings: AgentSettings) -> WebhookOptions:
@@ -156,7 +268,8 @@ def _breaker_limits(settings: AgentSettings) -> BreakerLimits:
 def fixed_prompts(settings: Settings) -> set[Prompt]:
     """Return what the bridge itself says in calls to any number, in the voice of that number."""
     found: set[Prompt] = set()
-    for own in (settings, *(settings.for_number(entry.number) for entry in settings.numbers)):
+    spoken = [entry.number for entry in settings.numbers if entry.mode == "agent"]
+    for own in (settings, *map(settings.for_number, spoken)):
         policy = policy_from(own)
         texts: tuple[str, ...] = (policy.greeting, policy.voicemail)
         if policy.agent:

@@ -100,6 +100,10 @@ class HandOffs:
         self._ending: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
 
+    def take(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
+
     def observer(self, info: CallInfo) -> Observer:
         """Return what looks at a call's steps for its end, for `Registry.observers`."""
 

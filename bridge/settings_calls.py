@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
+from bridge import opening_hours
 from bridge.settings_base import AgentKind, BargeIn, Section, Texts
-from bridge.settings_values import phone_number
+from bridge.settings_values import dial_target, phone_number
 
 
 class TransferSettings(Section):
@@ -108,6 +109,27 @@ class NumberHours(Section):
     closed_forward_to: str = ""
     """Number or SIP address that callers are then passed on to; empty: hang up."""
 
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        opening_hours.read_zone(value)
+        return value
+
+    @field_validator("open")
+    @classmethod
+    def _open(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        opening_hours.parse(value, "UTC")
+        return value
+
+    @field_validator("closed_forward_to")
+    @classmethod
+    def _closed_forward_to(cls, value: str) -> str:
+        return dial_target(value) if value else ""
+
+    def parsed(self) -> opening_hours.OpeningHours:
+        """The hours, ready to be asked."""
+        return opening_hours.parse(self.open, self.timezone)
+
 
 class NumberSettings(Section):
     """One phone number that differs from the rest."""
@@ -116,9 +138,9 @@ class NumberSettings(Section):
     """The number dialled, in E.164 form (+15551234567), or a `sip:` or `client:` address."""
     mode: Literal["agent", "log"] = "agent"
     """`agent`: the agent answers; `log`: the caller is connected with forward_to, and both are transcribed."""
-    forward_to: str = ""
+    forward_to: str = Field(default="", validate_default=True)
     """With mode `log`: number, `sip:` or `client:` address, or `conference:NAME`, that calls are connected with."""
-    announcement: str = ""
+    announcement: str = Field(default="", max_length=600)
     """Said by the carrier's own voice before anything else, such as that the call is recorded; empty: nothing."""
     hours: NumberHours | None = None
     """When calls are taken; unset: always."""
@@ -126,3 +148,16 @@ class NumberSettings(Section):
     stt: NumberStt = NumberStt()
     tts: NumberTts = NumberTts()
     turns: NumberTurns = NumberTurns()
+
+    @field_validator("forward_to")
+    @classmethod
+    def _forward_to(cls, value: str, info: ValidationInfo) -> str:
+        mode = info.data.get("mode")
+        if mode == "log" and not value:
+            raise ValueError(
+                "mode log connects two people: wanted the number, sip: or client: address, or conference:NAME"
+                " that callers are connected with"
+            )
+        if mode == "agent" and value:
+            raise ValueError("only mode log connects callers: set mode to log, or take forward_to out")
+        return dial_target(value, conference=True) if value else ""

@@ -112,6 +112,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def dial_target(value: str, *, conference: bool = False) -> str:
+    """Whom callers are connected with: a number, a `sip:` or `client:` address, and perhaps `conference:NAME`."""
+    if conference and re.match(r"conference:\S", value):
+        return value.rstrip()
+    try:
+        return str(phone_number(value))
+    except ValueError as error:
+        raise ValueError(f"{error}" + (", or conference:NAME" if conference else "")) from None
+
+
 def phone_number(value: Any) -> Any:
     """An E.164 number without the blanks, dashes and brackets people write; `sip:` and `client:` as they are."""
     if not isinstance(value, str) or re.match(r"(sip|sips|client):\S+$", value):

@@ -36,7 +36,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings_base": {"bridge.settings_values"},
     "bridge.settings_sections": {"bridge.settings_base", "bridge.settings_values"},
     "bridge.settings_agents": {"bridge.settings_base", "bridge.settings_values"},
-    "bridge.settings_calls": {"bridge.settings_base", "bridge.settings_values"},
+    "bridge.settings_calls": {"bridge.settings_base", "bridge.settings_values", "bridge.opening_hours"},
     "bridge.settings": SECTIONS,
     "bridge.settings_source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
@@ -70,6 +70,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio.routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
     | WORDS
     | ERRORS_AND_TASKS,
+    "bridge.twilio.log_routes": {"bridge.twilio", "bridge.call", "bridge.store.base", "bridge.metrics"}
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
     "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
     # Places calls by the carrier's REST API, and follows them in the registry.
@@ -86,6 +89,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
     "bridge.api.call_routes": {"bridge.api", "bridge.outbound"} | ERRORS_AND_TASKS,
+    "bridge.api.log_routes": {
+        "bridge.api",
+        "bridge.call.log_calls",
+        "bridge.call.registry",
+        "bridge.twilio.log_routes",
+        "bridge.twilio.rest",
+        "bridge.twilio.tokens",
+    }
+    | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
@@ -132,6 +144,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.profiles": None,
+    "bridge.reload": None,
+    "bridge.shared": {"bridge.tasks"},
     "bridge.relay_profile": None,
     "bridge.speech_adapters": None,
     "bridge.cli_replay": None,
@@ -199,6 +213,7 @@ PURE = (
     "bridge.speech_server.turns",
     "bridge.twilio.media_stream",
     "bridge.twilio.signature",
+    "bridge.twilio.listening",
     "bridge.twilio.twiml",
 )
 IMPURE = {

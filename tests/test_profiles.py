@@ -10,7 +10,7 @@ from bridge.call.sounds import Sounds
 from bridge.conversation.policy import Policy
 from bridge.errors import SettingsError
 from bridge.metrics import Metrics
-from bridge.profiles import Profiles, policy_from
+from bridge.profiles import Openers, Profiles, policy_from
 from bridge.settings import Settings
 from bridge.settings_source import load_settings
 from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
@@ -19,6 +19,13 @@ from bridge.tts.tone import ToneVoice
 
 def settings(**environment: str) -> Settings:
     return load_settings(environment=environment, files=())
+
+
+def openers() -> Openers:
+    def listening(_: Settings) -> CartesiaTurns:
+        return CartesiaTurns(CartesiaTurnsSettings(base_url="http://127.0.0.1:1"))
+
+    return Openers(listening, lambda _: ToneVoice(), lambda _: Sounds())
 
 
 def test_without_settings_the_rules_are_the_policys_own() -> None:
@@ -52,8 +59,7 @@ async def test_each_number_has_its_own_agent_and_the_rest_the_default() -> None:
         {"number": "+15550100003", "agent": {"kind": "none"}, "tts": {"voice": "other"}},
     )
     given = load_settings(environment={}, files=(), overrides={"numbers": numbers})  # type: ignore[dict-item]
-    recognizers = CartesiaTurns(CartesiaTurnsSettings(base_url="http://127.0.0.1:1"))
-    profiles = Profiles(given, recognizers, ToneVoice(), Sounds(), Metrics())
+    profiles = Profiles(given, openers(), Metrics())
     try:
         shop, quiet, rest = (profiles.of(f"+1555010000{last}") for last in (2, 3, 4))
         assert (shop.agent_kind, quiet.agent_kind, rest.agent_kind) == ("webhook", "none", "python")
@@ -62,11 +68,9 @@ async def test_each_number_has_its_own_agent_and_the_rest_the_default() -> None:
         assert quiet.peers.voice == "other"
     finally:
         await profiles.close()
-        await recognizers.close()
 
 
 def test_an_agent_that_cannot_be_imported_is_told_at_the_start() -> None:
-    recognizers = CartesiaTurns(CartesiaTurnsSettings(base_url="http://127.0.0.1:1"))
     wrong = settings(BRIDGE_AGENT__URL="no_such_module:agent")
     with pytest.raises(SettingsError, match="no_such_module"):
-        Profiles(wrong, recognizers, ToneVoice(), Sounds(), Metrics())
+        Profiles(wrong, openers(), Metrics())

@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 
 from bridge.agents.openai_chat import OpenAIAgent
-from bridge.call.sounds import Sounds
 from bridge.errors import SettingsError
 from bridge.metrics import Metrics
 from bridge.profiles import Profiles, policy_from
 from bridge.settings import Settings
 from bridge.settings_agents import targets_by_name
 from bridge.settings_source import load_settings
-from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
-from bridge.tts.tone import ToneVoice
+from tests.test_profiles import openers
 
 TOOLS = """
 [agent]
@@ -148,8 +146,7 @@ def with_a_wrong_tool(tmp_path: Path) -> Settings:
 
 
 def profiles(settings: Settings) -> Profiles:
-    recognizers = CartesiaTurns(CartesiaTurnsSettings(base_url="http://127.0.0.1:1"))
-    return Profiles(settings, recognizers, ToneVoice(), Sounds(), Metrics())
+    return Profiles(settings, openers(), Metrics())
 
 
 async def test_the_settings_reach_the_agent(with_tools: Settings) -> None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeAlias
 
 import structlog
 
 from bridge.agents.base import CallInfo
 from bridge.conversation import commands as do
-from bridge.conversation import events as on
 from bridge.conversation import journal
 from bridge.metrics import Metrics
+
+Mode: TypeAlias = Literal["agent", "transcribe", "log"]
 
 
 class Meter:
     """Observes one call and counts what its journal tells. Nothing is done per audio frame."""
 
-    def __init__(self, metrics: Metrics, info: CallInfo, mode: Literal["agent", "transcribe"] = "agent") -> None:
-        """`mode`: whether an agent takes the call, or nobody does and it is only transcribed."""
+    def __init__(self, metrics: Metrics, info: CallInfo, mode: Mode = "agent") -> None:
+        """`mode`: whether an agent takes the call, nobody does and it is only transcribed, or two people talk."""
         self._metrics = metrics
         self._mode = mode
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
         self._turn_ended: dict[int, int] = {}
 
-    def __call__(self, _now: float, _event: on.Event, commands: list[do.Command]) -> None:
+    def __call__(self, _now: float, _event: object, commands: Iterable[object]) -> None:
         """Look at one step of the call."""
         for command in commands:
             if isinstance(command, do.Record):
@@ -40,6 +42,10 @@ class Meter:
                 metrics.echoes.inc(meaning == "echo")
                 self._turn_ended = {turn: entry.ended_ms}
                 self._log.debug("caller_spoke", turn=turn, meaning=meaning, transcript=transcript)
+            case journal.PartySpoke(party, turn, transcript):
+                metrics.turns.inc()
+                metrics.degraded_turns.inc(entry.degraded)
+                self._log.debug("party_spoke", party=party, turn=turn, transcript=transcript)
             case journal.AgentSpoke():
                 self._count_reply(entry)
             case journal.AgentResumed():

@@ -7,17 +7,21 @@ import datetime as dt
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from bridge.agents.base import CallInfo
+from bridge.call.answering import Answering
+from bridge.call.log_calls import LogCalls
+from bridge.call.log_session import LogSession
 from bridge.call.others import Others
 from bridge.call.outgoing import OutgoingCall
 from bridge.call.session import Observer, Peers, Session
 from bridge.call.warm import WarmRecognizers
 from bridge.conversation.commands import Command, LeaveCall
 from bridge.conversation.events import Event, TransferEnded
+from bridge.conversation.overheard import ListenPolicy
 from bridge.conversation.policy import Policy
 from bridge.errors import CarrierError
 from bridge.store.base import CallHeader, Store
@@ -38,6 +42,9 @@ class Profile:
     policy: Policy
     peers: Peers
     agent_kind: str
+    answering: Answering = field(default_factory=Answering)
+    listening: ListenPolicy = field(default_factory=ListenPolicy)
+    """The rules of calls that are only listened to."""
 
 
 class Registry:
@@ -61,6 +68,8 @@ class Registry:
         self._asked: dict[str, asyncio.Event] = {}
         self._endings: set[asyncio.Task[None]] = set()
         self._draining = False
+        self.logs = LogCalls(store)
+        """The calls between two people, which are listened to."""
         self.observers: list[Callable[[CallInfo], Observer]] = []
         """Asked for an observer of every new call."""
 
@@ -68,6 +77,15 @@ class Registry:
     def live(self) -> Mapping[str, Session]:
         """The calls that are not over, by the carrier's id."""
         return self._live
+
+    @property
+    def sessions(self) -> list[Session | LogSession]:
+        """All that are not over: those that an agent takes, and those that are listened to."""
+        return [*self._live.values(), *self.logs.live.values()]
+
+    def profile_of(self, called: str) -> Profile:
+        """Return how a call to this number is held if it begins now."""
+        return self._profile_of(called)
 
     @property
     def expected(self) -> int:
@@ -102,6 +120,7 @@ class Registry:
         self._warm.give_up(sid)
         if (session := self._live.get(sid)) is not None:
             session.stop("caller")
+        self.logs.stop(sid, "caller")
 
     def stream_failed(self, sid: str) -> None:
         """The carrier could not open the media stream of a call: give up waiting for it."""
@@ -225,7 +244,8 @@ class Registry:
         self.draining = True
         for session in [*self._live.values()]:
             session.stop("shutdown")
-        endings = {*self._endings, spawn(self._warm.close(), name="give-up-expected")}
+        endings = {*self._endings, *self.logs.stop_all("shutdown")}
+        endings.add(spawn(self._warm.close(), name="give-up-expected"))
         _, late = await asyncio.wait(endings, timeout=within_s)
         for ending in late:
             log.warning("call_end_cut_short", task=ending.get_name())

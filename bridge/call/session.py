@@ -106,6 +106,11 @@ class Session:
         self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
         self._player = None if peers.sounds is None else peers.sounds.open(self.take, name=info.id)
 
+    def uses(self, peer: object) -> bool:
+        """Tell whether the call needs this peer until its end: an agent, a factory, a synthesiser, or sounds."""
+        peers = self._peers
+        return any(peer is one for one in (peers.recognizers, peers.synthesizer, peers.agent, peers.sounds))
+
     # --- the carrier's side --------------------------------------------------------------------------------
 
     @property

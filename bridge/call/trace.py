@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from bridge.conversation import actions, commands, events, journal
+from bridge.conversation import actions, commands, events, journal, overheard
 from bridge.conversation.machine import Conversation
+from bridge.conversation.overheard import ListenPolicy, Overheard
 from bridge.conversation.policy import Policy
 from bridge.errors import BridgeError
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 _MASKED = re.compile("[0-9A-D]")
 _KINDS: dict[str, Any] = {
     name: kind
-    for room in (actions, commands, events, journal)
+    for room in (actions, commands, events, journal, overheard)
     for name, kind in vars(room).items()
     if dataclasses.is_dataclass(kind)
 }
@@ -44,12 +45,19 @@ class Difference:
     today: Any
 
 
-def first_line(policy: Policy) -> bytes:
-    """Return the line that a trace begins with."""
-    return msgspec.json.encode({"version": 1, "policy": dataclasses.asdict(policy)}) + b"\n"
+def first_line(policy: Policy | ListenPolicy) -> bytes:
+    """Return the line that a trace begins with: the rules of a conversation, or of a call that is listened to."""
+    name = "policy" if isinstance(policy, Policy) else "listening"
+    return msgspec.json.encode({"version": 1, name: dataclasses.asdict(policy)}) + b"\n"
 
 
-def step_line(now: float, event: events.Event, done: Iterable[commands.Command], *, masked: bool = False) -> bytes:
+def step_line(
+    now: float,
+    event: events.Event | overheard.Happening,
+    done: Iterable[commands.Command],
+    *,
+    masked: bool = False,
+) -> bytes:
     """Return the line of one step; `now` as it was handed to the conversation, in seconds.
 
     `masked`: the caller's keys are a secret. Each stands as a 0, but for `#` and `*`, which may end a number.
@@ -80,10 +88,9 @@ def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
     """
     first, *rest = text.split(b"\n")
     try:
-        policy = msgspec.convert(msgspec.json.decode(first)["policy"], Policy)
+        listener = _listener(msgspec.json.decode(first))
     except (msgspec.MsgspecError, KeyError, TypeError) as error:
         raise BridgeError(f"{name} is no trace of a call: {error}", code="trace_unreadable") from error
-    conversation = Conversation(policy)
     agreed = 0
     for number, line in enumerate(rest, start=2):
         try:
@@ -93,11 +100,18 @@ def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
             if number > len(rest):  # The last line may be torn, or empty.
                 break
             raise BridgeError(f"{name}, line {number}, is not understood", code="trace_unreadable") from None
-        today = msgspec.to_builtins([_plain(one) for one in conversation.handle(event, step["now"])])
+        today = msgspec.to_builtins([_plain(one) for one in listener.handle(event, step["now"])])
         if today != step["commands"]:
             return agreed, Difference(number, step["now"], step["event"], step["commands"], today)
         agreed += 1
     return agreed, None
+
+
+def _listener(head: dict[str, Any]) -> Any:
+    """Return what decided in the call, anew: a conversation, or the listener to two people."""
+    if "listening" in head:
+        return Overheard(msgspec.convert(head["listening"], ListenPolicy))
+    return Conversation(msgspec.convert(head["policy"], Policy))
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Meaning: TypeAlias = Literal["words", "empty", "backchannel", "echo"]
+Party: TypeAlias = Literal["caller", "callee"]
+"""One of two people whose call is listened to: who called, or whom they are connected with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,25 @@ class CallerSpoke:
     """True: the end was never told (the call or the service broke off); there may have been more."""
     degraded: bool = False
     """True: the speech-to-text service was away for so long that words of the turn are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartySpoke:
+    """One turn of one of two people whose call is listened to."""
+
+    party: Party
+    turn: int
+    """1, 2, 3 … of this side."""
+    transcript: str
+    """Verbatim; empty when it was no speech."""
+    started_ms: int
+    """When the service told that the turn began."""
+    ended_ms: int
+    """When its end was told; of an incomplete one, when its last words were."""
+    incomplete: bool = False
+    """As in `CallerSpoke`."""
+    degraded: bool = False
+    """As in `CallerSpoke`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +218,7 @@ class CallClosed:
 Entry: TypeAlias = (
     CallOpened
     | CallerSpoke
+    | PartySpoke
     | AgentSpoke
     | AgentSilenced
     | AgentResumed
@@ -216,6 +238,7 @@ Entry: TypeAlias = (
 _KINDS: dict[str, type[Any]] = {
     "call_opened": CallOpened,
     "caller_spoke": CallerSpoke,
+    "party_spoke": PartySpoke,
     "agent_spoke": AgentSpoke,
     "agent_silenced": AgentSilenced,
     "agent_resumed": AgentResumed,
@@ -256,7 +279,7 @@ def from_dict(data: Mapping[str, Any]) -> Entry | None:
 class Line:
     """One line of a transcript: who said what, and when."""
 
-    speaker: Literal["caller", "agent"]
+    speaker: Literal["caller", "agent", "callee"]
     text: str
     """Verbatim. For the agent: only what was heard."""
     started_ms: int
@@ -274,6 +297,8 @@ def transcript(entries: Iterable[Entry]) -> list[Line]:
     for entry in entries:
         if isinstance(entry, CallerSpoke) and entry.transcript.strip():
             lines.append(Line("caller", entry.transcript, entry.started_ms, entry.ended_ms))
+        elif isinstance(entry, PartySpoke) and entry.transcript.strip():
+            lines.append(Line(entry.party, entry.transcript, entry.started_ms, entry.ended_ms))
         elif isinstance(entry, AgentSpoke) and (entry.heard or entry.unheard):
             began = entry.sent_ms if entry.sent_ms is not None else entry.asked_ms
             lines.append(Line("agent", entry.heard, began, entry.ended_ms, entry.interrupted, entry.unheard))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bridge.conversation.journal import Entry
+from bridge.conversation.journal import Entry, Party
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,13 @@ class CallHeader:
     started_at: str
     """Wall clock when the media stream began, ISO 8601 in UTC."""
     agent_kind: str
-    """What answers: `webhook`, `python`, `echo`, …"""
+    """What answers: `webhook`, `python`, `echo`, …; `log` where two people talk and nobody else does."""
+    other: str = ""
+    """Whom the caller is connected with, where two people talk: number, address or conference."""
+
+    def name_of(self, party: Party) -> str:
+        """What one of two people who talk is called: by their number or address."""
+        return self.caller if party == "caller" else self.other or self.called
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,8 @@ class CallFiles:
     transcript_json: Path
     """For programs."""
     recording: Path | None
-    """Stereo WAV, mu-law, 8000 Hz: left the caller, right what the caller heard. None: nothing was recorded."""
+    """Stereo WAV, mu-law, 8000 Hz: left the caller, right what the caller heard of the agent, or the person they
+    talked with. None: nothing was recorded."""
     timeline: Path
     """A picture of the call (SVG)."""
 
@@ -74,6 +81,12 @@ class CallRecord(Protocol):
 
         `at_ms` is the carrier's timestamp of the audio: ms since the stream began. Late, doubled and lost pieces
         are expected.
+        """
+
+    def callee_audio(self, at_ms: int, audio: bytes) -> None:
+        """Keep what the person said whom the caller is connected with; otherwise as `caller_audio`.
+
+        A call has such a person or an agent, not both: they share the right side of the recording.
         """
 
     def agent_audio(self, at_ms: float, audio: bytes) -> None:

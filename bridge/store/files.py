@@ -94,6 +94,11 @@ class FileRecord:
         if self._recorder is not None and self._closing is None:
             self._recorder.caller_audio(at_ms, audio)
 
+    def callee_audio(self, at_ms: int, audio: bytes) -> None:
+        """Keep what the person said whom the caller talks with. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.callee_audio(at_ms, audio)
+
     def agent_audio(self, at_ms: float, audio: bytes) -> None:
         """Keep what was handed to the phone at `at_ms`. Never waits and never raises."""
         if self._recorder is not None and self._closing is None:
@@ -119,7 +124,7 @@ class FileRecord:
         if self._recorder is not None:
             recorded = await self._recorder.finish()
             if self._recorder.dropped_ms:
-                _log.info("caller_audio_not_placed", call=self._call, dropped_ms=self._recorder.dropped_ms)
+                _log.info("audio_not_placed", call=self._call, dropped_ms=self._recorder.dropped_ms)
         return await self._disk.run(partial(self._finish, recorded=recorded))
 
     def _finish(self, *, recorded: bool) -> CallFiles:

@@ -1,7 +1,8 @@
 """Where each piece of a call's audio belongs in its recording. Pure.
 
 Two tracks on one clock: the caller's, placed by the carrier's timestamps, and the agent's, placed by a model of the
-phone that plays it. Pieces are held back until nothing can change them any more and are then given out in order.
+phone that plays it. Where two people talk, the second one's is placed as the caller's is. Pieces are held back
+until nothing can change them any more and are then given out in order.
 
 Positions are samples since the stream began; mu-law at 8000 Hz: a sample is a byte, and 8 are 1 ms.
 """
@@ -41,6 +42,7 @@ class Stretch:
     stop: int
     caller: tuple[Piece, ...]
     agent: tuple[Piece, ...]
+    """The right side: the agent's, or that of the person whom the caller talks with."""
 
     def blocks(self) -> Iterator[tuple[bytes, bytes]]:
         """Both sides of it, filled up with silence, in blocks of the same length of at most `BLOCK` samples."""
@@ -51,7 +53,7 @@ class Stretch:
 
 
 class CallerTrack:
-    """What the caller said, by the carrier's timestamps."""
+    """What a person said, by the carrier's timestamps."""
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
@@ -167,31 +169,41 @@ class Placement:
     def __init__(self) -> None:
         self.caller = CallerTrack()
         self.agent = AgentTrack()
+        self.callee = CallerTrack()
+        """Who the caller is connected with. Once anything of them has come, the agent's track stays out."""
         self.given = 0
         """Everything before this position was given out."""
 
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """The caller said this; `at_ms` is the carrier's timestamp."""
-        self.caller.place(at_ms, audio, self.agent.now)
+        self.caller.place(at_ms, audio, max(self.agent.now, self.callee.end))
+
+    def callee_audio(self, at_ms: int, audio: bytes) -> None:
+        """The person whom the caller is connected with said this; `at_ms` is the carrier's timestamp."""
+        self.callee.place(at_ms, audio, self.caller.end)
 
     def take(self) -> Stretch | None:
         """What has become final since the last time, if it is worth a block."""
         heard, clock = self.caller.end, self.agent.now
         # What the agent's side does next, it does at about the newest moment of the caller's audio; the two clocks
         # are not the same, so it is given a second. A track that has stopped altogether is not waited for.
-        known = min(heard, max(clock, heard - HOLD))
-        final = max(known - HOLD, max(heard, clock) - LAG)
+        if self.callee.end:  # Both sides are placed by the same clock, and either may be late.
+            known, newest = min(heard, self.callee.end), max(heard, self.callee.end)
+        else:
+            known, newest = min(heard, max(clock, heard - HOLD)), max(heard, clock)
+        final = max(known - HOLD, newest - LAG)
         if final - self.given < BLOCK:
             return None
         return self._give(final)
 
     def finish(self) -> Stretch:
         """The rest. The call is over: what the phone still held never sounds, and both sides end together."""
-        return self._give(max(self.caller.end, self.agent.now, self.given))
+        return self._give(max(self.caller.end, self.agent.now, self.callee.end, self.given))
 
     def _give(self, stop: int) -> Stretch:
         start, self.given = self.given, stop
-        return Stretch(start, stop, self.caller.give(stop), self.agent.give(stop))
+        callee, agent = self.callee.give(stop), self.agent.give(stop)
+        return Stretch(start, stop, self.caller.give(stop), callee if self.callee.end else agent)
 
 
 def _position(at_ms: float) -> int:

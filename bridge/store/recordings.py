@@ -1,4 +1,4 @@
-"""The recording of a call: a stereo WAV, left the caller, right what the caller heard of the agent.
+"""The recording of a call: a stereo WAV, left the caller, right the agent as heard, or who the caller talked with.
 
 It grows on the disk while the call goes on and is a whole WAV at every moment. `Recorder` is the event loop's side,
 `RecordingFile` the disk thread's.
@@ -105,6 +105,11 @@ class Recorder:
         self._placement.caller_audio(at_ms, audio)
         self._pass_on()
 
+    def callee_audio(self, at_ms: int, audio: bytes) -> None:
+        """Who the caller is connected with said this; `at_ms` is the carrier's timestamp."""
+        self._placement.callee_audio(at_ms, audio)
+        self._pass_on()
+
     def agent_audio(self, at_ms: float, audio: bytes) -> None:
         """The phone was handed this."""
         self._placement.agent.play(at_ms, audio)
@@ -121,8 +126,8 @@ class Recorder:
 
     @property
     def dropped_ms(self) -> int:
-        """How much of the caller's audio was late, doubled or had an impossible timestamp."""
-        return self._placement.caller.dropped // 8
+        """How much of both people's audio was late, doubled or had an impossible timestamp."""
+        return (self._placement.caller.dropped + self._placement.callee.dropped) // 8
 
     def _pass_on(self) -> None:
         if (stretch := self._placement.take()) is not None:

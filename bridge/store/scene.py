@@ -103,11 +103,14 @@ class Scene:
     duration_ms: int
     caller: tuple[Speech, ...]
     agent: tuple[Speech, ...]
+    """The other side: the agent, or the person whom the caller talks with."""
     markers: tuple[Marker, ...]
     breaks: tuple[tuple[int, int], ...]
     """The carrier's stream was gone: from, to."""
     answers: tuple[Answer, ...]
     closed: journal.CallClosed | None
+    other: Literal["agent", "callee"] = "agent"
+    """Who the other side is."""
 
     def count(self, kind: MarkerKind) -> int:
         """How many markers of a kind there are."""
@@ -126,6 +129,9 @@ def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
         key=_start,
     )
     agent = _bounded(agent)
+    parties = [entry for entry in entries if isinstance(entry, journal.PartySpoke)]
+    caller = sorted([*caller, *(_party(turn) for turn in parties if turn.party == "caller")], key=_start)
+    agent = sorted([*agent, *(_party(turn) for turn in parties if turn.party == "callee")], key=_start)
     closed = next((entry for entry in reversed(entries) if isinstance(entry, journal.CallClosed)), None)
     markers = tuple(read_markers(entries, silences))
     recorded = len(peaks.caller) * 1000 // peaks.per_second if peaks is not None else 0
@@ -148,6 +154,7 @@ def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
             if reply.text_ms is not None and reply.occasion != "prompt"  # that is the bridge, not the agent
         ),
         closed=closed,
+        other="callee" if parties else "agent",
     )
 
 
@@ -183,6 +190,14 @@ def _turn(turn: journal.CallerSpoke, quiet_ms: int | None) -> Speech:
         quiet_ms=quiet_ms,
         degraded=turn.degraded,
     )
+
+
+def _party(turn: journal.PartySpoke) -> Speech:
+    start = max(0, turn.started_ms)
+    text = turn.transcript + (" …" if turn.incomplete and turn.transcript else "")
+    kind: Kind = "words" if turn.transcript.strip() else "empty"
+    stop = max(start, turn.ended_ms)
+    return Speech(start, stop, text, kind=kind, number=turn.turn, degraded=turn.degraded)
 
 
 def _reply(reply: journal.AgentSpoke, silences: Sequence[tuple[int, int | None]]) -> Speech:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-from bridge.conversation.journal import CallClosed, CallerSpoke, Entry, Line, transcript
+from bridge.conversation.journal import CallClosed, CallerSpoke, Entry, Line, Party, PartySpoke, transcript
 from bridge.store.base import CallHeader
 
 ENDINGS: Final = {
@@ -20,6 +20,11 @@ ENDINGS: Final = {
     "digits": "the caller did not come back",
     "silence": "the caller fell silent",
     "limit": "the longest time allowed was over",
+    "callee": "the other side hung up",
+    "not_reached": "the other side was not reached",
+    "over": "the call was over",
+    "log_stopped": "listening was stopped",
+    "lost": "the carrier's stream was lost",
     "shutdown": "the server went down",
     "agent_failed": "the agent failed",
     "speech_failed": "the speech service failed",
@@ -30,7 +35,7 @@ ENDINGS: Final = {
 }
 """What `CallClosed.reason` says, in words."""
 
-_SPEAKERS: Final = {"caller": "Caller", "agent": "Agent "}
+_SPEAKERS: Final = {"caller": "Caller", "agent": "Agent ", "callee": "Callee"}
 _BROKEN_OFF: Final = "the record breaks off"
 _AWAY: Final = "(the speech service was away: words are missing)"
 
@@ -76,10 +81,11 @@ def _said(entries: Iterable[Entry]) -> list[_Said]:
     """The transcript's lines in their order; a degraded turn is told of even when none of its words is known."""
     said: list[_Said] = []
     for entry in entries:
-        degraded = isinstance(entry, CallerSpoke) and entry.degraded
+        degraded = isinstance(entry, CallerSpoke | PartySpoke) and entry.degraded
         lines = transcript([entry])
-        if not lines and isinstance(entry, CallerSpoke) and degraded:
-            lines = [Line("caller", "", entry.started_ms, entry.ended_ms)]
+        if not lines and isinstance(entry, CallerSpoke | PartySpoke) and degraded:
+            party = entry.party if isinstance(entry, PartySpoke) else "caller"
+            lines = [Line(party, "", entry.started_ms, entry.ended_ms)]
         said += [_Said(line, degraded) for line in lines]
     return sorted(said, key=lambda one: one.line.started_ms)
 
@@ -88,30 +94,55 @@ def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
     """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing."""
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
-        f"{started(header)}; agent: {header.agent_kind}; ended: {ending(entries)}",
+        f"{started(header)}; {answered_by(header)}; ended: {ending(entries)}",
         "",
     ]
-    body = [_text_line(one) for one in _said(entries)] or ["(nothing was said)"]
+    names = _names(header)
+    body = [_text_line(one, names) for one in _said(entries)] or ["(nothing was said)"]
     return "\n".join(head + body) + "\n"
+
+
+def answered_by(header: CallHeader) -> str:
+    """Who was at the other end of the call, in words."""
+    if header.agent_kind == "log":
+        return f"connected with {header.name_of('callee')}"
+    return f"agent: {header.agent_kind}"
+
+
+def _names(header: CallHeader) -> dict[str, str]:
+    """What stands before each line: where two people talk, who they are as well, in columns."""
+    if header.agent_kind != "log":
+        return _SPEAKERS
+    width = max(len(header.caller), len(header.name_of("callee")))
+    parties: tuple[Party, Party] = ("caller", "callee")
+    return _SPEAKERS | {party: f"{_SPEAKERS[party]} {header.name_of(party):{width}}" for party in parties}
 
 
 def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:
     """The same for programs: `header`, `ended` (how, or null when the record breaks off) and `lines`.
 
-    A line's `degraded` tells that words of it are missing, because the speech-to-text service was away.
+    A line's `degraded` tells that words of it are missing, because the speech-to-text service was away. Where two
+    people talk, its `name` is the number or address of who speaks.
     """
     closed = next((entry for entry in reversed(entries) if isinstance(entry, CallClosed)), None)
     document: dict[str, Any] = {
         "header": header,
         "ended": closed,
-        "lines": [{**dataclasses.asdict(one.line), "degraded": one.degraded} for one in _said(entries)],
+        "lines": [_json_line(header, one) for one in _said(entries)],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _text_line(one: _Said) -> str:
+def _json_line(header: CallHeader, one: _Said) -> dict[str, Any]:
+    fields = {**dataclasses.asdict(one.line), "degraded": one.degraded}
+    if header.agent_kind == "log" and one.line.speaker != "agent":
+        fields["name"] = header.name_of(one.line.speaker)
+    return fields
+
+
+def _text_line(one: _Said, names: Mapping[str, str]) -> str:
     line = one.line
-    start = f"[{clock(line.started_ms):>7}] {_SPEAKERS[line.speaker]}  "
+    start = f"[{clock(line.started_ms):>7}] {names[line.speaker]}  "
     words = line.text
     if line.unheard:
         # Between quotes the text stands as it was meant, spaces included, so heard and unheard join to the whole.

@@ -14,7 +14,7 @@ from bridge.store import svg, timeline_answers
 from bridge.store.base import CallHeader
 from bridge.store.loudness import Peaks
 from bridge.store.scene import Scene, read_scene
-from bridge.store.texts import clock, ending, started
+from bridge.store.texts import answered_by, clock, ending, started
 from bridge.store.timeline_lane import Lane
 from bridge.store.timeline_style import MARGIN, RIGHT, WIDTH, definitions, stylesheet
 
@@ -73,18 +73,22 @@ def _lanes(scene: Scene, peaks: Peaks | None) -> list[Lane]:
 def _head(header: CallHeader, entries: Sequence[Entry]) -> Iterator[str]:
     room = RIGHT - MARGIN
     yield svg.text(MARGIN, 44, svg.shortened(f"{header.caller} → {header.called}", 22, room), "h1")
-    what = f"{started(header)} · {header.direction} · agent: {header.agent_kind} · {ending(entries)}"
+    what = f"{started(header)} · {header.direction} · {answered_by(header)} · {ending(entries)}"
     yield svg.text(MARGIN, 68, svg.shortened(what, 12, room), "soft")
     yield svg.text(MARGIN, 86, svg.shortened(f"call {header.id} · {header.sid}", 11, room), "small")
 
 
 def _figures(scene: Scene) -> Iterator[str]:
     turns = sum(speech.kind == "words" for speech in scene.caller)
-    figures = [
-        (clock(scene.duration_ms), "length"),
-        (str(turns), "turn" if turns == 1 else "turns"),
-        (str(len(scene.agent)), "reply" if len(scene.agent) == 1 else "replies"),
-    ]
+    others = sum(speech.kind == "words" for speech in scene.agent)
+    figures = [(clock(scene.duration_ms), "length")]
+    if scene.other == "callee":
+        figures += [(str(turns), "of the caller's turns"), (str(others), "of the callee's")]
+    else:
+        figures += [
+            (str(turns), "turn" if turns == 1 else "turns"),
+            (str(len(scene.agent)), "reply" if len(scene.agent) == 1 else "replies"),
+        ]
     figures += _waits(scene)
     figures += [
         (str(count), name if count > 1 else name.removesuffix("s"))

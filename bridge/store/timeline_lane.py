@@ -32,6 +32,7 @@ class Lane:
     def __init__(self, scene: Scene, peaks: Peaks | None, start_ms: int, stop_ms: int) -> None:
         self._scene = scene
         self._peaks = peaks
+        self._who = "Callee, turn" if scene.other == "callee" else "Agent, reply"
         self._plan = plan = LanePlan(scene, start_ms, stop_ms)
         above = plan.marker_rows * _MARKERS + plan.caller_lines * _LINE
         below = plan.agent_lines * _LINE
@@ -53,7 +54,7 @@ class Lane:
             svg.rect(LEFT, self._caller_y + _BAR / 2 - 1, self._end_x() - LEFT, 2, "rail"),
             svg.rect(LEFT, self._agent_y + _BAR / 2 - 1, self._end_x() - LEFT, 2, "rail"),
             svg.text(MARGIN, self._caller_y + _BAR / 2 + 4, "Caller", "row-caller"),
-            svg.text(MARGIN, self._agent_y + _BAR / 2 + 4, "Agent", "row-agent"),
+            svg.text(MARGIN, self._agent_y + _BAR / 2 + 4, self._scene.other.capitalize(), "row-agent"),
             *self._caller_bars(),
             *self._agent_bars(),
             *self._waves(),
@@ -110,14 +111,18 @@ class Lane:
         for speech in self._scene.agent:
             if not self._plan.touches(speech.start_ms, speech.until_ms):
                 continue
-            title = f"Agent, reply {speech.number}, {clock(speech.start_ms)}–{clock(speech.stop_ms)}: {speech.text}"
+            said = speech.text if speech.kind == "words" else "(no speech)"
+            title = f"{self._who} {speech.number}, {clock(speech.start_ms)}–{clock(speech.stop_ms)}: {said}"
             bars = []
             lost = speech.unheard_until_ms > speech.stop_ms
             if lost and self._plan.touches(speech.stop_ms, speech.unheard_until_ms):
                 title += f" [not heard: {speech.unheard}]"
                 bars.append(self._bar(speech.stop_ms, speech.unheard_until_ms, self._agent_y, "unheard"))
             if speech.stop_ms > speech.start_ms and self._plan.touches(speech.start_ms, speech.stop_ms):
-                bars.append(self._bar(speech.start_ms, speech.stop_ms, self._agent_y, "agent"))
+                look = "noise" if speech.kind == "empty" else "agent"
+                bars.append(self._bar(speech.start_ms, speech.stop_ms, self._agent_y, look))
+            if speech.degraded:
+                bars.append(self._bar(speech.start_ms, speech.stop_ms, self._agent_y, "trouble"))
             yield svg.group(title, bars)
 
     def _bar(self, start_ms: int, stop_ms: int, y: float, look: str) -> str:

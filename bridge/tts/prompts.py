@@ -96,6 +96,15 @@ class PromptCache(Synthesizer):
         if self._wanted and not self.closed and (self._task is None or self._task.done()):
             self._task = spawn(self._prepare(), name="tts prompts")
 
+    def want(self, prompts: Collection[Prompt]) -> None:
+        """Keep these as well from now on, and prepare what is not there yet. What is kept already stays."""
+        new = [prompt for prompt in prompts if prompt.text.strip() and prompt not in self._kept]
+        self._wanted |= dict.fromkeys(new)
+        if self._task is not None and not self._task.done():
+            self._task.add_done_callback(lambda _: self.prepare())  # It works through the list it began with.
+        else:
+            self.prepare()
+
     def warm(self) -> None:
         """Warm the synthesiser behind; see `Synthesizer.warm`."""
         self._inner.warm()

@@ -89,7 +89,7 @@ class Consultations:
         """
         self._gate = gate
         self._rest = rest
-        self._rules = rules
+        self.rules = rules
         self._bring_back = bring_back
         self._open: dict[str, _Consultation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,7 +125,7 @@ class Consultations:
             await asyncio.wait([*self._tasks])
 
     async def _place(self, consultation: _Consultation) -> None:
-        info, wanted, rules = consultation.info, consultation.transfer, self._rules
+        info, wanted, rules = consultation.info, consultation.transfer, self.rules
         origin, query = self._gate.public_url(), f"?id={consultation.id}"
         try:
             consultation.call_sid = await self._rest.create_call(
@@ -172,7 +172,7 @@ class Consultations:
         consultation, _ = await self._asked(request)
         if consultation is None:
             return xml(twiml.hang_up())
-        rules = self._rules
+        rules = self.rules
         return xml(
             twiml.ask_to_accept(
                 consultation.transfer.summary,
@@ -187,7 +187,7 @@ class Consultations:
         consultation, form = await self._asked(request)
         if consultation is None:
             return xml(twiml.hang_up())
-        if consultation.state == "calling" and form.get("Digits") != self._rules.accept_key:
+        if consultation.state == "calling" and form.get("Digits") != self.rules.accept_key:
             self._end(consultation, "declined")
             return xml(twiml.hang_up())
         if consultation.state == "calling":

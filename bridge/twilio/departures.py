@@ -49,7 +49,7 @@ class Departures:
         self._gate = gate
         self._registry = registry
         self._documents = documents
-        self._transfers = transfers
+        self.transfers = transfers
         self.hand_off: HandOff | None = None
         """Who is asked when an agent hands the call to its own webhook; None: the call ends."""
 
@@ -112,7 +112,7 @@ class Departures:
         return twiml.hang_up(departure.farewell)
 
     def _dial(self, leg: str, form: Fields, departure: LeaveCall) -> str:
-        wanted, rules = departure.transfer, self._transfers
+        wanted, rules = departure.transfer, self.transfers
         assert wanted is not None  # noqa: S101  The caller of this has looked.
         ours = "From" if form.get("Direction", "").startswith("outbound") else "To"
         return twiml.dial(

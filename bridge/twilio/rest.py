@@ -21,6 +21,7 @@ from twilio.rest import Client  # type: ignore[import-untyped]  # twilio ships n
 from urllib3.exceptions import NewConnectionError
 
 from bridge.errors import CarrierError
+from bridge.twilio.listening import LISTENER, check_parameter
 from bridge.twilio.twiml import MAX_UPDATE_CHARACTERS
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ TIMEOUT_S = 10.0
 """How long one request may take, in seconds."""
 _THREADS = 8
 """How many requests are under way at the same time; more wait."""
+_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,28 @@ class NewCall:
     """`Enable` tells who answered as soon as it is known, `DetectMessageEnd` of machines behind their greeting."""
     verdict_url: str = ""
     """Where Twilio then tells that, while the call goes on; empty: it asks `url` with it, and only then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStream:
+    """A stream that is to listen to a live call ("Twilio REST: unidirectional streams")."""
+
+    url: str
+    """Where it leads: `wss://` without a query."""
+    status_url: str
+    """Where Twilio tells of its fate."""
+    token: str
+    """Goes along as its parameter `token`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallParties:
+    """Who talks in a call, as Twilio has it."""
+
+    caller: str
+    called: str
+    direction: str
+    """`inbound`, `outbound-api` or `outbound-dial`."""
 
 
 class TwilioRest:
@@ -139,6 +163,38 @@ class TwilioRest:
                 code="carrier_request",
             )
         await self._do(lambda: self._client.calls(call_sid).update(twiml=twiml))
+
+    async def start_stream(self, call_sid: str, stream: ListenerStream) -> str:
+        """Let a stream listen to both sides of a live call, and return its id.
+
+        Raises `CallOverError` when the call is over, or never was.
+        """
+        check_parameter("token", stream.token)
+        started = await self._do(
+            lambda: self._client.calls(call_sid).streams.create(
+                url=stream.url,
+                name=LISTENER,
+                track="both_tracks",
+                status_callback=stream.status_url,
+                status_callback_method="POST",
+                parameter1_name="token",
+                parameter1_value=stream.token,
+            )
+        )
+        return str(started.sid)
+
+    async def stop_stream(self, call_sid: str) -> None:
+        """Stop the stream that listens to a call. Raises `CallOverError` when there is none."""
+        await self._do(lambda: self._client.calls(call_sid).streams(LISTENER).update(status="stopped"))
+
+    async def call_parties(self, call_sid: str) -> CallParties:
+        """Return who talks in a call. Raises `CallOverError` when Twilio does not know it, or it is over."""
+        call = await self._do(lambda: self._client.calls(call_sid).fetch())
+        if call.status in _OVER:
+            raise CallOverError(f"the call is {call.status}")
+        return CallParties(
+            caller=getattr(call, "_from", "") or "", called=call.to or "", direction=call.direction or "inbound"
+        )
 
     async def number_webhooks(self, number: str = "") -> list[NumberWebhooks]:
         """The voice webhooks of one number of the account (none if it is not there), or of its first twenty."""

@@ -7,6 +7,7 @@ the voice webhook handed out, because its address is public and not every upgrad
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
@@ -22,6 +23,8 @@ from bridge.twilio import media_stream, twiml
 from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
 from bridge.twilio.documents import MEDIA, STATUS, StreamDocuments, xml
 from bridge.twilio.gate import Gate
+from bridge.twilio.listening import announced
+from bridge.twilio.log_routes import LISTEN, LogRoutes
 from bridge.twilio.outbound_routes import CALL, OutboundRoutes
 from bridge.twilio.tokens import TokenRefused
 
@@ -53,6 +56,7 @@ class TwilioRoutes:
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
+        self._logs = LogRoutes(gate, registry, metrics)
         self._outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
 
     def add_to(self, app: web.Application) -> None:
@@ -61,6 +65,7 @@ class TwilioRoutes:
         app.router.add_get(MEDIA, self.media)
         app.router.add_post(STATUS, self.status)
         self.departures.add_to(app)
+        self._logs.add_to(app)
         self._outbound.add_to(app)
 
     # --- webhooks ------------------------------------------------------------------------------------------
@@ -81,8 +86,11 @@ class TwilioRoutes:
             "direction": form.get("Direction", "inbound"),
         }
         log.info("call_coming", sid=sid, caller=facts["from"], called=facts["to"])
+        if (other := self._logs.first_document(form)) is not None:
+            return other
         self._registry.expect(sid, called=facts["to"])
-        return xml(self._documents.stream(sid, facts))
+        answering = self._registry.profile_of(facts["to"]).answering
+        return xml(announced(self._documents.stream(sid, facts), answering.announcement, answering.language))
 
     async def status(self, request: web.Request) -> web.Response:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
@@ -105,7 +113,10 @@ class TwilioRoutes:
         await socket.prepare(request)
         try:
             started = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
-            session = self._admit(started)
+            facts = self._facts(started)
+            listens = facts.get("mode") == LISTEN
+            session = None if listens else self._admit(started, facts)
+            overheard = self._logs.admit(started, facts) if listens else None
         except (TokenRefused, ProtocolError, TimeoutError) as error:
             reason = getattr(error, "code", "no_start")
             self._metrics.refused_requests.labels(reason=reason).inc()
@@ -114,7 +125,11 @@ class TwilioRoutes:
             return socket
         transport = request.transport
         cut = None if transport is None else transport.abort
-        await self._carry(socket, Carrier(socket, started.stream_sid, cut), session)
+        carrier = Carrier(socket, started.stream_sid, cut)
+        if overheard is not None:
+            await self._logs.carry(socket, carrier, overheard)
+        elif session is not None:
+            await self._carry(socket, carrier, session)
         return socket
 
     async def _started(self, socket: web.WebSocketResponse) -> media_stream.Started:
@@ -129,8 +144,8 @@ class TwilioRoutes:
                 return event
         raise ProtocolError("the stream does not start", code="no_start")
 
-    def _admit(self, started: media_stream.Started) -> Session:
-        """Find or open the call that the stream belongs to. Raises when it may not come in."""
+    def _facts(self, started: media_stream.Started) -> dict[str, str]:
+        """Return what the stream's token says of the call. Raises when it is not good, or the sound no phone's."""
         facts = self._gate.tokens.redeem(started.parameters.get("token", ""), started.call_sid)
         if (started.encoding, started.sample_rate, started.channels) != (
             media_stream.ENCODING,
@@ -138,6 +153,10 @@ class TwilioRoutes:
             1,
         ):
             raise ProtocolError("the stream's audio is not mu-law at 8000 Hz", code="wrong_format")
+        return facts
+
+    def _admit(self, started: media_stream.Started, facts: Mapping[str, str]) -> Session:
+        """Find or open the call that the stream belongs to. Raises when it may not come in."""
         session = self._registry.live.get(started.call_sid)
         if session is not None:
             if session.over_for_carrier:

@@ -175,6 +175,9 @@ class KeptRecord(CallRecord):
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         self.sound.append(("caller", at_ms, audio))
 
+    def callee_audio(self, at_ms: int, audio: bytes) -> None:
+        self.sound.append(("callee", at_ms, audio))
+
     def agent_audio(self, at_ms: float, audio: bytes) -> None:
         self.sound.append(("agent", at_ms, audio))
 

@@ -5,7 +5,7 @@ When the code changes, the catalogue must follow it: `test_catalogue.py` says wh
 
 from __future__ import annotations
 
-from tests.mutants import caller, clock, ending, floor, keys, ledger, messages, outbound, passing, speech
+from tests.mutants import caller, clock, ending, floor, keys, ledger, listening, messages, outbound, passing, speech
 
 MUTANTS = (
     *caller.MUTANTS,
@@ -16,6 +16,7 @@ MUTANTS = (
     *ending.MUTANTS,
     *keys.MUTANTS,
     *passing.MUTANTS,
+    *listening.MUTANTS,
     *outbound.MUTANTS,
     *messages.MUTANTS,
 )

@@ -149,3 +149,26 @@ TROUBLED_PEAKS = Peaks(
         noise=0,
     ),
 )
+
+LOG_HEADER = CallHeader(
+    id="77aa01",
+    sid="CA0123456789abcdef0123456789abcdee",
+    caller="+15551234567",
+    called="+15557654321",
+    direction="inbound",
+    started_at="2026-03-01T12:34:56.789+00:00",
+    agent_kind="log",
+    other="sip:desk@pbx.example.com",
+)
+
+LOG_ENTRIES: list[j.Entry] = [
+    j.CallOpened(),
+    j.PartySpoke("callee", 1, "Blue Door, Ann speaking.", 1200, 2900),
+    j.PartySpoke("caller", 1, " Hello, this is Tom. ", 2800, 4600),
+    j.PartySpoke("callee", 2, "", 4700, 5000),
+    j.ProblemMet(5100, "stt", "speech_unreachable", "callee: gone"),
+    j.PartySpoke("callee", 3, "Hi Tom", 5200, 9000, incomplete=True, degraded=True),
+    j.TransferTried(9500, "sip:desk@pbx.example.com", "completed", duration_s=9),
+    j.CallClosed(9600, "callee"),
+]
+"""Two people who talk with each other."""

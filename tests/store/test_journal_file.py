@@ -15,7 +15,7 @@ from bridge.conversation.journal import CallerSpoke, Entry, KeyPressed, NoteTake
 from bridge.errors import BridgeError
 from bridge.store.folder import CallFolder
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
-from tests.store.samples import ENTRIES, HEADER
+from tests.store.samples import ENTRIES, HEADER, LOG_ENTRIES, LOG_HEADER
 
 LINES = [header_line(HEADER), *map(entry_line, ENTRIES)]
 
@@ -27,7 +27,16 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     journal.finish()
     (path,) = tmp_path.rglob("journal.jsonl")
     assert read_journal(path) == (HEADER, ENTRIES)
-    assert {type(entry) for entry in ENTRIES} == set(Entry.__args__)
+    assert {type(entry) for entry in [*ENTRIES, *LOG_ENTRIES]} == set(Entry.__args__)
+
+
+def test_a_call_between_two_people_comes_back(tmp_path: Path) -> None:
+    journal = JournalFile(CallFolder(tmp_path, LOG_HEADER), call=LOG_HEADER.id)
+    for line in [header_line(LOG_HEADER), *map(entry_line, LOG_ENTRIES)]:
+        journal.write(line)
+    journal.finish()
+    (path,) = tmp_path.rglob("journal.jsonl")
+    assert read_journal(path) == (LOG_HEADER, LOG_ENTRIES)
 
 
 @given(cut=st.integers(0, len(b"".join(LINES))), garbage=st.binary(max_size=50))

@@ -1,0 +1,44 @@
+"""What becomes of a call to a number before anybody talks: who takes it, and what is said first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """When nobody takes calls, and what callers hear then."""
+
+    open_at: Callable[[datetime], bool]
+    """Tells whether calls are taken at a moment, which knows its time zone."""
+    say: str
+    """Said by the carrier's own voice; may be empty."""
+    forward_to: str = ""
+    """Whom callers are then connected with; empty: they are hung up on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """How calls to a number are answered."""
+
+    mode: Literal["agent", "log"] = "agent"
+    """`log`: the caller is connected with `forward_to`, and both are listened to."""
+    forward_to: str = ""
+    """Number, `sip:` or `client:` address, or `conference:NAME`."""
+    announcement: str = ""
+    """Said first, by the carrier's own voice; empty: nothing."""
+    closed: Closed | None = None
+    """None: calls are taken at all times."""
+    language: str = "en-US"
+    """Of what the carrier's own voice says."""
+    caller_id: str = ""
+    """Number that the other side is shown; empty: the caller's, or the dialled one where the caller has none."""
+    ring_s: int = 30
+    """How long the other phone may ring."""
+    longest_s: int = 4 * 3600
+    """How long two people may talk."""
+    not_reached: str = "Sorry, I could not reach them."
+    """Said when the other side does not take the call, before hanging up."""

@@ -1,0 +1,188 @@
+"""Calls between two people, at Twilio's side: how they are connected and listened to, and how that ends.
+
+`TwilioRoutes` checks every request and stream, and hands on here what is about such a call.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import structlog
+from aiohttp import WSMessage, WSMsgType, web
+
+from bridge.call.answering import Answering
+from bridge.call.carrier import Carrier
+from bridge.call.log_calls import Parties
+from bridge.call.log_session import LogSession
+from bridge.call.registry import Registry
+from bridge.conversation.events import StreamLost, StreamStopped, TransferEnded
+from bridge.errors import CarrierError, ProtocolError
+from bridge.metrics import Metrics
+from bridge.twilio import listening, media_stream, twiml
+from bridge.twilio.documents import MEDIA, STATUS, xml
+from bridge.twilio.gate import Gate
+
+DIAL_ENDED = "/twilio/log-dial-ended"
+
+LISTEN = "log"
+"""What the fact `mode` of a stream's token says when the stream only listens."""
+_REACHED = frozenset({"completed", "answered", ""})
+_REFUSED = "Sorry, I could not connect you. Good-bye."
+
+log = structlog.get_logger()
+
+
+def token_facts(parties: Parties) -> dict[str, str]:
+    """What the token of a stream that listens carries."""
+    facts = {"mode": LISTEN, "from": parties.caller, "to": parties.called, "direction": parties.direction}
+    if parties.other:
+        facts["other"] = parties.other
+    if parties.elsewhere:
+        facts["elsewhere"] = "1"
+    return facts
+
+
+class LogRoutes:
+    """The documents, the stream and the callback of calls that are listened to."""
+
+    def __init__(self, gate: Gate, registry: Registry, metrics: Metrics) -> None:
+        self._gate = gate
+        self._registry = registry
+        self._metrics = metrics
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the handler at its address."""
+        app.router.add_post(DIAL_ENDED, self.dial_ended)
+
+    # --- webhooks ------------------------------------------------------------------------------------------
+
+    def first_document(self, form: Mapping[str, str]) -> web.Response | None:
+        """Answer a call that no agent takes: nobody is there, or it is connected. None: an agent takes it."""
+        answering = self._registry.profile_of(form.get("To", "")).answering
+        closed = answering.closed
+        if closed is not None and not closed.open_at(dt.datetime.now(dt.UTC)):
+            log.info("call_while_closed", sid=form.get("CallSid"), forward_to=closed.forward_to)
+            return xml(self._closed(answering, form))
+        if answering.mode != LISTEN:
+            return None
+        sid, origin = form.get("CallSid", ""), self._gate.public_url()
+        who = Parties(
+            sid,
+            caller=form.get("From", ""),
+            called=form.get("To", ""),
+            other=answering.forward_to,
+            direction=form.get("Direction", "inbound"),
+        )
+        try:
+            document = listening.connect_and_listen(
+                "ws" + origin.removeprefix("http") + MEDIA,
+                listening.Dialling(
+                    answering.forward_to,
+                    action_url=origin + DIAL_ENDED,
+                    caller_id=_caller_id(answering, form),
+                    timeout_s=answering.ring_s,
+                    time_limit_s=answering.longest_s,
+                ),
+                status_url=origin + STATUS,
+                parameters={"token": self._gate.tokens.issue(sid, token_facts(who))},
+            )
+        except CarrierError as error:
+            log.error("call_not_connected", sid=sid, error=error.message)
+            return xml(twiml.hang_up(_REFUSED, listening.say_language(answering.language)))
+        return xml(listening.announced(document, answering.announcement, answering.language))
+
+    def _closed(self, answering: Answering, form: Mapping[str, str]) -> str:
+        closed = answering.closed
+        assert closed is not None  # noqa: S101  It was looked at.
+        if not closed.forward_to:
+            return twiml.hang_up(closed.say, listening.say_language(answering.language))
+        return listening.connect(
+            closed.forward_to,
+            say=closed.say,
+            language=answering.language,
+            caller_id=_caller_id(answering, form),
+        )
+
+    async def dial_ended(self, request: web.Request) -> web.Response:
+        """The other side was not reached, or the talk is over ("Twilio: Dial action")."""
+        form = dict(await self._gate.signed_form(request))
+        sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
+        session = self._registry.logs.live.get(sid)
+        if session is not None:
+            if form.get("CallStatus", "in-progress") != "in-progress":
+                session.stop("caller")  # It was the caller who hung up: the line is gone.
+            if status:
+                session.take(TransferEnded(status, _seconds(form.get("DialCallDuration", ""))))
+        log.info("log_dial_ended", sid=sid, status=status)
+        if status in _REACHED:
+            return xml(twiml.hang_up())
+        answering = self._registry.profile_of(form.get("To", "")).answering
+        return xml(listening.not_connected(answering.not_reached, answering.language))
+
+    # --- the media stream ----------------------------------------------------------------------------------
+
+    def admit(self, started: media_stream.Started, facts: Mapping[str, str]) -> LogSession:
+        """Find or open the call that a stream listens to. Raises `ProtocolError` when it may not come in."""
+        sid = started.call_sid
+        if (session := self._registry.logs.live.get(sid)) is not None:
+            if session.over_for_carrier:
+                raise ProtocolError("the call is over", code="call_over")
+            return session
+        if self._registry.draining:
+            raise ProtocolError("no new calls are taken", code="draining")
+        who = Parties(
+            sid,
+            caller=facts.get("from", ""),
+            called=facts.get("to", ""),
+            other=facts.get("other", ""),
+            direction=facts.get("direction", "inbound"),
+            elsewhere="elsewhere" in facts,
+            parameters={name: value for name, value in started.parameters.items() if name != "token"},
+        )
+        profile = self._registry.profile_of(who.called)
+        return self._registry.logs.open(who, profile.listening, profile.peers.recognizers)
+
+    async def carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: LogSession) -> None:
+        """Carry the stream's messages into the call until the stream is over. Nothing is ever sent."""
+        stopped = False
+        malformed = 0
+        session.attach(carrier)
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.ERROR:
+                    log.warning("stream_error", sid=session.info.sid, error=str(message.data))
+                    break
+                try:
+                    stopped = _take(message, session)
+                except ProtocolError as error:
+                    self._metrics.malformed_messages.labels(peer="carrier").inc()
+                    malformed += 1
+                    if malformed == 1:
+                        log.warning("carrier_message_malformed", sid=session.info.sid, error=error.message)
+                if stopped:
+                    break
+        finally:
+            session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
+
+
+def _take(message: WSMessage, session: LogSession) -> bool:
+    """Carry one message into the call. Returns whether it says that the stream is over."""
+    if message.type is not WSMsgType.TEXT:
+        raise ProtocolError("a binary frame")
+    event = media_stream.parse_from_carrier(message.data)
+    if isinstance(event, media_stream.Media):
+        session.hear(event.track, event.timestamp_ms, event.audio())
+    return isinstance(event, media_stream.Stopped)
+
+
+def _caller_id(answering: Answering, form: Mapping[str, str]) -> str | None:
+    """The number that the other side is shown; None: the caller's own, which the carrier shows by itself."""
+    if answering.caller_id:
+        return answering.caller_id
+    # Only a number can be shown: for a caller from the net the dialled one stands in.
+    return None if form.get("From", "").startswith("+") else form.get("To") or None
+
+
+def _seconds(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
