@@ -1,17 +1,20 @@
-"""The simulated carrier carries out what the bridge really asks of it: transfers of both kinds."""
+"""The simulated carrier carries out what the bridge really asks of it: transfers of both kinds, and calls."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import types
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bridge.agents.base import Question
+from bridge.app import Bridge
 from bridge.conversation.actions import Action, Say, Transfer
 from bridge.simulator.caller import Line, Party, SimulatedCall
 from bridge.simulator.rest import FakeTwilioRest
@@ -119,3 +122,69 @@ async def test_a_desk_that_does_not_press_the_key(
 
     call = await transferred(speech, tmp_path, "warm", Party(does=declines), then)
     assert call.transfers == []
+
+
+async def call_out(up: Bridge, **more: Any) -> dict[str, Any]:
+    body = {"to": DESK, "from": "+15550100002", **more}
+    async with aiohttp.ClientSession() as session, session.post(f"{up.url}/api/v1/calls", json=body) as response:
+        assert response.status == 202, await response.text()
+        placed: dict[str, Any] = await response.json()
+        return placed
+
+
+async def what_became(up: Bridge, placed: dict[str, Any], wanted: str) -> dict[str, Any]:
+    async with asyncio.timeout(15), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{up.url}/api/v1/calls/{placed['id']}") as response:
+                shown: dict[str, Any] = await response.json()
+            if shown["status"] == wanted:
+                return shown
+            await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def dialling(
+    speech: ScriptedSpeech, folder: Path, party: Party | None
+) -> AsyncIterator[tuple[Bridge, FakeTwilioRest]]:
+    async with FakeTwilioRest(ACCOUNT, TOKEN) as rest:
+        account = {"BRIDGE_TWILIO__ACCOUNT_SID": ACCOUNT, "BRIDGE_TWILIO__API_URL": rest.url}
+        async with bridge(folder, speech.url, **account) as up:
+            parties = {} if party is None else {DESK: party}
+            rest.line = Line(up.url, TOKEN, account_sid=ACCOUNT, parties=parties)
+            yield up, rest
+            for leg in rest.placed:
+                await leg.hang_up()
+
+
+async def test_the_bridge_calls_somebody(speech: ScriptedSpeech, tmp_path: Path) -> None:
+    async with dialling(speech, tmp_path, None) as (up, rest):
+        placed = await call_out(up, greeting="Hello.")
+        await what_became(up, placed, "in-progress")
+        (leg,) = rest.placed
+        assert await leg.connected()
+        assert await leg.wait_agent_speaking(10) is not None
+        await leg.hang_up()
+        await what_became(up, placed, "completed")
+
+
+async def test_the_bridge_calls_somebody_who_is_busy(speech: ScriptedSpeech, tmp_path: Path) -> None:
+    async with dialling(speech, tmp_path, Party("busy")) as (up, _):
+        await what_became(up, await call_out(up), "busy")
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+async def test_the_bridge_leaves_a_machine_a_message(speech: ScriptedSpeech, tmp_path: Path, how: str) -> None:
+    machine = Party(answered_by="machine_end_beep", detection_s=0.05)
+    async with dialling(speech, tmp_path, machine) as (up, rest):
+        placed = await call_out(up, detect_machines=how, voicemail="Please call us back.")
+        await until_over(rest)
+        shown = await what_became(up, placed, "completed")
+    assert shown["answered_by"] == "machine_end_beep"
+    assert sum(len(stretch.audio) for stretch in rest.placed[0].heard) > 800
+
+
+async def until_over(rest: FakeTwilioRest) -> None:
+    async with asyncio.timeout(10):
+        while not rest.placed:  # noqa: ASYNC110  # of two programs' states there is no common event to wait for
+            await asyncio.sleep(0.01)
+        await rest.placed[0].ended()
