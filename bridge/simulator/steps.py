@@ -42,9 +42,10 @@ class Interrupt(_Step, tag="interrupt"):
 
 
 class WaitForAgent(_Step, tag="wait_for_agent"):
-    """Wait until the agent has said something since the caller's last word or key, and was silent for `silence_ms`."""
+    """Wait until the agent has said something after the caller's last word or key, and is quiet again."""
 
     silence_ms: int = 1200
+    """So long is quiet."""
     timeout_ms: int = 30_000
 
 

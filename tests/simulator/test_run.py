@@ -272,3 +272,18 @@ async def test_keys_cut_the_agent_off_and_are_answered(hello: Path) -> None:
     async with serving(bridge) as url:
         report = await run_call(CallOptions(Line(url, TOKEN), scenario=path))
     assert report.ok, str(report)
+
+
+async def test_a_scenario_names_its_numbers_and_a_worse_network(tmp_path: Path) -> None:
+    path = tmp_path / "call.yaml"
+    path.write_text(
+        "from: '+15550100009'\nto: '+15550100008'\nsteps: [pause: 100, hang_up]\n"
+        "carrier: {lag_ms: 30, repeat_requests: true, callback_delay_ms: 1}\n"
+    )
+    bridge = Bridge([stream(more=' statusCallback="{origin}/twilio/status"')], listen)
+    async with serving(bridge) as url:
+        report = await run_call(CallOptions(Line(url, TOKEN), scenario=path))
+    assert report.ok, str(report)
+    asked = [(path, form.get("From"), form.get("To"), form.get("StreamEvent")) for path, form in bridge.requests]
+    assert asked[0] == ("/twilio/voice", "+15550100009", "+15550100008", None)
+    assert [event for _, _, _, event in asked].count("stream-started") == 2
