@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.agents.flow_file import read_flow
+from bridge.agents.flow_readers import READERS
 from bridge.cli import cli
 from bridge.conversation.commands import Command
 from bridge.conversation.events import Event
@@ -41,6 +43,27 @@ def test_the_scenario_can_be_read() -> None:
     assert (len(read.steps), set(read.parties)) == (9, {"+15553334444"})
     missing = [name for name in steps.NAMES if f"`{name}`" not in README and f"- {name}" not in text]
     assert missing == []
+
+
+def test_the_flow_can_be_used() -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", section("Writing an agent"), re.MULTILINE | re.DOTALL)
+    checked = read_flow(text, "README", lambda name: name == "chime.wav")
+    assert checked.problems == ()
+    assert checked.flow is not None
+
+
+def test_every_step_of_flows_and_what_it_takes_is_in_it() -> None:
+    """What a step takes is read off the complaint about a field that it does not know."""
+    table = section("Writing an agent").split("| `do` | needs |")[1].split("\n\n")[0]
+    for kind in READERS:
+        text = f"steps:\n  a: {{do: {kind}, zzz: 1, hours: x}}\n"
+        complaint = next(p.message for p in read_flow(text, "x").problems if "zzz" in p.message)
+        (row,) = (line for line in table.splitlines() if f"`{kind}`" in line.split("|")[1])
+        fields = set(complaint.split("what there is: ")[1].split(", ")) - {"do", "barge_in"}
+        if "hang_up" in row:
+            fields |= {"next"}
+        missing = [field for field in sorted(fields) if f"`{field}`" not in row]
+        assert missing == [], (kind, missing)
 
 
 def test_every_setting_is_in_it() -> None:
