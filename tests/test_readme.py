@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.agents.flow_file import read_flow
+from bridge.agents.flow_readers import READERS
 from bridge.cli import cli
 from bridge.conversation.commands import Command
 from bridge.conversation.events import Event
@@ -63,6 +65,27 @@ def test_the_table_of_kinds_and_actions_is_true_and_each_yes_leads_to_its_test()
     assert linked == list(CASES), "every kind has its row"
     test = (ROOT / "tests/agents/test_conformance.py").read_text(encoding="utf-8")
     assert "id=case) for case, (kind, name) in CASES.items()" in test, "those are its cases"
+
+
+def test_the_flow_can_be_used() -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", section("Writing an agent"), re.MULTILINE | re.DOTALL)
+    checked = read_flow(text, "README", lambda name: name == "chime.wav")
+    assert checked.problems == ()
+    assert checked.flow is not None
+
+
+def test_every_step_of_flows_and_what_it_takes_is_in_it() -> None:
+    """What a step takes is read off the complaint about a field that it does not know."""
+    table = section("Writing an agent").split("| `do` | needs |")[1].split("\n\n")[0]
+    for kind in READERS:
+        text = f"steps:\n  a: {{do: {kind}, zzz: 1, hours: x}}\n"
+        complaint = next(p.message for p in read_flow(text, "x").problems if "zzz" in p.message)
+        (row,) = (line for line in table.splitlines() if f"`{kind}`" in line.split("|")[1])
+        fields = set(complaint.split("what there is: ")[1].split(", ")) - {"do", "barge_in"}
+        if "hang_up" in row:
+            fields |= {"next"}
+        missing = [field for field in sorted(fields) if f"`{field}`" not in row]
+        assert missing == [], (kind, missing)
 
 
 def test_every_setting_is_in_it() -> None:
