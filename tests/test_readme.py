@@ -13,6 +13,8 @@ from bridge.conversation.commands import Command
 from bridge.conversation.events import Event
 from bridge.settings_source import rows
 from bridge.simulator import scenario, steps
+from tests.agents.conformance import CASES
+from tests.agents.drivers import ACTIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,6 +43,26 @@ def test_the_scenario_can_be_read() -> None:
     assert (len(read.steps), set(read.parties)) == (9, {"+15553334444"})
     missing = [name for name in steps.NAMES if f"`{name}`" not in README and f"- {name}" not in text]
     assert missing == []
+
+
+def test_the_table_of_kinds_and_actions_is_true_and_each_yes_leads_to_its_test() -> None:
+    lines = [line for line in section("What each kind of agent can do").splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    actions = [name.strip("`") for name in header[1:]]
+    assert actions == list(ACTIONS)
+    linked = []
+    for kind, *cells in rows:
+        (name,) = re.findall(r"`(\w+)`", kind)
+        for action, cell in zip(actions, cells, strict=True):
+            case = f"{name}-{action}"
+            if case not in CASES:
+                assert cell == "no", case
+                continue
+            linked.append(case)
+            assert cell == f"[yes](tests/agents/test_conformance.py#{case})"
+    assert linked == list(CASES), "every kind has its row"
+    test = (ROOT / "tests/agents/test_conformance.py").read_text(encoding="utf-8")
+    assert "id=case) for case, (kind, name) in CASES.items()" in test, "those are its cases"
 
 
 def test_every_setting_is_in_it() -> None:

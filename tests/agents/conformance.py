@@ -24,6 +24,9 @@ from tests.agents.drivers_relay import Relay
 
 DRIVERS: tuple[type[Driver], ...] = (Webhook, Relay, Model, Flow, Python, Echo, Silent, Canned)
 
+CASES = {f"{kind.kind}-{name}": (kind, name) for kind in DRIVERS for name in kind.expresses}
+"""Every kind with every action that it can ask for: the README's table of yes and no is held against it."""
+
 
 @asynccontextmanager
 async def started(driver: Driver) -> AsyncIterator[Agent]:

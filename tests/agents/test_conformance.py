@@ -20,11 +20,8 @@ from bridge.errors import AgentError
 from bridge.tasks import spawn
 from tests.agents import sample_package
 from tests.agents.asking import CALL, CUT_IN, ENDED, STARTED, TURN, hear, turn
-from tests.agents.conformance import DRIVERS, Talk, kinds, started
+from tests.agents.conformance import CASES, DRIVERS, Talk, kinds, started
 from tests.agents.drivers import ACTIONS, Driver
-
-CASES = [f"{driver.kind}-{name}" for driver in DRIVERS for name in driver.expresses]
-"""Every kind with every action that it can ask for. The README's table is held against it."""
 
 CODES = {"agent_unreachable", "agent_timeout", "agent_status", "agent_answer", "agent_crashed"}
 OCCASIONS: dict[str, Question] = {
@@ -215,7 +212,7 @@ async def test_closing_lets_everything_go(driver: Driver) -> None:
 
 @pytest.mark.parametrize(
     ("driver", "name"),
-    [pytest.param(kind, name, id=f"{kind.kind}-{name}") for kind in DRIVERS for name in kind.expresses],
+    [pytest.param(kind, name, id=case) for case, (kind, name) in CASES.items()],
     indirect=["driver"],
 )
 async def test_each_action_that_it_can_ask_for_arrives_as_it_was_meant(driver: Driver, name: str) -> None:
