@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from bridge.agents.base import Agent
-from bridge.agents.flow import FlowAgent
+from bridge.agents.registry import open_agent
 from bridge.conversation.actions import (
     GatherDigits,
     HangUp,
@@ -22,7 +22,7 @@ from bridge.conversation.actions import (
     Transfer,
 )
 from tests.agents.asking import STARTED
-from tests.agents.drivers import Driver, Part
+from tests.agents.drivers import Chosen, Driver, Part
 
 END = "the-end"
 
@@ -56,7 +56,7 @@ class Flow(Driver):
         # YAML takes JSON as it is.
         text = json.dumps(self._flow).replace("ORIGIN", origin)
         await asyncio.to_thread(self._file.write_text, text, encoding="utf-8")
-        return await asyncio.to_thread(FlowAgent, str(self._file))
+        return await asyncio.to_thread(open_agent, Chosen(self.kind, str(self._file)))
 
     def answer(self, *parts: Part) -> None:
         steps: dict[str, Any] = {}

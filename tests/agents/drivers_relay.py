@@ -10,11 +10,12 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from bridge.agents.base import Agent
-from bridge.agents.conversation_relay import RelayAgent, RelayOptions
+from bridge.agents.conversation_relay import RelayOptions
+from bridge.agents.registry import open_agent
 from bridge.agents.relay_socket import SocketLimits
 from bridge.conversation.actions import Action, HandOff, Play, Say, SendDigits, Set
 from bridge.tasks import spawn
-from tests.agents.drivers import Driver, Part
+from tests.agents.drivers import Chosen, Driver, Part
 
 
 def message(action: Action) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class Relay(Driver):
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}/relay"
         limits = SocketLimits(connect_s=1.0, reconnect_s=0.2)
-        return RelayAgent(url, timeout_seconds=1.0, options=RelayOptions(limits=limits))
+        return open_agent(Chosen(self.kind, url, timeout_seconds=1.0), relay=RelayOptions(limits=limits))
 
     def answer(self, *parts: Part) -> None:
         self._parts = parts
