@@ -14,6 +14,7 @@ import click
 
 from bridge.cli_agent import agent
 from bridge.cli_dial import dial
+from bridge.cli_flow import flow
 from bridge.cli_help import SettingsHelp
 from bridge.process import FAILED, INTERRUPTED, OK, Interrupted, guard, listen_error, run
 
@@ -58,6 +59,7 @@ def cli(context: click.Context, debug: bool) -> None:
 
 cli.add_command(agent)
 cli.add_command(dial)
+cli.add_command(flow)
 
 
 def _config_option(command: F) -> F:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bridge.agents.base import Agent
+from bridge.agents.base import ActingAgent, Agent
 from bridge.agents.breaker import BreakerLimits
 from bridge.agents.conversation_relay import RelayAgent, SessionFacts
-from bridge.agents.flow import FlowAgent, FlowOptions
+from bridge.agents.flow import FlowOptions
 from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.webhook import WebhookAgent, WebhookOptions
@@ -25,7 +25,7 @@ from bridge.conversation.policy import Policy
 from bridge.metrics import Metrics
 from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
-from bridge.settings_agents import AgentSettings, OpenAISettings, targets_by_name
+from bridge.settings_agents import AgentSettings, HttpTool, OpenAISettings, targets_by_name
 from bridge.settings_calls import NumberSettings
 from bridge.shared import Shared
 from bridge.stt.base import RecognizerFactory
@@ -128,8 +128,8 @@ class Profiles:
         asked = settings.agent.kind != "none" and not listens
         agent = self._agent(settings) if asked else None
         policy = replace(policy_from(settings), agent=asked)
-        if isinstance(agent, FlowAgent) and agent.acts_at_once:
-            policy = replace(policy, eager=False)  # What it looks up may change something: only when it is certain.
+        if isinstance(agent, ActingAgent) and agent.acts_at_once:
+            policy = replace(policy, eager=False)  # What it does may change something: only when it is certain.
         return Profile(
             policy=policy,
             peers=Peers(
@@ -240,23 +240,25 @@ def _openai_options(agent: AgentSettings, model: OpenAISettings) -> OpenAIOption
         history_messages=model.history_messages,
         actions=model.actions,
         targets=targets_by_name(model.transfer_targets),
-        tools=tuple(
-            HttpToolOptions(
-                name=tool.name,
-                description=tool.description,
-                url=tool.url,
-                method=tool.method,
-                parameters=tool.parameters,
-                headers={name: value.get_secret_value() for name, value in tool.headers.items()},
-                timeout_seconds=tool.timeout_seconds,
-            )
-            for tool in model.tools
-        ),
+        tools=tuple(map(tool_options, model.tools)),
         greets=not agent.greeting,
         connect_seconds=agent.connect_seconds,
         answer_seconds=agent.answer_seconds,
         allow_private=agent.allow_private,
         breaker=_breaker_limits(agent),
+    )
+
+
+def tool_options(tool: HttpTool) -> HttpToolOptions:
+    """Return what the agent is to know of an HTTP tool."""
+    return HttpToolOptions(
+        name=tool.name,
+        description=tool.description,
+        url=tool.url,
+        method=tool.method,
+        parameters=tool.parameters,
+        headers={name: value.get_secret_value() for name, value in tool.headers.items()},
+        timeout_seconds=tool.timeout_seconds,
     )
 
 
@@ -286,18 +288,13 @@ def fixed_prompts(settings: Settings) -> set[Prompt]:
     return found
 
 
-def _acts(settings: Settings) -> bool:
-    """Tell whether the model has tools that change something: it is asked when the turn is over, and not before."""
-    return settings.agent.kind == "openai" and any(tool.method != "GET" for tool in settings.openai.tools)
-
-
 def policy_from(settings: Settings) -> Policy:
     """Return the rules of a call as the settings have them."""
     turns, agent = settings.turns, settings.agent
     policy = Policy(
         agent=agent.kind != "none",
         greeting=agent.greeting,
-        eager=agent.eager and not _acts(settings),
+        eager=agent.eager,
         barge_in=turns.barge_in,
         barge_in_s=turns.barge_in_ms / 1000,
         echo_guard=turns.echo_guard,

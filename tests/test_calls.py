@@ -232,7 +232,7 @@ class TestTalking:
             await (await speech.listener()).say_turn("A human please")
             async with asyncio.timeout(10):
                 await call.ended()
-            assert "+15550100300" in call.twiml[-1].text
+            assert "+15550100300" in call.twiml[1].text
 
     async def test_the_last_words_before_a_hang_up_are_kept(self, speech: ScriptedSpeech, tmp_path: Path) -> None:
         async with bridge(tmp_path, speech.url) as up, SimulatedCall(line(up)) as call:
@@ -520,7 +520,7 @@ class TestStrangers:
     async def test_a_form_that_does_not_come_to_its_end_is_given_up(
         self, speech: ScriptedSpeech, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bridge.twilio.routes._FORM_WITHIN_S", 0.2)
+        monkeypatch.setattr("bridge.twilio.gate._FORM_WITHIN_S", 0.2)
         async with bridge(tmp_path, speech.url) as up:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(up.url.rsplit(":", 1)[1]))
             writer.write(

@@ -159,6 +159,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
     "bridge.cli_dial": None,
+    "bridge.cli_flow": None,
     "bridge.cli_help": None,
     "bridge.__main__": None,
 }
@@ -181,7 +182,9 @@ PURE = (
     "bridge.agents.relay_wire",
     "bridge.agents.flow_answers",
     "bridge.agents.flow_check",
+    "bridge.agents.flow_draw",
     "bridge.agents.flow_file",
+    "bridge.agents.flow_layout",
     "bridge.agents.flow_match",
     "bridge.agents.flow_model",
     "bridge.agents.flow_nodes",

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from bridge.agents.flow_file import read_flow
+from bridge.agents.flow_readers import READERS
 from bridge.cli import cli
 from bridge.conversation.commands import Command
 from bridge.conversation.events import Event
 from bridge.settings_source import rows
 from bridge.simulator import scenario, steps
+from tests.agents.conformance import CASES
+from tests.agents.drivers import ACTIONS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,6 +45,47 @@ def test_the_scenario_can_be_read() -> None:
     assert (len(read.steps), set(read.parties)) == (9, {"+15553334444"})
     missing = [name for name in steps.NAMES if f"`{name}`" not in README and f"- {name}" not in text]
     assert missing == []
+
+
+def test_the_table_of_kinds_and_actions_is_true_and_each_yes_leads_to_its_test() -> None:
+    lines = [line for line in section("What each kind of agent can do").splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    actions = [name.strip("`") for name in header[1:]]
+    assert actions == list(ACTIONS)
+    linked = []
+    for kind, *cells in rows:
+        (name,) = re.findall(r"`(\w+)`", kind)
+        for action, cell in zip(actions, cells, strict=True):
+            case = f"{name}-{action}"
+            if case not in CASES:
+                assert cell == "no", case
+                continue
+            linked.append(case)
+            assert cell == f"[yes](tests/agents/test_conformance.py#{case})"
+    assert linked == list(CASES), "every kind has its row"
+    test = (ROOT / "tests/agents/test_conformance.py").read_text(encoding="utf-8")
+    assert "id=case) for case, (kind, name) in CASES.items()" in test, "those are its cases"
+
+
+def test_the_flow_can_be_used() -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", section("Writing an agent"), re.MULTILINE | re.DOTALL)
+    checked = read_flow(text, "README", lambda name: name == "chime.wav")
+    assert checked.problems == ()
+    assert checked.flow is not None
+
+
+def test_every_step_of_flows_and_what_it_takes_is_in_it() -> None:
+    """What a step takes is read off the complaint about a field that it does not know."""
+    table = section("Writing an agent").split("| `do` | needs |")[1].split("\n\n")[0]
+    for kind in READERS:
+        text = f"steps:\n  a: {{do: {kind}, zzz: 1, hours: x}}\n"
+        complaint = next(p.message for p in read_flow(text, "x").problems if "zzz" in p.message)
+        (row,) = (line for line in table.splitlines() if f"`{kind}`" in line.split("|")[1])
+        fields = set(complaint.split("what there is: ")[1].split(", ")) - {"do", "barge_in"}
+        if "hang_up" in row:
+            fields |= {"next"}
+        missing = [field for field in sorted(fields) if f"`{field}`" not in row]
+        assert missing == [], (kind, missing)
 
 
 def test_every_setting_is_in_it() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bridge.agents.openai_chat import OpenAIAgent
+from bridge.agents.openai_tools import Toolbox
 from bridge.errors import SettingsError
 from bridge.metrics import Metrics
-from bridge.profiles import Profiles, policy_from
+from bridge.profiles import Profiles, tool_options
 from bridge.settings import Settings
 from bridge.settings_agents import targets_by_name
 from bridge.settings_source import load_settings
@@ -159,11 +161,35 @@ async def test_the_settings_reach_the_agent(with_tools: Settings) -> None:
     await up.close()
 
 
-def test_a_model_whose_tools_change_something_is_not_asked_before_the_turn_is_over(tmp_path: Path) -> None:
-    assert not policy_from(load(tmp_path, TOOLS)).eager
-    assert policy_from(load(tmp_path, TOOLS.partition('[[openai.tools]]\nname = "book"')[0])).eager
+@pytest.fixture
+def with_a_look_up(tmp_path: Path) -> Settings:
+    return load(tmp_path, TOOLS.partition('[[openai.tools]]\nname = "book"')[0])
+
+
+async def test_a_model_whose_tools_change_something_is_not_asked_before_the_turn_is_over(
+    with_tools: Settings, with_a_look_up: Settings
+) -> None:
+    for settings, eager in ((with_tools, False), (with_a_look_up, True)):
+        up = profiles(settings)
+        assert up.of("+1").policy.eager is eager
+        await up.close()
 
 
 async def test_tools_that_cannot_work_are_told_before_the_first_call(with_a_wrong_tool: Settings) -> None:
     with pytest.raises(SettingsError, match=r"openai\.tools, note: an action has that name"):
         profiles(with_a_wrong_tool)
+
+
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLES = re.findall(
+    r'^```toml\n(\[agent\]\nkind = "openai".*?)^```$', README.read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_examples_of_the_readme_can_be_loaded(tmp_path: Path, number: int) -> None:
+    settings = load(tmp_path, EXAMPLES[number])
+    assert settings.agent.kind == "openai"
+    assert len(settings.openai.tools) == 1 - number
+    tools = [tool_options(tool) for tool in settings.openai.tools]
+    assert Toolbox(settings.openai.actions, targets_by_name(settings.openai.transfer_targets), tools).functions

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from bridge.agent_check.findings import Finding
 from bridge.agent_check.judge import judge, well
 from bridge.agent_check.probe import Answer, Probe, Request
-from bridge.agents.base import CallInfo, Interruption, Message, Question
+from bridge.agents.base import CallInfo, Interruption, Message, Question, TransferResult
 from bridge.agents.webhook_wire import encode_question
 
 HOURS = "What are your opening hours?"
@@ -114,8 +114,8 @@ async def silence(probe: Probe, info: CallInfo) -> list[Finding]:
 
 async def transfer_ended(probe: Probe, info: CallInfo) -> list[Finding]:
     """A transfer that came to nothing."""
-    outcome = {"to": "+15550100009", "status": "busy"}
-    return found("transfer.ended", await probe.ask(turn(info, "", occasion="transfer.ended", outcome=outcome)))
+    result = TransferResult("+15550100009", "busy")
+    return found("transfer.ended", await probe.ask(turn(info, "", occasion="transfer.ended", transfer=result)))
 
 
 async def call_ended(probe: Probe, info: CallInfo) -> list[Finding]:

@@ -13,6 +13,7 @@ from bridge.conversation.actions import Action
 from bridge.conversation.commands import Interruption, Message, TransferResult
 
 __all__ = [
+    "ActingAgent",
     "Agent",
     "Attendant",
     "AttendingAgent",
@@ -94,6 +95,15 @@ class Agent(Protocol):
 
     async def close(self) -> None:
         """Release connections; calls are over by then."""
+
+
+@runtime_checkable
+class ActingAgent(Agent, Protocol):
+    """What an `Agent` has besides, if its answers may change something elsewhere while they are made."""
+
+    @property
+    def acts_at_once(self) -> bool:
+        """True: it is asked when the caller's turn is over for certain, and not when it may be."""
 
 
 class Attendant(Protocol):

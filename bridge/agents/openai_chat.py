@@ -88,6 +88,11 @@ class OpenAIAgent:
         self._asking = Asking(self._model.shown, options.breaker, on_refused=on_refused, on_breaker=on_breaker)
         self._memories: OrderedDict[str, CallMemory] = OrderedDict()
 
+    @property
+    def acts_at_once(self) -> bool:
+        """Whether some HTTP tool changes something: an answer must not be asked for on suspicion then."""
+        return self._toolbox.acts
+
     async def ask(self, question: Question) -> AsyncGenerator[Action, None]:
         """Ask the model, and yield its text as it comes, and what it does with the call.
 

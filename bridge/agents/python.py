@@ -118,7 +118,7 @@ class PythonAgent:
             return checked
         raise AgentError(
             f"the agent {self._target} gave a {type(piece).__name__}; wanted text or an action "
-            "(Say, Set, HangUp, Transfer, Note)",
+            "such as Say, Play, GatherDigits, Transfer or HangUp (bridge.conversation.actions)",
             code="agent_answer",
         )
 

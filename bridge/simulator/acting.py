@@ -210,16 +210,18 @@ async def _heard_on(call: SimulatedCall, watch_ms: int) -> int | None:
 
     None if it was not speaking then.
     """
-    spoken = [one for one in call.said if not one.silent and one.speech_start_s is not None]
-    begin = (spoken[-1].speech_start_s or 0.0) if spoken else 0.0
+    begins = [one.speech_start_s for one in call.said if not one.silent and one.speech_start_s is not None][-1:]
+    if call.pressed_s is not None:
+        begins.append(call.pressed_s[0])
+    begin = max(begins, default=0.0)
     spurt = call.agent.at(begin)
-    if not spoken or spurt is None:
+    if not begins or spurt is None:
         return None
     await call.pause(max(0.0, begin + watch_ms / 1000 - call.now) + _MARGIN_S)
     return round((spurt.end_s - begin) * 1000)
 
 
 def _last_words(call: SimulatedCall) -> float:
-    """When the caller's last words ended, as call time; 0 before the first."""
+    """When the caller's last words ended, or its last key was pressed, as call time; 0 before the first."""
     ends = [one.speech_end_s for one in call.said if not one.silent and one.speech_end_s is not None]
-    return ends[-1] if ends else 0.0
+    return max([*ends[-1:], *(call.pressed_s or ())[1:]], default=0.0)

@@ -70,6 +70,8 @@ class SimulatedCall:
         """The verdict of answering-machine detection, once there is one."""
         self.children: list[SimulatedCall] = []
         """Legs that a `<Dial>` of this one made."""
+        self.pressed_s: tuple[float, float] | None = None
+        """When the first and the last key were pressed of those that were pressed last."""
         self.cancelled = asyncio.Event()
         """Set when the leg must not ring any longer."""
         self.over = asyncio.Event()
@@ -230,7 +232,9 @@ class SimulatedCall:
         with; else they wait for the next stream or `<Gather>`.
         """
         self._report("digits", keys)
+        begin = self.now
         for key in keys:
+            self.pressed_s = (begin, self.now)
             self._check_live()
             if key == "w":
                 await self.pause(_FLASH_S)
@@ -346,8 +350,8 @@ class SimulatedCall:
 
     @property
     def problems(self) -> list[Problem]:
-        """What the bridge did that Twilio would refuse."""
-        return self._record.problems
+        """What the bridge did that Twilio would refuse, on this leg and on those it dialled."""
+        return [*self._record.problems, *(problem for leg in self.children for problem in leg.problems)]
 
     @property
     def twiml(self) -> list[Document]:

@@ -69,10 +69,7 @@ async def _call(
     speech: Speech | None,
     on_event: Callable[[CallEvent], None] | None,
 ) -> Report:
-    line = options.line
-    if scenario is not None and scenario.parties:
-        parties = {to: party_of(script, scenario) for to, script in scenario.parties.items()}
-        line = replace(line, parties={**line.parties, **parties})
+    line = options.line if scenario is None else _line(options.line, scenario)
     call = SimulatedCall(line, on_event=on_event)
     failures: list[str] = []
     try:
@@ -88,6 +85,21 @@ async def _call(
         if options.record is not None and call.phones:
             await asyncio.to_thread(_write, options.record, call.recording())
     return make_report(call, failures)
+
+
+def _line(line: Line, scenario: Scenario) -> Line:
+    """The line, as the scenario wants it."""
+    parties = {to: party_of(script, scenario) for to, script in scenario.parties.items()}
+    carrier = scenario.carrier
+    return replace(
+        line,
+        caller=scenario.caller or line.caller,
+        called=scenario.called or line.called,
+        parties={**line.parties, **parties},
+        lag_ms=carrier.lag_ms or line.lag_ms,
+        repeat_requests=carrier.repeat_requests or line.repeat_requests,
+        callback_delay_s=carrier.callback_delay_ms / 1000 or line.callback_delay_s,
+    )
 
 
 def _speech(options: CallOptions, scenario: Scenario) -> Speech:

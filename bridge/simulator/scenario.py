@@ -7,8 +7,11 @@ steps:
   - expect_agent: 1500            # ms
   - expect_text: what would you like
     within_ms: 5000
+from: "+15550100009"              # who calls, and which number
+to: "+15550100008"
 parties:                          # who may be rung up
   "+15553334444": {answer: busy}
+carrier: {lag_ms: 80}             # how the network behaves
 
 Every step also has a long form, a table with `do`: `{do: expect_text, matches: …, within_ms: …}`.
 """
@@ -74,6 +77,7 @@ __all__ = [
     "sound_of",
 ]
 
+_TABLES = {"name", "from", "to", "steps", "parties", "carrier"}
 SUFFIXES: Mapping[str, Kind] = {".yaml": "yaml", ".yml": "yaml", ".toml": "toml", ".json": "json"}
 
 
@@ -89,6 +93,17 @@ class PartyScript(msgspec.Struct, forbid_unknown_fields=True):
     """In order, once it has answered; it stays on the line then, unless the last is `hang_up`."""
 
 
+class Carrier(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How the carrier and its network behave."""
+
+    lag_ms: float = 0
+    """Network delay, each way."""
+    repeat_requests: bool = False
+    """Every action request and status callback comes twice."""
+    callback_delay_ms: int = 0
+    """Status callbacks come so late."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A call from the caller's point of view."""
@@ -99,6 +114,11 @@ class Scenario:
     """Mu-law audio of each WAV file and each text that the steps name; `load` fills in the files."""
     parties: Mapping[str, PartyScript] = field(default_factory=dict)
     """Number (or SIP address, or client) → who answers there."""
+    caller: str = ""
+    """`from`; empty: as the command says."""
+    called: str = ""
+    """`to`."""
+    carrier: Carrier = field(default_factory=Carrier)
 
     @property
     def texts(self) -> set[str]:
@@ -135,16 +155,27 @@ def parse(text: str | bytes, *, name: str, as_json: bool = False, kind: Kind | N
         plain = read(text, kind or ("json" if as_json else "toml"))
     except ValueError as error:
         raise scenario_error(name, str(error)) from error
-    if unknown := sorted(set(map(str, plain.values)) - {"name", "steps", "parties"}):
-        raise scenario_error(name, f"it has {unknown[0]!r}: known are name, steps and parties")
-    return Scenario(_name(plain, name), _steps(plain, name), parties=_parties(plain, name))
+    if unknown := sorted(set(map(str, plain.values)) - _TABLES):
+        raise scenario_error(name, f"it has {unknown[0]!r}: known are {', '.join(sorted(_TABLES))}")
+    try:
+        carrier = msgspec.convert(plain.values.get("carrier") or {}, Carrier)
+    except msgspec.ValidationError as error:
+        raise scenario_error(f"{name}, carrier", str(error)) from error
+    return Scenario(
+        _text(plain, "name", name) or name,
+        _steps(plain, name),
+        parties=_parties(plain, name),
+        caller=_text(plain, "from", name),
+        called=_text(plain, "to", name),
+        carrier=carrier,
+    )
 
 
-def _name(plain: Plain, name: str) -> str:
-    given = plain.values.get("name", name)
+def _text(plain: Plain, key: str, name: str) -> str:
+    given = plain.values.get(key, "")
     if not isinstance(given, str):
-        raise scenario_error(name, f"name is {given!r}: put it in quotes")
-    return given or name
+        raise scenario_error(name, f"{key} is {given!r}: put it in quotes")
+    return given
 
 
 def _steps(plain: Plain, name: str) -> tuple[Step, ...]:

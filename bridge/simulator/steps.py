@@ -42,9 +42,10 @@ class Interrupt(_Step, tag="interrupt"):
 
 
 class WaitForAgent(_Step, tag="wait_for_agent"):
-    """Wait until the agent has said something, since the caller last spoke, and was silent for `silence_ms`."""
+    """Wait until the agent has said something after the caller's last word or key, and is quiet again."""
 
     silence_ms: int = 1200
+    """So long is quiet."""
     timeout_ms: int = 30_000
 
 
@@ -70,13 +71,13 @@ class DropStream(_Step, tag="drop_stream"):
 
 
 class ExpectAgent(_Step, tag="expect_agent"):
-    """The agent began to sound within `within_ms` of the end of what the caller last said."""
+    """The agent began to sound within `within_ms` of the caller's last word or key."""
 
     within_ms: int
 
 
 class ExpectText(_Step, tag="expect_text"):
-    """Within `within_ms` of the end of what the caller last said, the agent has said something that fits."""
+    """Within `within_ms` of the caller's last word or key, the agent has said something that fits."""
 
     matches: str
     """A regular expression, found anywhere in what was recognised; capitals do not matter."""
@@ -84,7 +85,7 @@ class ExpectText(_Step, tag="expect_text"):
 
 
 class ExpectDigits(_Step, tag="expect_digits"):
-    """Within `within_ms` of the end of what the caller last said, these keys were heard as tones, in this order."""
+    """Within `within_ms` of the caller's last word or key, these keys were heard as tones, in this order."""
 
     keys: str
     within_ms: int = 10_000
@@ -102,13 +103,13 @@ class ExpectTransfer(_Step, tag="expect_transfer"):
 
 
 class ExpectCut(_Step, tag="expect_cut"):
-    """The agent fell silent within `within_ms` of the beginning of what the caller last said."""
+    """The agent fell silent within `within_ms` of the beginning of the caller's last words or keys."""
 
     within_ms: int
 
 
 class ExpectNoCut(_Step, tag="expect_no_cut"):
-    """The agent was heard on for at least `for_ms` from the beginning of what the caller last said."""
+    """The agent was heard on for at least `for_ms` from the beginning of the caller's last words or keys."""
 
     for_ms: int
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from aiohttp import web
@@ -56,6 +56,8 @@ class ModelServer:
         self.asked: list[dict[str, Any]] = []
         """The bodies of the requests."""
         self.headers: list[dict[str, str]] = []
+        self.waiting = asyncio.Event()
+        """An answer has come to something that it waits for."""
         self.closed = asyncio.Event()
         """A connection was closed while its answer was still being written."""
         self.tools: dict[str, Any] = {}
@@ -121,8 +123,12 @@ class ModelServer:
         response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
         await response.prepare(request)
         try:
-            async for data in _written(answer):
-                await response.write(data)
+            for step in answer:
+                if isinstance(step, asyncio.Event):
+                    self.waiting.set()
+                    await step.wait()
+                else:
+                    await response.write(step if isinstance(step, bytes) else _written(step))
         except (asyncio.CancelledError, ConnectionError):
             self.closed.set()
             raise
@@ -146,11 +152,5 @@ class ModelServer:
         return web.json_response(answer)
 
 
-async def _written(answer: Sequence[Step]) -> AsyncIterator[bytes]:
-    for step in answer:
-        if isinstance(step, asyncio.Event):
-            await step.wait()
-        elif isinstance(step, bytes):
-            yield step
-        else:
-            yield event({"content": step} if isinstance(step, str) else step)
+def _written(step: str | dict[str, Any]) -> bytes:
+    return event({"content": step} if isinstance(step, str) else step)

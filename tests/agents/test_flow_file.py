@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a wrong file and its complaint are easier to compare side by side
 """Flow files: what can stand in one, and how each mistake is told."""
 
 from __future__ import annotations
@@ -212,7 +213,7 @@ def test_a_wrong_file_keeps_the_bridge_from_starting(tmp_path: Path) -> None:
         f"agent.url (BRIDGE_AGENT__URL) is a flow with a mistake: {file}:2: there is no step b: the steps: a, c; "
         f"1 more are shown by  phone-bridge flow check {file}"
     )
-    with pytest.raises(SettingsError, match="cannot read the flow .*: No such file"):
+    with pytest.raises(SettingsError, match=r"cannot read the flow .*: No such file"):
         load_flow(str(tmp_path / "gone.yaml"))
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="it is not UTF-8"):

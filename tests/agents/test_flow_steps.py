@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.agents import flow_steps
 from bridge.agents.base import Interruption, Question, TransferResult
 from bridge.agents.flow_file import read_flow
-from bridge.agents.flow_model import Flow
+from bridge.agents.flow_model import Flow, Prompt, SayStep, Target
 from bridge.agents.flow_steps import MAX_SILENCE, FlowFaultError, Outcome, Request, State
 from bridge.conversation.actions import (
     Action,
@@ -295,8 +295,7 @@ TRANSFER = """
 
 
 def with_desk(number: str) -> Caller:
-    caller = Caller(TRANSFER.replace("{parameters.desk}", number))
-    return caller
+    return Caller(TRANSFER.replace("{parameters.desk}", number))
 
 
 def test_a_transfer_branches_by_its_result_and_voicemail_by_its_words() -> None:
@@ -403,9 +402,9 @@ def test_words_during_a_lookup_ask_again_what_only_reads() -> None:
 
 
 def test_a_flow_that_goes_round_is_stopped() -> None:
-    round_and_round = replace(flow(MENU), start="hello")
-    hello = replace(round_and_round.steps["hello"], next=replace(round_and_round.steps["hello"].next, name="hello"))  # type: ignore[union-attr, call-arg, type-var]
-    broken = replace(round_and_round, steps={**round_and_round.steps, "hello": hello})  # type: ignore[dict-item]
+    whole = flow(MENU)
+    round_and_round = SayStep(Prompt(), Target("hello", 1, ""))
+    broken = replace(whole, steps={**whole.steps, "hello": round_and_round})
     question = Question("call.started", CALL, 1)
     with pytest.raises(FlowFaultError, match="100 steps"):
         flow_steps.take(broken, State(), question, MONDAY)

@@ -243,3 +243,47 @@ async def test_an_agent_that_is_not_to_be_cut_and_a_stream_that_breaks(hello: Pa
     assert failure.endswith(" ms, expected 5000 ms")
     assert len(bridge.peers) == 2, "the caller came back on a new stream"
     assert bridge.peers[0].of("stop") == []
+
+
+async def test_keys_cut_the_agent_off_and_are_answered(hello: Path) -> None:
+    """An agent that talks until a key is pressed, and answers it."""
+
+    async def menu(peer: Peer) -> None:
+        await peer.next("start")
+        await peer.media(loud(3000))
+        await peer.next("dtmf")
+        await peer.send("clear")
+        for _ in range(20):
+            await peer.next("media")
+        await peer.media(loud(200))
+        await peer.read_to_the_end()
+
+    steps = [
+        {"do": "say", "wav": "hello.wav"},
+        {"do": "pause", "ms": 600},
+        {"do": "digits", "keys": "1"},
+        {"do": "expect_cut", "within_ms": 300},
+        {"do": "expect_agent", "within_ms": 700},
+        {"do": "wait_for_agent", "silence_ms": 100, "timeout_ms": 2000},
+    ]
+    path = hello.parent / "call.json"
+    path.write_text(json.dumps({"steps": steps}))
+    bridge = Bridge([stream()], menu)
+    async with serving(bridge) as url:
+        report = await run_call(CallOptions(Line(url, TOKEN), scenario=path))
+    assert report.ok, str(report)
+
+
+async def test_a_scenario_names_its_numbers_and_a_worse_network(tmp_path: Path) -> None:
+    path = tmp_path / "call.yaml"
+    path.write_text(
+        "from: '+15550100009'\nto: '+15550100008'\nsteps: [pause: 100, hang_up]\n"
+        "carrier: {lag_ms: 30, repeat_requests: true, callback_delay_ms: 1}\n"
+    )
+    bridge = Bridge([stream(more=' statusCallback="{origin}/twilio/status"')], listen)
+    async with serving(bridge) as url:
+        report = await run_call(CallOptions(Line(url, TOKEN), scenario=path))
+    assert report.ok, str(report)
+    asked = [(path, form.get("From"), form.get("To"), form.get("StreamEvent")) for path, form in bridge.requests]
+    assert asked[0] == ("/twilio/voice", "+15550100009", "+15550100008", None)
+    assert [event for _, _, _, event in asked].count("stream-started") == 2

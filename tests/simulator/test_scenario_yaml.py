@@ -95,6 +95,8 @@ def test_parties() -> None:
         ("steps: []\nvoices: 3\n", "'voices'"),
         ("- a\n", "expected a table"),
         ("name: 5\nsteps: []\n", "name is 5"),
+        ("from: +15550100001\nsteps: []\n", "from is 15550100001: put it in quotes"),
+        ("steps: []\ncarrier: {jitter_ms: 5}\n", "carrier: Object contains unknown field `jitter_ms`"),
         ("steps:\n  - !!python/object:os.system {}\n", "could not determine a constructor"),
     ],
 )
