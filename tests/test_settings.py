@@ -476,9 +476,10 @@ def test_the_example_holds_nothing_else_and_changes_nothing() -> None:
 
 def test_the_examples_number_is_right(tmp_path: Path) -> None:
     tail = EXAMPLE.read_text(encoding="utf-8").partition("#[[numbers]]")[2]
-    settings = load("[[numbers]]" + tail.replace("\n#", "\n"), tmp_path)
+    settings = load("[[numbers]]" + re.sub(r"\n#(?! )", "\n", tail), tmp_path)
 
     assert settings.for_number("+15551234567").agent.kind == "webhook"
+    assert [entry.mode for entry in settings.numbers] == ["agent", "log"]
 
 
 class TestNumbers:
