@@ -119,10 +119,9 @@ class Profiles:
             await kind.close()
 
     def _planned(self, settings: Settings) -> _Plan:
-        numbers = {
-            entry.number: self._profile(settings.for_number(entry.number), entry) for entry in settings.numbers
-        }
-        return _Plan(self._profile(settings), numbers)
+        default = self._profile(settings)
+        own = {entry.number: self._profile(settings.for_number(entry.number), entry) for entry in settings.numbers}
+        return _Plan(default, own)
 
     def _profile(self, settings: Settings, entry: NumberSettings | None = None) -> Profile:
         listens = entry is not None and entry.mode == "log"

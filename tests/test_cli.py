@@ -43,7 +43,7 @@ def bridge_is(monkeypatch: pytest.MonkeyPatch) -> Callable[[Serve], None]:
     def put(serve: Serve) -> None:
         module = ModuleType("bridge.app")
 
-        async def kept(settings: Settings, *, ready: Callable[[str], None]) -> None:
+        async def kept(settings: Settings, *, ready: Callable[[str], None], **_reloading: Any) -> None:
             await serve(settings, ready)
 
         module.serve = kept  # type: ignore[attr-defined]  # a module made by hand

@@ -13,7 +13,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bridge.doctor import examine, print_findings
-from bridge.doctor_local import Finding, check_folder, check_local_speech, check_settings, check_token
+from bridge.doctor_local import (
+    Finding,
+    check_folder,
+    check_local_speech,
+    check_numbers,
+    check_settings,
+    check_token,
+)
 from bridge.doctor_network import check_agent, check_clock, check_public_url, check_speech, check_twilio
 from bridge.errors import MissingExtraError
 from bridge.settings import Settings
@@ -372,3 +379,33 @@ def test_findings_as_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "failed   public URL  no answer",
         "                     → start the tunnel",
     ]
+
+
+def numbers(*entries: dict[str, object]) -> list[Finding]:
+    return check_numbers(load_settings(environment={}, files=(), overrides={"numbers": entries}))  # type: ignore[dict-item]
+
+
+def test_each_number_is_told_what_becomes_of_its_calls() -> None:
+    found = numbers(
+        {"number": "+15550100002", "mode": "log", "forward_to": "sip:a@b", "announcement": "Recorded."},
+        {"number": "+15550100003", "agent": {"kind": "none"}, "hours": {"open": "daily 00:00-24:00"}},
+        {
+            "number": "+15550100004",
+            "hours": {"open": "2020-01-01 09:00-10:00", "closed_forward_to": "+15550100009"},
+        },
+        {"number": "+15550100005", "hours": {"open": "2020-01-01 09:00-10:00"}},
+    )
+    assert {one.status for one in found} == {"ok"}
+    assert [one.check for one in found] == [f"number +1555010000{last}" for last in (2, 3, 4, 5)]
+    log, quiet, forwarded, closed = (one.message for one in found)
+    announced = "announced with 'Recorded.', then connected with sip:a@b, and both sides are transcribed"
+    assert log == f"calls are {announced}, at all times"
+    assert quiet == "calls are only transcribed; it is open now"
+    assert "it is closed now, so callers are told so and passed on to +15550100009; else answered by" in forwarded
+    assert "hung up on" in closed
+
+
+def test_an_agent_that_nobody_asks_is_told_of() -> None:
+    log = {"mode": "log", "forward_to": "sip:a@b", "agent": {"greeting": "Hi."}}
+    (finding,) = numbers({"number": "+15550100002", **log})
+    assert (finding.status, "its agent settings have no effect" in finding.message) == ("warning", True)

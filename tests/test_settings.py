@@ -476,6 +476,54 @@ def test_the_example_holds_nothing_else_and_changes_nothing() -> None:
 
 def test_the_examples_number_is_right(tmp_path: Path) -> None:
     tail = EXAMPLE.read_text(encoding="utf-8").partition("#[[numbers]]")[2]
-    settings = load("[[numbers]]" + tail.replace("\n#", "\n"), tmp_path)
+    settings = load("[[numbers]]" + re.sub(r"\n#(?! )", "\n", tail), tmp_path)
 
     assert settings.for_number("+15551234567").agent.kind == "webhook"
+    assert [entry.mode for entry in settings.numbers] == ["agent", "log"]
+
+
+class TestNumbers:
+    """What a number's table may hold, each mistake in one line."""
+
+    @pytest.mark.parametrize(
+        ("entry", "line"),
+        [
+            ('mode = "log"', "numbers.1.forward_to is '': mode log connects two people: wanted the number"),
+            (
+                'forward_to = "+15550100009"',
+                "numbers.1.forward_to is '+15550100009': only mode log connects callers",
+            ),
+            ('mode = "log"\nforward_to = "room 5"', "numbers.1.forward_to is 'room 5': wanted a number such as"),
+            ('mode = "listen"', "numbers.1.mode is 'listen'"),
+            (f'announcement = "{"x" * 601}"', "numbers.1.announcement is"),
+            ('hours.timezone = "Europe/Berln"', "did you mean Europe/Berlin?"),
+            ('hours.open = "mon-fry 9:00-17:00"', "numbers.1.hours.open is"),
+            ("hours.open = []", "there are no opening hours"),
+            (
+                'hours.closed_forward_to = "nobody"',
+                "numbers.1.hours.closed_forward_to is 'nobody': wanted a number",
+            ),
+            ('hours.zone = "UTC"', "hours.zone in [[numbers]] table 1"),
+        ],
+    )
+    def test_a_mistake_is_one_clear_line(self, tmp_path: Path, entry: str, line: str) -> None:
+        config = tmp_path / "bridge.toml"
+        config.write_text(f'[[numbers]]\nnumber = "+15550100002"\n{entry}\n')
+        with pytest.raises(SettingsError) as caught:
+            load_settings(config, environment={})
+        (told,) = str(caught.value).splitlines()
+        assert line in told
+
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [
+            ("+1 (555) 010-0009", "+15550100009"),
+            ("sip:ann@pbx.example.com", "sip:ann@pbx.example.com"),
+            ("client:ann", "client:ann"),
+            ("conference:Monday stand-up", "conference:Monday stand-up"),
+        ],
+    )
+    def test_whom_callers_can_be_connected_with(self, given: str, kept: str) -> None:
+        numbers = ({"number": "+15550100002", "mode": "log", "forward_to": given},)
+        settings = load_settings(environment={}, files=(), overrides={"numbers": numbers})  # type: ignore[dict-item]
+        assert settings.numbers[0].forward_to == kept
