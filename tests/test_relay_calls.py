@@ -117,8 +117,8 @@ async def test_a_barge_in_becomes_an_interrupt_with_what_was_heard(
     heard = interrupt["utteranceUntilInterrupt"]
     assert heard
     assert ANSWERS["room"].startswith(heard)
-    assert abs(len(heard.split()) - heard_s / 0.25) <= 2
-    assert abs(interrupt["durationUntilInterruptMs"] - heard_s * 1000) < 500
+    assert abs(len(heard.split()) - heard_s / 0.25) <= 3
+    assert abs(interrupt["durationUntilInterruptMs"] - heard_s * 1000) < 1000
     assert "".join(message["digit"] for message in desk.of_type("dtmf")) == "4071"
     spoken = [entry["heard"] for entry in journal if entry["entry"] == "agent_spoke"]
     assert [text.strip() for text in spoken if text.strip()] == [heard, ANSWERS["key"], "Thank you, 4 0 7 1."]
