@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
@@ -19,6 +19,7 @@ from bridge.call.registry import Registry
 from bridge.conversation.events import StreamLost, StreamStopped, TransferEnded
 from bridge.errors import CarrierError, ProtocolError
 from bridge.metrics import Metrics
+from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
 from bridge.twilio.documents import MEDIA, STATUS, xml
 from bridge.twilio.gate import Gate
@@ -50,6 +51,8 @@ class LogRoutes:
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
+        self.restart: Callable[[LogSession], Awaitable[None]] | None = None
+        """Starts another stream for a call whose stream broke: the carrier does not by itself. None: nobody can."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler at its address."""
@@ -164,6 +167,8 @@ class LogRoutes:
                     break
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
+            if not stopped and not session.attached and not session.over_for_carrier and self.restart is not None:
+                spawn(self.restart(session), name=f"restart-{session.info.id}")
 
 
 def _take(message: WSMessage, session: LogSession) -> bool:
