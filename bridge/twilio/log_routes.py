@@ -111,12 +111,11 @@ class LogRoutes:
         """The other side was not reached, or the talk is over ("Twilio: Dial action")."""
         form = dict(await self._gate.signed_form(request))
         sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
-        session = self._registry.logs.live.get(sid)
-        if session is not None:
-            if form.get("CallStatus", "in-progress") != "in-progress":
-                session.stop("caller")  # It was the caller who hung up: the line is gone.
-            if status:
-                session.take(TransferEnded(status, _seconds(form.get("DialCallDuration", ""))))
+        logs = self._registry.logs
+        if form.get("CallStatus", "in-progress") != "in-progress":
+            logs.stop(sid, "caller")  # It was the caller who hung up: the line is gone.
+        if status:
+            logs.dial_ended(sid, TransferEnded(status, _seconds(form.get("DialCallDuration", ""))))
         log.info("log_dial_ended", sid=sid, status=status)
         if status in _REACHED:
             return xml(twiml.hang_up())
@@ -151,6 +150,7 @@ class LogRoutes:
         stopped = False
         malformed = 0
         session.attach(carrier)
+        self._registry.logs.started(session)
         try:
             async for message in socket:
                 if message.type is WSMsgType.ERROR:
