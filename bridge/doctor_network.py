@@ -72,8 +72,12 @@ async def _agent(kind: str, url: str, settings: Settings) -> Finding:
         except BridgeError as error:
             return Finding("agent", "failed", error.message)
         return Finding("agent", "ok", f"{url} can be imported")
-    if kind != "webhook":
-        return Finding("agent", "ok", f"the {kind} agent needs nothing")
+    if kind in {"webhook", "relay"}:
+        return await (_webhook if kind == "webhook" else _relay)(url)
+    return Finding("agent", "ok", f"the {kind} agent needs nothing")
+
+
+async def _webhook(url: str) -> Finding:
     try:
         status, _ = await _ask("HEAD", url)
     except _NoAnswerError as error:
@@ -84,6 +88,19 @@ async def _agent(kind: str, url: str, settings: Settings) -> Finding:
         )
     if status >= 500:
         return Finding("agent", "warning", f"{url} answers HEAD with {status}", "see the agent's own log")
+    return Finding("agent", "ok", f"{url} answers")
+
+
+async def _relay(url: str) -> Finding:
+    """Whether somebody answers at a ConversationRelay app's address. It is not greeted as a call would greet it."""
+    plain = "http" + url.removeprefix("ws") if url.startswith("ws") else url
+    try:
+        status, _ = await _ask("GET", plain)
+    except _NoAnswerError as error:
+        return Finding("agent", "failed", f"{url} does not answer: {error}", "start the app, or mend agent.url")
+    if status >= 500:
+        return Finding("agent", "warning", f"{url} answers GET with {status}", "see the app's own log")
+    # 400, 404 or 426, as the framework has it: the address is for WebSockets.
     return Finding("agent", "ok", f"{url} answers")
 
 

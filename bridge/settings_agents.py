@@ -213,7 +213,7 @@ class OpenAISettings(Section):
     history_messages: int = Field(default=60, ge=2, le=1000)
     """Messages of the conversation that the model is shown at most, the latest."""
     actions: Texts = ("transfer", "hang_up", "send_digits", "gather_digits", "play", "note")
-    """What the model may do with the call besides speaking."""
+    """What the model may do with the call besides speaking; there are record_message and set, too."""
     transfer_targets: Texts = ()
     """Name=number pairs that the model may transfer to, such as sales=+15551234567; empty: it may not."""
     tools: Annotated[tuple[HttpTool, ...], BeforeValidator(json_list)] = ()

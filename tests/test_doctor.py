@@ -196,6 +196,20 @@ async def test_a_webhook_agent_that_is_not_there(unused_tcp_port: int) -> None:
     assert finding.remedy.startswith("start the agent")
 
 
+@pytest.mark.parametrize(("status", "expected"), [(426, "ok"), (404, "ok"), (502, "warning")])
+async def test_a_relay_app_that_answers(world: World, status: int, expected: str) -> None:
+    world.agent_status = status
+    url = f"ws{world.url.removeprefix('http')}/agent"
+    (finding,) = await check_agent(settings(agent__url=url))
+    assert (finding.status, finding.message.startswith(url)) == (expected, True)
+
+
+async def test_a_relay_app_that_is_not_there(unused_tcp_port: int) -> None:
+    (finding,) = await check_agent(settings(agent__url=f"ws://127.0.0.1:{unused_tcp_port}/relay"))
+    assert finding.status == "failed"
+    assert finding.remedy.startswith("start the app")
+
+
 async def test_agents_of_all_numbers_are_looked_at_once_each(tmp_path: Path) -> None:
     path = tmp_path / "bridge.toml"
     path.write_text(

@@ -6,11 +6,14 @@ import dataclasses
 
 import pytest
 
+from bridge.agents.relay_talk import Manners
 from bridge.call.sounds import Sounds
+from bridge.conversation.actions import HandOff, HangUp, Say, Transfer
 from bridge.conversation.policy import Policy
 from bridge.errors import SettingsError
 from bridge.metrics import Metrics
 from bridge.profiles import Openers, Profiles, policy_from
+from bridge.relay_profile import relay_options
 from bridge.settings import Settings
 from bridge.settings_source import load_settings
 from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
@@ -51,6 +54,76 @@ def test_settings_reach_the_rules() -> None:
     assert (policy.agent, policy.eager, policy.greeting, policy.barge_in) == (False, False, "Hello.", "never")
     assert (policy.backchannels, policy.silence_s, policy.max_call_s) == (("yes", "no"), 7.0, 60.0)
     assert policy.silence_prompts == ("Hello?", "Hello?")
+
+
+RELAY = {"BRIDGE_AGENT__URL": "wss://agent.example.com/relay/"}
+
+
+def test_a_relay_app_is_not_asked_speculatively_and_greets_as_its_attributes_say() -> None:
+    plain = policy_from(settings(**RELAY, BRIDGE_AGENT__GREETING="Hello.", BRIDGE_TURNS__BARGE_IN="words:2"))
+    assert (plain.eager, plain.greeting, plain.greeting_barge_in, plain.barge_in) == (
+        False,
+        "Hello.",
+        "",
+        "words:2",
+    )
+
+    own = policy_from(
+        settings(
+            **RELAY,
+            BRIDGE_AGENT__GREETING="Hello.",
+            BRIDGE_RELAY__WELCOME_GREETING="Welcome.",
+            BRIDGE_RELAY__WELCOME_GREETING_INTERRUPTIBLE="none",
+            BRIDGE_RELAY__INTERRUPTIBLE="dtmf",
+        )
+    )
+    assert (own.greeting, own.greeting_barge_in, own.barge_in) == ("Welcome.", "never", "keys")
+
+
+def test_the_attributes_of_a_relay_app_are_its_options() -> None:
+    given = settings(
+        **RELAY,
+        BRIDGE_TWILIO__AUTH_TOKEN="0123456789abcdef0123456789abcdef",
+        BRIDGE_RELAY__REPORT_INPUT_DURING_AGENT_SPEECH="any",
+        BRIDGE_RELAY__DTMF_DETECTION="false",
+        BRIDGE_RELAY__PARTIAL_PROMPTS="true",
+        BRIDGE_RELAY__EVENTS="speaker-events",
+        BRIDGE_RELAY__PARAMETERS="plan=gold, note=a=b",
+        BRIDGE_RELAY__RECONNECT_SECONDS="3",
+        BRIDGE_AGENT__ALLOW_PRIVATE="false",
+    )
+    options = relay_options(given)
+
+    assert given.agent.url == "wss://agent.example.com/relay/"
+    assert options.manners == Manners(report="any", dtmf=False, partials=True)
+    assert (options.events, options.parameters) == (("speaker-events",), {"plan": "gold", "note": "a=b"})
+    assert (options.limits.reconnect_s, options.allow_private) == (3, False)
+    assert options.sign is not None
+    assert options.sign("wss://voice.example.com/twilio/media") == "3Wv0T80qzAY3OCARW9y1gnUJZtE="
+    assert options.when_lost == (Say(given.turns.farewell), HangUp("agent_failed"))
+    assert relay_options(settings(**RELAY)).sign is None
+
+
+def test_a_caller_whose_relay_app_is_lost_is_passed_on_as_set() -> None:
+    desk = settings(**RELAY, BRIDGE_TURNS__FAILURE_TRANSFER="+15550100300")
+    assert relay_options(desk).when_lost == (Say(desk.turns.handover), Transfer("+15550100300"))
+    webhook = settings(**RELAY, BRIDGE_RELAY__ACTION_URL="https://agent.example.com/next/")
+    assert webhook.relay.action_url == "https://agent.example.com/next/"
+    assert relay_options(webhook).when_lost == (HandOff(),)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("PARAMETERS", "plan", "wanted name=value"),
+        ("PARAMETERS", "plan=a, plan=b", "each name once"),
+        ("EVENTS", "everything", "wanted speaker-events or tokens-played"),
+        ("ACTION_URL", "agent.example.com", "URL"),
+    ],
+)
+def test_wrong_attributes_of_a_relay_app_are_told(name: str, value: str, wanted: str) -> None:
+    with pytest.raises(SettingsError, match=rf"BRIDGE_RELAY__{name}.*{wanted}"):
+        settings(**RELAY, **{f"BRIDGE_RELAY__{name}": value})
 
 
 async def test_each_number_has_its_own_agent_and_the_rest_the_default() -> None:

@@ -117,8 +117,7 @@ class RelayAgent:
 
     async def close(self) -> None:
         """Close the connections; calls are over by then."""
-        for call in [*self._calls.values()]:
-            await self._end(call)
+        await asyncio.gather(*(self._end(call) for call in [*self._calls.values()]))
 
     def session(self, call_sid: str) -> SessionFacts | None:
         """Return how the session of a call (`CA…`) stands, or ended; None: there was none, or long ago."""
@@ -167,6 +166,8 @@ class RelayCall:
         self._floor_wanted = False
         self._said = False
         """Words of the app were taken since its last prompt, and it was not told that they were cut off."""
+        self._cut = False
+        """It was told so, and of nothing to answer since then."""
         self._heard_turns = 0
         """Turns of the caller of which the app was told, or of which it was not to be told."""
         self._agent_speaks = False
@@ -230,9 +231,10 @@ class RelayCall:
         if again and self._said:
             # Its answer to the first half of this question was not heard: the caller went on too soon.
             self._cut_off("", 0)
-            new = new or whole
+        if not new and self._cut:
+            new = whole  # It was cut off by what was no speech after all, and has to answer once more.
         if new:
-            self._said, self._partial = False, ""
+            self._said, self._cut, self._partial = False, False, ""
             self._tell(wire.Prompt(new, lang=self.talk.language, last=True))
         return True
 
@@ -370,8 +372,9 @@ class RelayCall:
             self._tell(wire.Dtmf(digit))
 
     def interrupted(self, heard: str, duration_ms: int) -> None:
-        """Tell the app at once, so that it comes before the caller's words."""
-        self._cut_off(heard.strip(), duration_ms)
+        """Tell the app at once, so that it comes before the caller's words; unless there was nothing to cut off."""
+        if heard.strip() or self._said:
+            self._cut_off(heard.strip(), duration_ms)
         self._let_go = False  # If the end of its part was on its way, it was cut off as well.
         self._ask_for_floor()
 
@@ -390,7 +393,7 @@ class RelayCall:
 
     def _cut_off(self, heard: str, duration_ms: int) -> None:
         self.talk.interrupted(self._loop.time())
-        self._said = False
+        self._said, self._cut = False, True
         self._inform(wire.Interrupt(heard, duration_ms))
 
     def _tell(self, message: wire.Prompt | wire.Dtmf) -> None:

@@ -54,6 +54,8 @@ _TOLD_LATER = frozenset({"digits", "transfer.ended", "message"})
 """What the words of a call do not show, and the model has to be reminded of with each later question."""
 
 _LATER = "It will be done as soon as the caller has heard what you say. "
+_BROKEN_OFF = "error: it was broken off when the caller spoke on. It is not known whether it was done."
+
 _log = structlog.get_logger()
 
 
@@ -141,8 +143,11 @@ class OpenAIAgent:
             reader, said = ChatReader(), ""
             async with aclosing(self._spoken(reply, reader, last=number == MAX_ROUNDS)) as texts:
                 async for text in texts:
+                    # A further completion begins a sentence of its own, and pieces are joined as they come.
+                    apart = " " if not said and reply.ends_with_a_word and not text[0].isspace() else ""
                     said += text
-                    yield Say(text)
+                    reply.ends_with_a_word = not text[-1].isspace()
+                    yield Say(apart + text)
             self._check_end(reply, reader)
             calls = reader.calls
             if calls and number == MAX_ROUNDS:
@@ -216,7 +221,13 @@ class OpenAIAgent:
                 requests[call.id] = wanted
             else:
                 results[call.id] = self._taken(reply, wanted, actions)
-        results |= await self._fetched(reply, requests)
+        try:
+            results |= await self._fetched(reply, requests)
+        except asyncio.CancelledError:
+            if any(request.tool.acts for request in requests.values()):
+                # The caller spoke on. What was sent may have been carried out, and must not be done twice.
+                reply.told(said, calls, dict.fromkeys(requests, _BROKEN_OFF) | results)
+            raise
         reply.told(said, calls, results)
         tell = wrong and not reply.corrected
         reply.corrected = reply.corrected or wrong
@@ -274,6 +285,8 @@ class _Reply:
         self.memory = memory
         self.sounded = False
         """The model has said something."""
+        self.ends_with_a_word = False
+        """What it said last is no white space."""
         self.settled = False
         """It did something that needs no words."""
         self.corrected = False

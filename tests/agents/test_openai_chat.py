@@ -335,12 +335,12 @@ async def test_a_look_up_is_made_and_its_result_given_to_the_model(model: ModelS
     model.tools["hours/Sunday"] = {"open": "nine"}
     tool = model.tool("hours", "hours/{day}", "day", "town", headers={"Authorization": "Bearer tool-key"})
     model.answers = [
-        ["Let me see. ", *calls(("hours", {"day": "Sunday", "town": "Bad Ems & Nassau"}))],
+        ["Let me see.", *calls(("hours", {"day": "Sunday", "town": "Bad Ems & Nassau"}))],
         says("From nine."),
     ]
     agent = model.agent(tools=(tool,))
     with capture_logs() as lines:
-        assert await hear(agent, turn(speculative=True)) == [Say("Let me see. "), Say("From nine.")]
+        assert await hear(agent, turn(speculative=True)) == [Say("Let me see."), Say(" From nine.")], "apart"
     assert model.called == [("GET", "hours/Sunday?town=Bad+Ems+%26+Nassau", None)]
     assert model.headers[1]["authorization"] == "Bearer tool-key"
     assert model.messages[-1]["content"] == '{"open": "nine"}'
@@ -448,6 +448,29 @@ async def test_cancelling_stops_a_tool(model: ModelServer) -> None:
     async with asyncio.timeout(5):
         await stopped.wait()
     await asyncio.wait([task])
+
+
+async def test_what_was_broken_off_is_remembered_if_it_may_have_been_done(model: ModelServer) -> None:
+    begun = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.Response:
+        begun.set()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    model.tools["book"] = hang
+    model.answers = [calls(("book", {})), says("Let me look.")]
+    agent = model.agent(tools=(model.tool("book", "book", method="POST"),))
+    task = spawn(hear(agent, TURN), name="hear")
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await hear(agent, turn(reply=3, turn=2, messages=(*TURN.messages, Message("user", "For two."))))
+    booked, result, said = model.messages[3:]
+    assert booked["tool_calls"][0]["function"]["name"] == "book"
+    assert (result["role"], "not known whether it was done" in result["content"]) == ("tool", True)
+    assert said == user("For two.")
 
 
 @pytest.mark.parametrize("value", ["..", ".", "", "a/b", "?x=1#"])

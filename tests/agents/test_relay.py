@@ -16,6 +16,7 @@ from bridge.agents.relay_talk import Manners
 from bridge.agents.relay_wire import session_id
 from bridge.conversation.actions import HandOff, Play, Say, SendDigits, Set, Tuning
 from bridge.errors import AgentError
+from bridge.tasks import spawn
 from bridge.twilio.signature import sign
 from tests.agents.asking import CALL
 from tests.agents.relay_apps.clinic import clinic
@@ -159,7 +160,7 @@ def test_a_relay_agent_attends_calls() -> None:
 
 async def test_words_that_come_after_the_answer_are_volunteered(scripted: Scripted) -> None:
     call, app = await scripted.call()
-    asked = asyncio.ensure_future(call.say("Is it open?"))  # noqa: TID251  Awaited below.
+    asked = spawn(call.say("Is it open?"), name="asked")
     await app.until(2)
     await app.say("Let me see. ")
     assert await asked == [Say("Let me see. ")]
@@ -181,7 +182,7 @@ async def test_what_waited_is_said_before_the_answer_to_a_prompt(scripted: Scrip
     call, app = await scripted.call()
     await app.say("By the way. ", last=True)
     await asyncio.wait_for(call.floor.wait(), 2)
-    asked = asyncio.ensure_future(call.say("What?"))  # noqa: TID251  Awaited below.
+    asked = spawn(call.say("What?"), name="asked")
     await app.until(2)
     await app.say("Nothing.", last=True)
 
@@ -190,7 +191,7 @@ async def test_what_waited_is_said_before_the_answer_to_a_prompt(scripted: Scrip
 
 async def test_later_text_takes_the_place_of_text_that_may_be_replaced(scripted: Scripted) -> None:
     call, app = await scripted.call()
-    asked = asyncio.ensure_future(call.say("Where is it?"))  # noqa: TID251  Awaited below.
+    asked = spawn(call.say("Where is it?"), name="asked")
     await app.until(2)
     await app.say("Still looking.", last=True, preemptible=True)
     await app.say("Found it.", last=True)
@@ -203,12 +204,12 @@ async def test_an_answer_that_nobody_heard_is_reported_as_cut_off_before_the_nex
     scripted: Scripted,
 ) -> None:
     call, app = await scripted.call()
-    asked = asyncio.ensure_future(call.say("I want"))  # noqa: TID251  Awaited below.
+    asked = spawn(call.say("I want"), name="asked")
     await app.until(2)
     await app.say("You want what?", last=True)
     assert said(await asked) == "You want what?"
 
-    asked = asyncio.ensure_future(call.say(" a room.", transcript="I want a room."))  # noqa: TID251
+    asked = spawn(call.say(" a room.", transcript="I want a room."), name="asked")
     got = await app.until(4)
     await app.say("Surely.", last=True)
     assert said(await asked) == "Surely."
@@ -221,7 +222,7 @@ async def test_an_answer_that_nobody_heard_is_reported_as_cut_off_before_the_nex
 async def test_the_rest_of_an_answer_that_was_given_up_is_not_said(scripted: Scripted) -> None:
     call, app = await scripted.call()
     answer = call.agent.ask(call.question("turn.ended", transcript="Tell me."))
-    first = asyncio.ensure_future(anext(answer))  # noqa: TID251  Awaited below.
+    first = spawn(anext(answer), name="asked")
     await app.until(2)
     await app.say("Well, ")
     assert await first == Say("Well, ")
@@ -230,6 +231,31 @@ async def test_the_rest_of_an_answer_that_was_given_up_is_not_said(scripted: Scr
     await app.say("New.", last=True)
 
     assert await call.volunteered() == [Say("New.")]
+
+
+async def test_an_answer_that_was_cut_off_by_what_was_no_speech_is_asked_for_again(scripted: Scripted) -> None:
+    call, app = await scripted.call()
+    asked = spawn(call.say("When?"), name="asked")
+    await app.until(2)
+    await app.say("At nine.", last=True)
+    await asked
+    call.attendant.interrupted("", 0)
+    asked = spawn(call.hear(call.question("turn.ended", transcript="When?")), name="asked")
+    await app.until(4)
+    await app.say("At nine.", last=True)
+
+    assert said(await asked) == "At nine."
+    assert [message["type"] for message in app.got] == ["setup", "prompt", "interrupt", "prompt"]
+
+
+async def test_there_is_no_interruption_where_nothing_was_said(scripted: Scripted) -> None:
+    call, app = await scripted.call(timeout_seconds=0.05)
+    await call.say("I want")
+    call.attendant.interrupted("", 0)
+    await call.say(" a room.", transcript="I want a room.")
+
+    got = await app.until(3)
+    assert [message.get("voicePrompt") for message in got] == [None, "I want", "a room."]
 
 
 async def test_the_same_turn_is_told_once(scripted: Scripted) -> None:
@@ -243,7 +269,7 @@ async def test_the_same_turn_is_told_once(scripted: Scripted) -> None:
 
 async def test_the_end_of_a_session_is_not_lost_when_the_last_words_are_cut_off(scripted: Scripted) -> None:
     call, app = await scripted.call()
-    asked = asyncio.ensure_future(call.say("That's all."))  # noqa: TID251  Awaited below.
+    asked = spawn(call.say("That's all."), name="asked")
     await app.until(2)
     await app.say("Good-bye.", last=True)
     await app.send(type="end", handoffData="x")
@@ -325,7 +351,7 @@ async def test_a_call_that_is_not_attended_tells_of_keys_with_its_question(scrip
     call, _ = await scripted.call()
     await call.end()
     agent = scripted.agent()
-    asked = asyncio.ensure_future(call.hear(call.question("digits", digits="12")))  # noqa: TID251
+    asked = spawn(call.hear(call.question("digits", digits="12")), name="asked")
     call.agent = agent
     app = await scripted.app.connected()
     await app.until(3)

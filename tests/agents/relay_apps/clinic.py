@@ -36,6 +36,8 @@ def clinic(auth_token: str, sessions: list[list[dict[str, Any]]]) -> FastAPI:
                     case "setup":
                         name = message["customParameters"].get("name", "there")
                         await websocket.send_json({"type": "text", "token": f"Hello {name}.", "last": True})
+                    case "prompt" if not message["last"]:
+                        pass  # The patient is still speaking.
                     case "prompt" if "good-bye" in message["voicePrompt"].lower():
                         await websocket.send_json({"type": "end"})
                     case "prompt":
