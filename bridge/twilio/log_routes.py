@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
@@ -51,7 +52,7 @@ class LogRoutes:
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
-        self.restart: Callable[[LogSession], Awaitable[None]] | None = None
+        self.restart: Callable[[LogSession], Coroutine[Any, Any, None]] | None = None
         """Starts another stream for a call whose stream broke: the carrier does not by itself. None: nobody can."""
 
     def add_to(self, app: web.Application) -> None:
