@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -125,16 +126,11 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             consultations.add_to(app)
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-
-        def take(own: Settings) -> None:
-            routes.departures.transfers = _transfer_rules(own.transfer)
-            hand_offs.take(own)
-            if consultations is not None:
-                consultations.rules = _consult_rules(own.transfer)
-
         door = Door(access)
         CallRoutes(dialer, _rules(settings)).add_to(app, door)
-        LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0])).add_to(app, door)
+        listener = LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0]))
+        listener.add_to(app, door)
+        routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
@@ -142,6 +138,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
+        take = functools.partial(_take, routes, hand_offs, consultations)
         yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
 
 
@@ -249,6 +246,14 @@ def _openers(speech_url: str) -> Openers:
         synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
         sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
     )
+
+
+def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultations | None, own: Settings) -> None:
+    """Pass calls on as changed settings say."""
+    routes.departures.transfers = _transfer_rules(own.transfer)
+    hand_offs.take(own)
+    if consultations is not None:
+        consultations.rules = _consult_rules(own.transfer)
 
 
 def _transfer_rules(transfer: TransferSettings) -> TransferRules:

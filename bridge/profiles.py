@@ -33,6 +33,10 @@ from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt, PromptCache
 
 
+_AGENTS_LINGER_S = 10.0
+"""How long an agent that no number names any more can be asked about its last call: the carrier asks after its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Openers:
     """How what calls share is opened, each for the settings that are given."""
@@ -63,7 +67,7 @@ class Profiles:
     def __init__(self, settings: Settings, openers: Openers, metrics: Metrics) -> None:
         self._openers = openers
         self._metrics = metrics
-        self._agents: Shared[Agent] = Shared("agent")
+        self._agents: Shared[Agent] = Shared("agent", linger_s=_AGENTS_LINGER_S)
         self._recognizers: Shared[RecognizerFactory] = Shared("speech to text")
         self._synthesizers: Shared[Synthesizer] = Shared("text to speech")
         self._sounds: Shared[Sounds] = Shared("sounds")

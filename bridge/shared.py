@@ -26,9 +26,13 @@ log = structlog.get_logger()
 class Shared(Generic[T]):
     """Things of one kind, each opened once for equal settings."""
 
-    def __init__(self, name: str) -> None:
-        """`name` is what the kind is called in the log."""
+    def __init__(self, name: str, *, linger_s: float = 0.0) -> None:
+        """`name` is what the kind is called in the log.
+
+        `linger_s` is how long one that is let go stays open behind its last call, in seconds.
+        """
         self._name = name
+        self._linger_s = linger_s
         self._open: list[tuple[Any, T]] = []
         self._leaving: dict[asyncio.Task[None], T] = {}
 
@@ -83,6 +87,8 @@ class Shared(Generic[T]):
         log.info("shared_leaves", what=self._name, calls=len(users))
         for ended in users:
             await ended.wait()
+        if users:
+            await asyncio.sleep(self._linger_s)
         try:
             await thing.close()
         except Exception:  # It is nobody's any more: a fault in its end is told, and that is all.

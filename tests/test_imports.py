@@ -92,6 +92,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.log_routes": {
         "bridge.api",
         "bridge.call.log_calls",
+        "bridge.call.log_session",
         "bridge.call.registry",
         "bridge.twilio.log_routes",
         "bridge.twilio.rest",

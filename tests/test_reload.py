@@ -30,7 +30,7 @@ from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt, PromptCache
 from bridge.tts.tone import ToneVoice
-from tests.call.peers import KeptStore, Recognizers, settle
+from tests.call.peers import Clock, KeptStore, Recognizers, settle
 from tests.scripted_speech import Peer, ScriptedSpeech
 from tests.two_people import two_people
 
@@ -228,6 +228,22 @@ class TestReloading:
         assert [one.closed for one in world.opened] == [0, 1]
         assert await world.take(stt={"language": "fr"})
 
+    async def test_a_flow_file_that_was_changed_is_another_flow(self, world: World, tmp_path: Path) -> None:
+        flow = tmp_path / "flow.yaml"
+        flow.write_text("steps:\n  bye: {do: hang_up, say: Bye.}\n")
+        agents: list[Agent | None] = []
+        for text in ("steps:\n  bye: {do: hang_up, say: Good-bye.}\n", "steps:\n  bye: {do: hang}\n"):
+            assert await world.take(agent={"url": str(flow)}) or len(agents) == 2
+            agents.append(world.profiles.of(SHOP).peers.agent)
+            assert await world.take(agent={"url": str(flow)})
+            assert world.profiles.of(SHOP).peers.agent is agents[-1]
+            flow.write_text(text)
+        assert agents[0] is not agents[1]
+        with capture_logs() as logs:
+            assert not await world.take(agent={"url": str(flow)})
+        assert any("flow.yaml" in line.get("mistake", "") for line in logs)
+        assert world.profiles.of(SHOP).peers.agent is agents[1]
+
     async def test_what_needs_a_restart_is_named_and_not_taken(self, world: World) -> None:
         with capture_logs() as logs:
             assert await world.take(
@@ -261,6 +277,18 @@ class Failing(Agent):
 
     async def close(self) -> None:
         raise ZeroDivisionError
+
+
+async def test_what_is_let_go_can_be_asked_about_its_last_call_for_a_while() -> None:
+    clock, over = Clock(), asyncio.Event()
+    shared: Shared[Closing] = Shared("speech to text", linger_s=10)
+    thing = shared.get(1, lambda: Closing(Settings()))
+    shared.keep([], lambda _: [over])
+    over.set()
+    await clock.forward(9)
+    assert (shared.all, shared.everything, thing.closed) == ([], [thing], 0)
+    await clock.forward(2)
+    assert (shared.everything, thing.closed) == ([], 1)
 
 
 async def test_a_fault_at_the_end_of_one_thing_is_logged_and_ends_there() -> None:

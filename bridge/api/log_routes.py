@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bridge.api.door import Door, read
 from bridge.api.problems import Problem
 from bridge.call.log_calls import Parties
+from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
 from bridge.errors import BridgeError, CarrierError
 from bridge.twilio.log_routes import token_facts
@@ -87,10 +88,6 @@ class LogRoutes:
             )
         self._check_free(sid)
         try:
-            stream_url, status_url = self._addresses()
-        except BridgeError as error:
-            raise Problem(503, error.code, f"{error.message}.") from None
-        try:
             known = await self._rest.call_parties(sid)
             who = Parties(
                 sid,
@@ -99,12 +96,13 @@ class LogRoutes:
                 direction=known.direction,
                 elsewhere=True,
             )
-            token = self._tokens.issue(sid, token_facts(who))
-            stream = await self._rest.start_stream(sid, ListenerStream(stream_url, status_url, token))
+            stream = await self._begin(who)
         except CallOverError:
             raise Problem(404, "call_unknown", f"Twilio has no live call {sid}.") from None
         except CarrierError as error:
             raise Problem(502, error.code, f"{error.message}.") from None
+        except BridgeError as error:
+            raise Problem(503, error.code, f"{error.message}.") from None
         log.info("log_started", sid=sid, stream=stream)
         answer = {"sid": sid, "stream": stream, "from": who.caller, "to": who.called}
         return web.json_response(answer, status=201)
@@ -125,6 +123,26 @@ class LogRoutes:
             except CarrierError as error:
                 log.warning("stream_not_stopped", sid=sid, code=error.code, error=error.message)
         return web.Response(status=204)
+
+    async def restart(self, session: LogSession) -> None:
+        """Start another stream for a call whose stream broke. What goes wrong is logged: the call may be over."""
+        info = session.info
+        who = Parties(info.sid, info.caller, info.called, session.other, info.direction)
+        try:
+            stream = await self._begin(who)
+        except CallOverError:
+            session.stop("caller")  # That is why it broke.
+        except BridgeError as error:
+            log.warning("log_not_restarted", sid=info.sid, code=error.code, error=error.message)
+        else:
+            log.info("log_restarted", sid=info.sid, stream=stream)
+
+    async def _begin(self, who: Parties) -> str:
+        """Start a stream and return its id. Raises `BridgeError`."""
+        assert self._rest is not None  # noqa: S101  The callers of this have looked.
+        stream_url, status_url = self._addresses()
+        token = self._tokens.issue(who.sid, token_facts(who))
+        return await self._rest.start_stream(who.sid, ListenerStream(stream_url, status_url, token))
 
     def _check_free(self, sid: str) -> None:
         if self._registry.draining:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,11 +13,14 @@ import structlog
 
 from bridge.agents.base import CallInfo
 from bridge.call.log_session import LogObserver, LogSession
+from bridge.conversation.events import TransferEnded
 from bridge.conversation.overheard import ListenPolicy
 from bridge.store.base import CallHeader, Store
 from bridge.stt.base import RecognizerFactory
 from bridge.tasks import spawn
 
+_REMEMBERED = 1000
+"""Calls whose dialling ended while no stream was there: most of them never bring one."""
 KIND = "log"
 """What stands in a call's record in the place of the kind of agent."""
 
@@ -47,6 +51,7 @@ class LogCalls:
         self._store = store
         self._live: dict[str, LogSession] = {}
         self._endings: set[asyncio.Task[None]] = set()
+        self._early: OrderedDict[str, TransferEnded] = OrderedDict()
         self.observers: list[Callable[[CallInfo], LogObserver]] = []
         """Asked for an observer of every new call."""
 
@@ -86,6 +91,20 @@ class LogCalls:
         ending.add_done_callback(self._endings.discard)
         log.info("call_started", call=info.id, sid=who.sid, agent=KIND)
         return session
+
+    def dial_ended(self, sid: str, event: TransferEnded) -> None:
+        """Tell a call how its dialling ended; a busy line may answer before the stream has come."""
+        if (session := self._live.get(sid)) is not None:
+            session.take(event)
+            return
+        self._early[sid] = event
+        while len(self._early) > _REMEMBERED:
+            self._early.popitem(last=False)
+
+    def started(self, session: LogSession) -> None:
+        """The stream of a call has come: tell the call what came before it."""
+        if (early := self._early.pop(session.info.sid, None)) is not None:
+            session.take(early)
 
     def stop(self, sid: str, reason: str) -> bool:
         """Stop listening to a call. Returns whether it was listened to."""

@@ -49,6 +49,8 @@ class LogSession:
         observers: tuple[LogObserver, ...] = (),
     ) -> None:
         self.info = info
+        self.other = policy.to
+        """Whom the caller is connected with."""
         self.files: CallFiles | None = None
         """Where the call was kept; known once it is over."""
         self.ended = asyncio.Event()

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 from aiohttp import WSMessage, WSMsgType, web
@@ -19,6 +20,7 @@ from bridge.call.registry import Registry
 from bridge.conversation.events import StreamLost, StreamStopped, TransferEnded
 from bridge.errors import CarrierError, ProtocolError
 from bridge.metrics import Metrics
+from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
 from bridge.twilio.documents import MEDIA, STATUS, xml
 from bridge.twilio.gate import Gate
@@ -50,6 +52,8 @@ class LogRoutes:
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
+        self.restart: Callable[[LogSession], Coroutine[Any, Any, None]] | None = None
+        """Starts another stream for a call whose stream broke: the carrier does not by itself. None: nobody can."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler at its address."""
@@ -108,12 +112,11 @@ class LogRoutes:
         """The other side was not reached, or the talk is over ("Twilio: Dial action")."""
         form = dict(await self._gate.signed_form(request))
         sid, status = form.get("CallSid", ""), form.get("DialCallStatus", "")
-        session = self._registry.logs.live.get(sid)
-        if session is not None:
-            if form.get("CallStatus", "in-progress") != "in-progress":
-                session.stop("caller")  # It was the caller who hung up: the line is gone.
-            if status:
-                session.take(TransferEnded(status, _seconds(form.get("DialCallDuration", ""))))
+        logs = self._registry.logs
+        if form.get("CallStatus", "in-progress") != "in-progress":
+            logs.stop(sid, "caller")  # It was the caller who hung up: the line is gone.
+        if status:
+            logs.dial_ended(sid, TransferEnded(status, _seconds(form.get("DialCallDuration", ""))))
         log.info("log_dial_ended", sid=sid, status=status)
         if status in _REACHED:
             return xml(twiml.hang_up())
@@ -148,6 +151,7 @@ class LogRoutes:
         stopped = False
         malformed = 0
         session.attach(carrier)
+        self._registry.logs.started(session)
         try:
             async for message in socket:
                 if message.type is WSMsgType.ERROR:
@@ -164,6 +168,8 @@ class LogRoutes:
                     break
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
+            if not stopped and not session.attached and not session.over_for_carrier and self.restart is not None:
+                spawn(self.restart(session), name=f"restart-{session.info.id}")
 
 
 def _take(message: WSMessage, session: LogSession) -> bool:

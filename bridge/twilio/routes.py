@@ -56,7 +56,7 @@ class TwilioRoutes:
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
-        self._logs = LogRoutes(gate, registry, metrics)
+        self.logs = LogRoutes(gate, registry, metrics)
         self._outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
 
     def add_to(self, app: web.Application) -> None:
@@ -65,7 +65,7 @@ class TwilioRoutes:
         app.router.add_get(MEDIA, self.media)
         app.router.add_post(STATUS, self.status)
         self.departures.add_to(app)
-        self._logs.add_to(app)
+        self.logs.add_to(app)
         self._outbound.add_to(app)
 
     # --- webhooks ------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ class TwilioRoutes:
             "direction": form.get("Direction", "inbound"),
         }
         log.info("call_coming", sid=sid, caller=facts["from"], called=facts["to"])
-        if (other := self._logs.first_document(form)) is not None:
+        if (other := self.logs.first_document(form)) is not None:
             return other
         self._registry.expect(sid, called=facts["to"])
         answering = self._registry.profile_of(facts["to"]).answering
@@ -116,7 +116,7 @@ class TwilioRoutes:
             facts = self._facts(started)
             listens = facts.get("mode") == LISTEN
             session = None if listens else self._admit(started, facts)
-            overheard = self._logs.admit(started, facts) if listens else None
+            overheard = self.logs.admit(started, facts) if listens else None
         except (TokenRefused, ProtocolError, TimeoutError) as error:
             reason = getattr(error, "code", "no_start")
             self._metrics.refused_requests.labels(reason=reason).inc()
@@ -127,7 +127,7 @@ class TwilioRoutes:
         cut = None if transport is None else transport.abort
         carrier = Carrier(socket, started.stream_sid, cut)
         if overheard is not None:
-            await self._logs.carry(socket, carrier, overheard)
+            await self.logs.carry(socket, carrier, overheard)
         elif session is not None:
             await self._carry(socket, carrier, session)
         return socket

@@ -167,6 +167,30 @@ async def test_a_live_call_is_listened_to_until_that_is_stopped(world: World) ->
     assert (await world.ask("POST", LIVE))[0] == 201
 
 
+async def test_a_stream_that_breaks_is_started_again(world: World) -> None:
+    await world.ask("POST", LIVE, json={"from": "Ann", "to": "Tom"})
+    call = await world.streaming(LIVE)
+    await call.talk(b"\x01" * 800, b"\x02" * 800)
+    peers = [await world.speech.listener(number) for number in (0, 1)]
+    assert call.socket is not None
+    await call.socket.close()
+    async with asyncio.timeout(5):
+        while len(world.twilio.started) < 2:  # noqa: ASYNC110  Nobody is told when it is there.
+            await asyncio.sleep(0.005)
+    call = await world.streaming(LIVE)
+    await call.talk(b"\x01" * 800, b"\x02" * 800)
+    for peer in peers:
+        await peer.has_audio(1600)  # The same sessions go on.
+        await peer.say_turn("Still here.")
+    await call.hang_up()
+    transcript = await world.kept(LIVE)
+    assert sorted((line["name"], line["text"]) for line in transcript["lines"]) == [
+        ("Ann", "Still here."),
+        ("Tom", "Still here."),
+    ]
+    assert len(world.speech.stt) == 2
+
+
 async def test_in_a_call_that_the_account_has_placed_the_phone_at_its_end_is_who_was_called(world: World) -> None:
     await world.ask("POST", PLACED, json={"to": "Tom"})
     call = await world.streaming(PLACED)

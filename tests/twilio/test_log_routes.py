@@ -28,6 +28,9 @@ async def house() -> AsyncIterator[House]:
     async with house_up() as house:
         listens(house)
         yield house
+        house.registry.logs.stop_all("shutdown")
+        for recognizer in house.recognizers.opened:
+            recognizer.emit(on.RecognizerClosed())  # The bridge need not wait for their last words.
 
 
 def listens(house: House, **answering: Any) -> None:
