@@ -12,7 +12,7 @@ import pytest
 from bridge.simulator.caller import SimulatedCall
 from bridge.simulator.party import Party
 from bridge.simulator.rest import Fault
-from tests.outbound.world import HUMAN, OURS, true, world
+from tests.outbound.world import HUMAN, OURS, true, world, world_of
 from tests.scripted_speech import sound_of
 
 MESSAGE = "Please call us back."
@@ -95,7 +95,7 @@ class TestAnswered:
             f'[[numbers]]\nnumber = "{OURS}"\nagent = {{ kind = "echo", greeting = "Sales here." }}\n'
         )
         calls = tmp_path / "calls"
-        async with world(calls, files=(config,)) as it:
+        async with world_of(calls, config, {}) as it:
             call_id = await it.order()
             leg = await it.leg()
             assert await leg.connected()

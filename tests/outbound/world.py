@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,15 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, files: tuple[Path, ...] = (), **environment: str) -> AsyncIterator[World]:
+async def world(folder: Path, **environment: str) -> AsyncIterator[World]:
     """Bring everything up. `environment` is added to the bridge's settings."""
+    async with world_of(folder, None, environment) as it:
+        yield it
+
+
+@contextlib.asynccontextmanager
+async def world_of(folder: Path, config: Path | None, environment: Mapping[str, str]) -> AsyncIterator[World]:
+    """As `world`, with a file of settings."""
     async with contextlib.AsyncExitStack() as stack:
         speech = await stack.enter_async_context(ScriptedSpeech().running())
         rest = await stack.enter_async_context(FakeTwilioRest(ACCOUNT, TOKEN))
@@ -109,7 +116,7 @@ async def world(folder: Path, files: tuple[Path, ...] = (), **environment: str) 
                 "BRIDGE_OUTBOUND__CALLS_PER_SECOND": "50",
                 **environment,
             },
-            files=files,
+            files=() if config is None else (config,),
         )
         up = await stack.enter_async_context(running(settings))
         http = await stack.enter_async_context(aiohttp.ClientSession())
