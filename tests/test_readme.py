@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import typing
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 
 from bridge.agents.flow_file import read_flow
 from bridge.agents.flow_readers import READERS
+from bridge.api.call_routes import NewCallBody, as_dict
 from bridge.cli import cli
 from bridge.conversation.commands import Command
 from bridge.conversation.events import Event
+from bridge.outbound.order import Order
+from bridge.outbound.progress import OutboundCall
 from bridge.settings_source import rows
 from bridge.simulator import scenario, steps
 from tests.agents.conformance import CASES
@@ -37,6 +41,15 @@ def test_the_quick_start_holds_two_commands_the_demo_first() -> None:
 @pytest.mark.parametrize("example", ["webhook_agent.py", "webhook_agent.mjs", "signature.py"])
 def test_the_examples_stand_in_it_as_they_are_tested(example: str) -> None:
     assert (ROOT / "tests/agents/examples" / example).read_text(encoding="utf-8").rstrip() in README
+
+
+def test_the_call_of_ours_it_shows_has_the_fields_that_the_api_answers() -> None:
+    (text,) = re.findall(r"^```json\n(.*?)^```$", section("Calling out"), re.MULTILINE | re.DOTALL)
+    order = Order("+15551234567", "+15550100002", {"customer": "4711"})
+    call = OutboundCall("5c0f…", order, requested_at=0)
+    assert list(json.loads(text)) == list(as_dict(call))
+    fields = re.findall(r"^\| `(\w+)` \|", section("Calling out"), re.MULTILINE)
+    assert set(fields) == {known.alias or name for name, known in NewCallBody.model_fields.items()}
 
 
 def test_the_scenario_can_be_read() -> None:

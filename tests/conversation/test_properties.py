@@ -96,6 +96,7 @@ policies = st.builds(
     warm=st.booleans(),
     failure_transfer=st.sampled_from(("", "+15550100")),
     whole_sentences=st.booleans(),
+    voicemail=st.sampled_from(("", "Please call us back.")),
     greeting=st.sampled_from(("", "Hello, this is the shop. How can I help you?")),
     lead_s=st.sampled_from((0.6, 2.0, 10.0)),
     segment_s=st.sampled_from((0.25, 0.5)),
@@ -141,6 +142,8 @@ disturbances = st.sampled_from(
         [(0.1, on.StreamStarted())],
         [(0.2, on.FloorWanted())],
         [(0.2, on.TransferEnded("busy")), (0.1, on.OtherAccepted("room"))],
+        [(0.2, on.AnswererKnown("human"))],
+        [(0.2, on.AnswererKnown("machine_end_beep"))],
     )
 )
 plots = st.lists(st.one_of(caller_turns(), caller_turns(), caller_turns(), disturbances), max_size=6)
@@ -213,13 +216,21 @@ def test_while_the_caller_speaks_nothing_that_may_be_cut_reaches_the_phone(
     habit = dataclasses.replace(
         habit,
         answers=tuple(
-            tuple(dataclasses.replace(a, interruptible=True) if isinstance(a, Say) else a for a in answer)
+            tuple(
+                # Where only keys cut, words neither cut nor silence.
+                dataclasses.replace(a, interruptible=True, barge_in=None if a.barge_in == "keys" else a.barge_in)
+                if isinstance(a, Say)
+                else a
+                for a in answer
+            )
             for answer in habit.answers
         ),
     )
     world = play(plot, habit, policy, trait, hang_up=hang_up)
     silent_until = 0.0  # a sound that brings no words keeps the agent silent for a while, words until their end
     for moment, event, commands in world.steps:
+        if isinstance(event, on.AnswererKnown) and event.kind != "human":
+            break  # A machine is told its message whatever it says.
         match event:
             case on.TurnStarted():
                 silent_until = moment + policy.false_alarm_s
@@ -300,6 +311,28 @@ def test_words_of_the_caller_are_answered_in_the_end(
         asked = [c for _, _, cs in world.steps for c in cs if isinstance(c, do.AskAgent) and not c.speculative]
         committed = [s.turn for s in world.kept(AgentSpoke) if s.speculative]
         assert said[-1].turn in [ask.turn for ask in asked] + committed
+
+
+@settings(max_examples=120, deadline=None)
+@calls
+def test_a_machine_is_asked_nothing_and_told_its_message_whole(
+    plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
+) -> None:
+    plot = [*plot, [(0.2, on.AnswererKnown("machine_end_other"))]]
+    habit = dataclasses.replace(habit, failing_speech=frozenset(), lost_speech=frozenset())
+    world = play(plot, habit, policy, trait, hang_up=False)
+    told = next((n for n, (_, event, _) in enumerate(world.steps) if isinstance(event, on.AnswererKnown)), None)
+    taken = world.kept(journal.AnswererTold)
+    if told is None or not taken or taken[0].kind == "human":
+        return
+    later = [command for _, _, commands in world.steps[told + 1 :] for command in commands]
+    assert not [command for command in later if isinstance(command, do.AskAgent)]
+    leaves = [c for _, _, cs in world.steps[told:] for c in cs if isinstance(c, do.LeaveCall)]
+    broken = any(isinstance(event, on.StreamLost) for _, event, _ in world.steps[told:])
+    if not broken and leaves:
+        assert [leave.reason for leave in leaves] == ["voicemail" if policy.voicemail else "machine"]
+        if policy.voicemail:
+            assert world.kept(AgentSpoke)[-1].heard == policy.voicemail
 
 
 @settings(max_examples=120, deadline=None)
