@@ -63,6 +63,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics"},
+    "bridge.twilio.reading": {"bridge.twilio", "bridge.errors", "bridge.metrics"},
     "bridge.twilio.departures": {"bridge.twilio", "bridge.call", "bridge.errors"} | WORDS,
     "bridge.twilio.consult": {"bridge.twilio", "bridge.call.others", "bridge.agents.base"}
     | WORDS

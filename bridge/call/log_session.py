@@ -7,15 +7,15 @@ heard costs nothing. Nothing is ever sent to the carrier, which would break off 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import structlog
 
 from bridge.agents.base import CallInfo
 from bridge.call import trace
 from bridge.call.carrier import Carrier
+from bridge.call.inbox import Inbox, attempt
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.journal import Party
@@ -23,8 +23,6 @@ from bridge.conversation.overheard import Happening, ListenPolicy, Order, Overhe
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
-
-T = TypeVar("T")
 
 LogObserver: TypeAlias = Callable[[float, Happening, list[Order]], None]
 """Sees every step of such a call; as `bridge.call.session.Observer`."""
@@ -63,9 +61,10 @@ class LogSession:
         self._record = record
         self._observers = observers
         self._listening: dict[Party, Recognizer] = {}
-        self._inbox: deque[Happening] = deque()
-        self._busy = self._failed = self._closing = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._inbox: Inbox[Happening] = Inbox(
+            self._step, self._deadline, on.DeadlineReached(), self._close, call=info.id, sid=info.sid
+        )
+        self._closing = False
         self._carrier: Carrier | None = None
         self._began: float | None = None
         self._offset_ms = 0
@@ -85,7 +84,7 @@ class LogSession:
     @property
     def over_for_carrier(self) -> bool:
         """Tell whether no media stream may carry the call any more."""
-        return self._failed or self._overheard.ending
+        return self._inbox.failed or self._overheard.ending
 
     def attach(self, carrier: Carrier) -> None:
         """Listen to this media stream: the first one, or one that replaces a lost one."""
@@ -146,23 +145,10 @@ class LogSession:
 
     def take(self, event: Happening) -> None:
         """Take what happened. Never waits, never raises."""
-        if self._failed:
-            return
-        self._inbox.append(event)
-        if self._busy:
-            return  # It came while the commands of another are carried out, and has its turn after them.
-        self._busy = True
-        try:
-            while self._inbox:
-                self._step(self._inbox.popleft())
-            self._set_timer()
-        except Exception:  # noqa: BLE001  Peers shared by many calls call this: one call's bug must stay its own.
-            self._log.exception("call_failed")
-            self._failed = True
-            self._inbox.clear()
-            self._close()
-        finally:
-            self._busy = False
+        self._inbox.take(event)
+
+    def _deadline(self) -> float | None:
+        return None if self.ended.is_set() else self._overheard.deadline
 
     def _step(self, event: Happening) -> None:
         now = self._loop.time()
@@ -187,18 +173,6 @@ class LogSession:
             case do.Close():
                 self._close()
 
-    def _set_timer(self) -> None:
-        deadline = None if self.ended.is_set() else self._overheard.deadline
-        if self._timer is not None:
-            if self._timer.when() == deadline and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        self.take(on.DeadlineReached())
-
     # --- the end -------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
@@ -208,25 +182,16 @@ class LogSession:
 
     async def _let_go(self) -> None:
         """Release both recognisers, and finish the record. One that fails at that does not keep the others."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._inbox.stop()
         try:
             for recognizer in self._listening.values():
-                await self._attempt(recognizer.abort())
-            self.files = await self._attempt(self._record.close())
+                await attempt(recognizer.abort(), call=self.info.id)
+            self.files = await attempt(self._record.close(), call=self.info.id)
         finally:
             if self._carrier is not None:
                 self._carrier.close()
             self.ended.set()
         self._log.info("call_ended", folder=str(self.files.folder) if self.files else None)
-
-    async def _attempt(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Do one step of the end; what goes wrong in it is logged."""
-        try:
-            return await work
-        except Exception:  # noqa: BLE001  The end of a call must come, whatever a peer does.
-            self._log.exception("call_end_failed")
-            return None
 
     def _at_ms(self) -> int:
         """Return the time of the call in milliseconds."""

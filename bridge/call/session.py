@@ -7,10 +7,9 @@ that result are carried out before the next event is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import structlog
 
@@ -20,6 +19,7 @@ from bridge.call import trace
 from bridge.call.asking import Asking
 from bridge.call.attending import attend
 from bridge.call.carrier import Carrier
+from bridge.call.inbox import Inbox, attempt
 from bridge.call.others import Others
 from bridge.call.sounds import Sounds
 from bridge.call.warm import WarmRecognizer
@@ -31,8 +31,6 @@ from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
 from bridge.tts.base import Synthesizer, Voice
-
-T = TypeVar("T")
 
 Observer: TypeAlias = Callable[[float, on.Event, list[do.Command]], None]
 """Sees every step of a call: the time, what happened, what was done. Must not wait and not raise."""
@@ -86,16 +84,15 @@ class Session:
         self._peers = peers
         self._record = record
         self._observers = observers
-        self._inbox: deque[on.Event] = deque()
-        self._busy = False
+        self._inbox: Inbox[on.Event] = Inbox(
+            self._step, self._deadline, on.DeadlineReached(), self._close, call=info.id, sid=info.sid
+        )
         self._hung_up = False
-        self._failed = False
         self._closing = False
         self._others = others
         self._attending = attend(peers.agent, info, lambda: self.take(on.FloorWanted()))
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
-        self._timer: asyncio.TimerHandle | None = None
         self._carrier: Carrier | None = None
         self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take)
         self._began: float | None = None
@@ -121,7 +118,7 @@ class Session:
     @property
     def over_for_carrier(self) -> bool:
         """Tell whether no media stream may carry the call any more."""
-        return self._hung_up or self._failed or not self._conversation.expects_stream
+        return self._hung_up or self._inbox.failed or not self._conversation.expects_stream
 
     def attach(self, carrier: Carrier) -> None:
         """Go on over this media stream: the first one, or one that replaces a lost one.
@@ -178,23 +175,10 @@ class Session:
 
     def take(self, event: on.Event) -> None:
         """Take an event of any peer. Never waits, never raises."""
-        if self._failed:
-            return
-        self._inbox.append(event)
-        if self._busy:
-            return  # A peer answered within its command: its turn comes when the commands are carried out.
-        self._busy = True
-        try:
-            while self._inbox:
-                self._step(self._inbox.popleft())
-            self._set_timer()
-        except Exception:  # noqa: BLE001  Peers shared by many calls call this: one call's bug must stay its own.
-            self._log.exception("call_failed")
-            self._failed = True
-            self._inbox.clear()
-            self._close()
-        finally:
-            self._busy = False
+        self._inbox.take(event)
+
+    def _deadline(self) -> float | None:
+        return None if self.ended.is_set() else self._conversation.deadline
 
     def _step(self, event: on.Event) -> None:
         now = self._loop.time()
@@ -209,18 +193,6 @@ class Session:
             self._attending.look(event, commands)
         for observe in self._observers:
             observe(now, event, commands)
-
-    def _set_timer(self) -> None:
-        deadline = None if self.ended.is_set() else self._conversation.deadline
-        if self._timer is not None:
-            if self._timer.when() == deadline and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._ring)
-
-    def _ring(self) -> None:
-        self._timer = None
-        self.take(on.DeadlineReached())
 
     # --- commands ------------------------------------------------------------------------------------------
 
@@ -321,14 +293,13 @@ class Session:
         """Release every peer, and finish the record. One that fails at that does not keep the others."""
         if self._asking is not None:
             self._asking.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._inbox.stop()
         try:
-            await self._attempt(self._recognizer.abort())
-            await self._attempt(self._voice.close())
+            await attempt(self._recognizer.abort(), call=self.info.id)
+            await attempt(self._voice.close(), call=self.info.id)
             if self._player is not None:
-                await self._attempt(self._player.close())
-            self.files = await self._attempt(self._record.close())
+                await attempt(self._player.close(), call=self.info.id)
+            self.files = await attempt(self._record.close(), call=self.info.id)
             if self._asking is not None:
                 await self._asking.told()
         finally:
@@ -336,14 +307,6 @@ class Session:
                 self._carrier.close()
             self.ended.set()
         self._log.info("call_ended", folder=str(self.files.folder) if self.files else None)
-
-    async def _attempt(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Do one step of the end; what goes wrong in it is logged."""
-        try:
-            return await work
-        except Exception:  # noqa: BLE001  The end of a call must come, whatever a peer does.
-            self._log.exception("call_end_failed")
-            return None
 
     def _at_ms(self, now: float | None = None) -> int:
         """Return the time of the call in milliseconds."""

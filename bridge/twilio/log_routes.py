@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import web
 
 from bridge.call.answering import Answering
 from bridge.call.carrier import Carrier
@@ -24,6 +25,7 @@ from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
 from bridge.twilio.documents import MEDIA, STATUS, xml
 from bridge.twilio.gate import Gate
+from bridge.twilio.reading import read_stream
 
 DIAL_ENDED = "/twilio/log-dial-ended"
 
@@ -149,37 +151,20 @@ class LogRoutes:
     async def carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: LogSession) -> None:
         """Carry the stream's messages into the call until the stream is over. Nothing is ever sent."""
         stopped = False
-        malformed = 0
         session.attach(carrier)
         self._registry.logs.started(session)
         try:
-            async for message in socket:
-                if message.type is WSMsgType.ERROR:
-                    log.warning("stream_error", sid=session.info.sid, error=str(message.data))
-                    break
-                try:
-                    stopped = _take(message, session)
-                except ProtocolError as error:
-                    self._metrics.malformed_messages.labels(peer="carrier").inc()
-                    malformed += 1
-                    if malformed == 1:
-                        log.warning("carrier_message_malformed", sid=session.info.sid, error=error.message)
-                if stopped:
-                    break
+            stopped = await read_stream(socket, session.info.sid, self._metrics, functools.partial(_take, session))
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
             if not stopped and not session.attached and not session.over_for_carrier and self.restart is not None:
                 spawn(self.restart(session), name=f"restart-{session.info.id}")
 
 
-def _take(message: WSMessage, session: LogSession) -> bool:
-    """Carry one message into the call. Returns whether it says that the stream is over."""
-    if message.type is not WSMsgType.TEXT:
-        raise ProtocolError("a binary frame")
-    event = media_stream.parse_from_carrier(message.data)
+def _take(session: LogSession, event: media_stream.FromCarrier) -> None:
+    """Carry one message into the call."""
     if isinstance(event, media_stream.Media):
         session.hear(event.track, event.timestamp_ms, event.audio())
-    return isinstance(event, media_stream.Stopped)
 
 
 def _caller_id(answering: Answering, form: Mapping[str, str]) -> str | None:

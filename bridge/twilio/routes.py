@@ -7,10 +7,11 @@ the voice webhook handed out, because its address is public and not every upgrad
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 
 import structlog
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WSMsgType, web
 
 from bridge.call.carrier import Carrier
 from bridge.call.outgoing import Outgoing
@@ -26,6 +27,7 @@ from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
 from bridge.twilio.outbound_routes import CALL, OutboundRoutes
+from bridge.twilio.reading import read_stream
 from bridge.twilio.tokens import TokenRefused
 
 VOICE = "/twilio/voice"
@@ -181,34 +183,16 @@ class TwilioRoutes:
     async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:
         """Carry the stream's messages into the call until the stream is over."""
         stopped = False
-        malformed = 0
         self._outbound.tell_verdict(session)
         session.attach(carrier)
         try:
-            async for message in socket:
-                if message.type is WSMsgType.ERROR:
-                    # A frame was too large, or against RFC 6455: aiohttp has closed the socket with this code.
-                    code = getattr(message.data, "code", None)
-                    log.warning("stream_error", sid=session.info.sid, error=str(message.data), code=code)
-                    break
-                try:
-                    stopped = _take(message, session)
-                except ProtocolError as error:
-                    self._metrics.malformed_messages.labels(peer="carrier").inc()
-                    malformed += 1
-                    if malformed == 1:
-                        log.warning("carrier_message_malformed", sid=session.info.sid, error=error.message)
-                if stopped:
-                    break
+            stopped = await read_stream(socket, session.info.sid, self._metrics, functools.partial(_take, session))
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
 
 
-def _take(message: WSMessage, session: Session) -> bool:
-    """Carry one message into the call. Returns whether it says that the stream is over."""
-    if message.type is not WSMsgType.TEXT:
-        raise ProtocolError("a binary frame")
-    event = media_stream.parse_from_carrier(message.data)
+def _take(session: Session, event: media_stream.FromCarrier) -> None:
+    """Carry one message into the call."""
     match event:
         case media_stream.Media():
             if event.track == "inbound":
@@ -217,8 +201,5 @@ def _take(message: WSMessage, session: Session) -> bool:
             session.take(MarkReturned(name))
         case media_stream.Digit(digit):
             session.take(DigitPressed(digit))
-        case media_stream.Stopped():
-            return True
         case _:
             pass  # Events of a newer protocol, and a second `connected` or `start`, change nothing.
-    return False

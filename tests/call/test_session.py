@@ -129,10 +129,10 @@ class TestTheTimer:
     async def test_a_deadline_that_stays_keeps_the_timer(self, call: Call, clock: Clock) -> None:
         call.script.deadline = clock.now + 3
         call.do()
-        timer = call.session._timer
+        timer = call.session._inbox._timer
         call.do()
         assert timer is not None
-        assert call.session._timer is timer
+        assert call.session._inbox._timer is timer
 
     async def test_one_that_is_still_due_rings_again(self, call: Call, clock: Clock) -> None:
         call.script.deadline = clock.now + 1

@@ -1,0 +1,90 @@
+"""The loop of one call: events are taken one at a time, in the order in which they came; a deadline wakes it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+E = TypeVar("E")
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Inbox(Generic[E]):
+    """Hands each event to `step` once the one before it is done with, whoever hands it in, and from wherever.
+
+    `deadline` says when `ring` is due if nothing happens before (the loop's time; None: nothing is due); it is
+    asked after each step, and there is one timer. When `step` raises, that is logged, nothing is taken any more,
+    and `on_failure` is called: peers that many calls share hand events in, and must not suffer from one call's bug.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[E], None],
+        deadline: Callable[[], float | None],
+        ring: E,
+        on_failure: Callable[[], None],
+        **names: str,
+    ) -> None:
+        """`names` tell the call in the log."""
+        self.failed = False
+        self._step = step
+        self._deadline = deadline
+        self._ring = ring
+        self._on_failure = on_failure
+        self._names = names
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[E] = deque()
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, event: E) -> None:
+        """Take an event. Never waits, never raises."""
+        if self.failed:
+            return
+        self._waiting.append(event)
+        if self._busy:
+            return  # A peer answered within its command: its turn comes when the commands are carried out.
+        self._busy = True
+        try:
+            while self._waiting:
+                self._step(self._waiting.popleft())
+            self._set_timer()
+        except Exception:
+            log.exception("call_failed", **self._names)
+            self.failed = True
+            self._waiting.clear()
+            self._on_failure()
+        finally:
+            self._busy = False
+
+    def stop(self) -> None:
+        """Wake nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _set_timer(self) -> None:
+        deadline = self._deadline()
+        if self._timer is not None:
+            if self._timer.when() == deadline and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.take(self._ring)
+
+
+async def attempt(work: Coroutine[Any, Any, T], **names: str) -> T | None:
+    """Do one step of a call's end; what goes wrong in it is logged: the end must come, whatever a peer does."""
+    try:
+        return await work
+    except Exception:
+        log.exception("call_end_failed", **names)
+        return None
