@@ -213,7 +213,9 @@ class RecordMessage:
 
     It lasts until the caller is silent for a while, presses the terminator, or hangs up; nothing is answered
     meanwhile. Its transcript comes as a question about `message`, and its audio is kept as a file of its own beside
-    the call's recording. Raises ValueError for a time that cannot be.
+    the call's recording. It is the last of an answer: what else stands behind the words is not done. What the
+    caller says over the words before it is the beginning of the message; a key skips them, where they may be cut.
+    Raises ValueError for a time that cannot be.
     """
 
     max_s: float = 120.0

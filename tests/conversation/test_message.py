@@ -7,7 +7,7 @@ import pytest
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import RecordMessage, Say
+from bridge.conversation.actions import HangUp, RecordMessage, Say
 from tests.conversation.playbook import Play
 
 PROMPT = "Please leave a message."
@@ -193,3 +193,15 @@ def test_an_agent_that_wants_the_floor_waits_for_its_end() -> None:
     assert play.did(do.AskAgent)[-1].occasion == "turn.ended"
     play.at(7.2)
     assert told(play) == [""]
+
+
+def test_it_is_the_last_of_an_answer() -> None:
+    play = Play().start().at(1)
+    play.caller_says(" Nobody there?")
+    reply = play.did(do.AskAgent)[-1].reply
+    for action in (RecordMessage(silence_s=1.0), HangUp()):
+        play.hears(on.AgentActed(reply, action))
+    play.hears(on.AgentFinished(reply))
+    play.at(2)
+    assert told(play) == [""]
+    assert play.did(do.LeaveCall) == []
