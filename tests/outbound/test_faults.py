@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import aiohttp
@@ -12,8 +13,9 @@ from bridge.outbound import dialer, dispatch
 from bridge.simulator.party import Party
 from bridge.simulator.rest import Fault
 from bridge.twilio import rest as rest_module
+from bridge.twilio.media_stream import CarrierStream
 from bridge.twilio.signature import sign
-from tests.outbound.world import HUMAN, OURS, TOKEN, World, true, world
+from tests.outbound.world import ACCOUNT, HUMAN, OURS, TOKEN, World, true, world
 
 CREATE = r"/Calls\.json$"
 
@@ -186,6 +188,26 @@ class TestCallbacks:
             form = {"CallSid": "CA9", "From": OURS, "To": HUMAN, "Direction": "outbound-api"}
             status, text = await callback(it, "/twilio/voice", **form)
             assert (status, "<Stream" in text) == (200, True)
+
+    async def test_a_stream_that_comes_after_its_call_was_taken_back_is_refused(self, tmp_path: Path) -> None:
+        async with world(tmp_path) as it:
+            it.party(Party(after_s=60))
+            call_id = await it.order()
+            await it.until(call_id, "ringing")
+            sid = it.rest.placed[0].call_sid
+            form = {"CallSid": sid, "From": OURS, "To": HUMAN, "Direction": "outbound-api"}
+            _, text = await callback(it, f"/twilio/voice?call={call_id}", **form)
+            (token,) = re.findall(r'name="token" value="([^"]+)"', text)
+            assert (await it.ask("DELETE", f"/{call_id}"))[0] == 200
+            async with it.http.ws_connect(it.up.url + "/twilio/media") as socket:
+                wire = CarrierStream(stream_sid="MZ1", call_sid=sid, account_sid=ACCOUNT)
+                await socket.send_str(wire.connected())
+                await socket.send_str(wire.start({"token": token}))
+                async with asyncio.timeout(5):
+                    await socket.receive()
+                assert socket.close_code == 1008
+            assert it.counted("refused_requests_total", reason="call_over") == 1
+            assert sid not in it.up.registry.live
 
 
 class TestStopping:
