@@ -21,10 +21,13 @@ CREATE = r"/Calls\.json$"
 
 
 @pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "TIMEOUT_S", 0.4)
-    monkeypatch.setattr(rest_module.TwilioRest.__init__, "__kwdefaults__", {"timeout_s": 0.4})
+def _soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "_RETRY_AFTER_S", (0.1, 0.1))
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest_module.TwilioRest.__init__, "__kwdefaults__", {"timeout_s": 0.5})
 
 
 async def callback(it: World, path: str, **fields: str) -> tuple[int, str]:
@@ -57,7 +60,7 @@ class TestRest:
             it.party(Party("busy"))
             assert (await it.over(await it.order()))["status"] == "busy", "the next is placed all the same"
 
-    @pytest.mark.usefixtures("_impatient")
+    @pytest.mark.usefixtures("_soon_again")
     async def test_too_many_requests_are_sent_again_later_and_in_their_order(self, tmp_path: Path) -> None:
         async with world(tmp_path, BRIDGE_OUTBOUND__CONCURRENT_CALLS="1") as it:
             it.parties(p15550100001=Party("busy"), p15550100003=Party("busy"))
@@ -67,7 +70,7 @@ class TestRest:
             asked = [form["To"][0] for _, path, form in it.rest.requests if path.endswith("/Calls.json")]
             assert asked == [HUMAN, HUMAN, HUMAN, "+15550100003"]
 
-    @pytest.mark.usefixtures("_impatient")
+    @pytest.mark.usefixtures("_soon_again")
     async def test_what_is_refused_again_and_again_fails(self, tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             it.rest.faults.append(Fault(429, times=9))
@@ -76,7 +79,7 @@ class TestRest:
             assert "429" in call["detail"]
             assert len(it.rest.requests) == 3
 
-    @pytest.mark.usefixtures("_impatient")
+    @pytest.mark.usefixtures("_soon_again")
     async def test_a_carrier_that_cannot_be_reached_is_tried_again(
         self, tmp_path: Path, unused_tcp_port: int
     ) -> None:
@@ -97,7 +100,6 @@ class TestRest:
             assert "did not answer in time" in call["detail"]
             assert len(it.rest.requests) == 1
 
-    @pytest.mark.usefixtures("_impatient")
     async def test_a_call_that_was_placed_though_the_answer_is_lost_is_held(self, tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             it.rest.faults.append(Fault(500, done=True, delay_s=0.2))
