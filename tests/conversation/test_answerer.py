@@ -7,7 +7,7 @@ import pytest
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import GatherDigits, Say
+from bridge.conversation.actions import GatherDigits, Say, Transfer
 from tests.conversation.playbook import Play
 
 MESSAGE = "This is the clinic. Please call us back."
@@ -161,6 +161,20 @@ def test_keys_that_were_asked_for_are_not_awaited_of_a_machine() -> None:
     message_arrives(play)
     play.at(60).marks_return()
     assert [ask.occasion for ask in play.did(do.AskAgent)] == ["call.started"]
+
+
+def test_nobody_is_called_any_more_for_a_caller_who_is_a_machine() -> None:
+    play = Play(voicemail=MESSAGE, warm=True).start().at(1)
+    play.caller_says("You have reached Jo.")
+    reply = play.did(do.AskAgent)[-1].reply
+    play.hears(on.AgentActed(reply, Transfer("+15550100009", "A caller.")), on.AgentFinished(reply))
+    assert len(play.did(do.CallOther)) == 1
+    assert do.CancelOther() in play.hears(on.AnswererKnown("machine_end_beep"))
+    play.hears(on.TransferEnded("busy"), on.OtherAccepted("room"))
+    message_arrives(play)
+    play.at(5).marks_return()
+    assert play.did(do.LeaveCall) == [do.LeaveCall("voicemail")]
+    assert len(play.did(do.AskAgent)) == 2
 
 
 def test_a_verdict_that_comes_before_the_stream_counts_once_it_is_there() -> None:

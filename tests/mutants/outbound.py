@@ -49,6 +49,12 @@ MUTANTS = (
     Mutant(
         _ANSWERER, "    talk.drop_speculation()\n", "", "A guess at the machine's words is not told as dropped."
     ),
+    Mutant(
+        _ANSWERER,
+        '    talk.stop_consulting("canceled")\n',
+        "",
+        "Somebody is called to be connected with a machine.",
+    ),
     Mutant(_ANSWERER, "    talk.digits.take()\n", "", "The line of a machine stays secret."),
     Mutant(
         "machine.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import aiohttp
@@ -12,17 +13,21 @@ from bridge.outbound import dialer, dispatch
 from bridge.simulator.party import Party
 from bridge.simulator.rest import Fault
 from bridge.twilio import rest as rest_module
+from bridge.twilio.media_stream import CarrierStream
 from bridge.twilio.signature import sign
-from tests.outbound.world import HUMAN, OURS, TOKEN, World, true, world
+from tests.outbound.world import ACCOUNT, HUMAN, OURS, TOKEN, World, true, world
 
 CREATE = r"/Calls\.json$"
 
 
 @pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest_module, "TIMEOUT_S", 0.4)
-    monkeypatch.setattr(rest_module.TwilioRest.__init__, "__kwdefaults__", {"timeout_s": 0.4})
+def _soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "_RETRY_AFTER_S", (0.1, 0.1))
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest_module.TwilioRest.__init__, "__kwdefaults__", {"timeout_s": 0.5})
 
 
 async def callback(it: World, path: str, **fields: str) -> tuple[int, str]:
@@ -55,7 +60,7 @@ class TestRest:
             it.party(Party("busy"))
             assert (await it.over(await it.order()))["status"] == "busy", "the next is placed all the same"
 
-    @pytest.mark.usefixtures("_impatient")
+    @pytest.mark.usefixtures("_soon_again")
     async def test_too_many_requests_are_sent_again_later_and_in_their_order(self, tmp_path: Path) -> None:
         async with world(tmp_path, BRIDGE_OUTBOUND__CONCURRENT_CALLS="1") as it:
             it.parties(p15550100001=Party("busy"), p15550100003=Party("busy"))
@@ -65,7 +70,7 @@ class TestRest:
             asked = [form["To"][0] for _, path, form in it.rest.requests if path.endswith("/Calls.json")]
             assert asked == [HUMAN, HUMAN, HUMAN, "+15550100003"]
 
-    @pytest.mark.usefixtures("_impatient")
+    @pytest.mark.usefixtures("_soon_again")
     async def test_what_is_refused_again_and_again_fails(self, tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             it.rest.faults.append(Fault(429, times=9))
@@ -74,7 +79,7 @@ class TestRest:
             assert "429" in call["detail"]
             assert len(it.rest.requests) == 3
 
-    @pytest.mark.usefixtures("_impatient")
+    @pytest.mark.usefixtures("_soon_again")
     async def test_a_carrier_that_cannot_be_reached_is_tried_again(
         self, tmp_path: Path, unused_tcp_port: int
     ) -> None:
@@ -95,7 +100,6 @@ class TestRest:
             assert "did not answer in time" in call["detail"]
             assert len(it.rest.requests) == 1
 
-    @pytest.mark.usefixtures("_impatient")
     async def test_a_call_that_was_placed_though_the_answer_is_lost_is_held(self, tmp_path: Path) -> None:
         async with world(tmp_path) as it:
             it.rest.faults.append(Fault(500, done=True, delay_s=0.2))
@@ -186,6 +190,26 @@ class TestCallbacks:
             form = {"CallSid": "CA9", "From": OURS, "To": HUMAN, "Direction": "outbound-api"}
             status, text = await callback(it, "/twilio/voice", **form)
             assert (status, "<Stream" in text) == (200, True)
+
+    async def test_a_stream_that_comes_after_its_call_was_taken_back_is_refused(self, tmp_path: Path) -> None:
+        async with world(tmp_path) as it:
+            it.party(Party(after_s=60))
+            call_id = await it.order()
+            await it.until(call_id, "ringing")
+            sid = it.rest.placed[0].call_sid
+            form = {"CallSid": sid, "From": OURS, "To": HUMAN, "Direction": "outbound-api"}
+            _, text = await callback(it, f"/twilio/voice?call={call_id}", **form)
+            (token,) = re.findall(r'name="token" value="([^"]+)"', text)
+            assert (await it.ask("DELETE", f"/{call_id}"))[0] == 200
+            async with it.http.ws_connect(it.up.url + "/twilio/media") as socket:
+                wire = CarrierStream(stream_sid="MZ1", call_sid=sid, account_sid=ACCOUNT)
+                await socket.send_str(wire.connected())
+                await socket.send_str(wire.start({"token": token}))
+                async with asyncio.timeout(5):
+                    await socket.receive()
+                assert socket.close_code == 1008
+            assert it.counted("refused_requests_total", reason="call_over") == 1
+            assert sid not in it.up.registry.live
 
 
 class TestStopping:
