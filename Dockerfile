@@ -13,6 +13,7 @@ RUN python -m venv /opt/phone-bridge
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY bridge ./bridge
+COPY config/flows ./config/flows
 RUN /opt/phone-bridge/bin/pip install ".[${EXTRAS}]"
 
 FROM python:${PYTHON}-slim

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -122,13 +122,21 @@ def serve(debug: bool, config: Path | None, host: str | None, port: int | None) 
     show_default=True,
     help="Where the transcript, the recording and the picture of the call go.",
 )
+@click.option(
+    "--agent",
+    "agent_kind",
+    type=click.Choice(["python", "flow"]),
+    default="python",
+    show_default=True,
+    help="Who answers: the built-in agent, or the sample flow file, with keys and a transfer.",
+)
 @click.pass_obj
-def demo(debug: bool, folder: Path) -> int:
+def demo(debug: bool, folder: Path, agent_kind: Literal["python", "flow"]) -> int:
     """Place a simulated phone call with real recorded speech and show the conversation. Needs nothing."""
     settings = _log_settings(debug)
     from bridge.demo import run_demo  # noqa: PLC0415  (see the module)
 
-    return run(run_demo(settings, folder))
+    return run(run_demo(settings, folder, agent_kind))
 
 
 @cli.command(short_help="Call a bridge as Twilio and a caller would, and report what was heard.")

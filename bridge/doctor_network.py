@@ -64,14 +64,8 @@ async def check_agent(settings: Settings) -> list[Finding]:
 async def _agent(kind: str, url: str, settings: Settings) -> Finding:
     if kind == "openai":
         return await check_model(url, settings.openai)
-    if kind == "python":
-        from bridge.agents.python import load_function  # noqa: PLC0415  (only for this kind)
-
-        try:
-            load_function(url)
-        except BridgeError as error:
-            return Finding("agent", "failed", error.message)
-        return Finding("agent", "ok", f"{url} can be imported")
+    if kind in {"python", "flow"}:
+        return await _loaded(kind, url, settings)
     if kind in {"webhook", "relay"}:
         return await (_webhook if kind == "webhook" else _relay)(url)
     return Finding("agent", "ok", f"the {kind} agent needs nothing")
@@ -102,6 +96,22 @@ async def _relay(url: str) -> Finding:
         return Finding("agent", "warning", f"{url} answers GET with {status}", "see the app's own log")
     # 400, 404 or 426, as the framework has it: the address is for WebSockets.
     return Finding("agent", "ok", f"{url} answers")
+
+
+async def _loaded(kind: str, url: str, settings: Settings) -> Finding:
+    """Whether an agent that lies on this machine can be used."""
+    try:
+        if kind == "python":
+            from bridge.agents.python import load_function  # noqa: PLC0415  (only for this kind)
+
+            load_function(url)
+            return Finding("agent", "ok", f"{url} can be imported")
+        from bridge.agents.flow import load_flow  # noqa: PLC0415  (only for this kind)
+
+        flow = await asyncio.to_thread(load_flow, url, settings.agent.sounds)
+        return Finding("agent", "ok", f"the flow {url} has {len(flow.steps)} steps and no mistakes")
+    except BridgeError as error:
+        return Finding("agent", "failed", error.message)
 
 
 async def check_public_url(settings: Settings) -> list[Finding]:

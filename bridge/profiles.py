@@ -33,7 +33,7 @@ from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt, PromptCache
 
 _AGENTS_LINGER_S = 10.0
-"""How long an agent that was taken out can be asked about its last call: the carrier asks after its end."""
+"""How long an agent that no number names any more can be asked about its last call: the carrier asks later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,10 @@ class Settings(BaseSettings):
         parts = [getattr(self, name) for name in type(self).model_fields if name != "numbers"]
         parts += [entry.agent for entry in self.numbers]
         values = [value.get_secret_value() for part in parts for _, value in part if isinstance(value, SecretStr)]
-        values += [value.get_secret_value() for tool in self.openai.tools for value in tool.headers.values()]
+        for header in (value.get_secret_value() for tool in self.openai.tools for value in tool.headers.values()):
+            scheme, _, token = header.partition(" ")
+            # The token counts by itself: what quotes it need not quote `Bearer` as well.
+            values += [header, token] if scheme.lower() in {"bearer", "basic", "token"} else [header]
         return tuple(value for value in (*values, *self.stt.headers.values()) if value)
 
     def not_yet(self) -> list[str]:

@@ -351,7 +351,8 @@ def test_demo_needs_no_settings_and_gives_its_code(monkeypatch: pytest.MonkeyPat
     seen: list[tuple[Settings, Path]] = []
     module = ModuleType("bridge.demo")
 
-    async def run_demo(settings: Settings, folder: Path) -> int:
+    async def run_demo(settings: Settings, folder: Path, agent: str) -> int:
+        assert agent == "python"
         seen.append((settings, folder))
         return code
 

@@ -189,6 +189,17 @@ async def test_a_webhook_agent_that_answers(world: World, status: int, expected:
     assert finding.status == expected
 
 
+async def test_a_flow_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "flow.yaml"
+    await asyncio.to_thread(file.write_text, "steps: {bye: {do: hang_up}}")
+    (finding,) = await check_agent(settings(agent__url=str(file)))
+    assert (finding.status, finding.message) == ("ok", f"the flow {file} has 1 steps and no mistakes")
+    await asyncio.to_thread(file.write_text, "steps: {bye: {do: hang_upp}}")
+    (finding,) = await check_agent(settings(agent__url=str(file)))
+    assert finding.status == "failed"
+    assert f"{file}:1: the step bye does 'hang_upp'" in finding.message
+
+
 async def test_a_webhook_agent_that_is_not_there(unused_tcp_port: int) -> None:
     (finding,) = await check_agent(settings(agent__url=f"http://127.0.0.1:{unused_tcp_port}/agent"))
 

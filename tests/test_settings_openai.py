@@ -72,7 +72,7 @@ def test_a_model_with_its_tools(tmp_path: Path) -> None:
 
 def test_secrets_of_tools_are_masked_in_logs_and_not_printed(tmp_path: Path) -> None:
     settings = load(tmp_path, TOOLS)
-    assert {"sk-file", "Bearer hush"} <= set(settings.secret_values())
+    assert {"sk-file", "Bearer hush", "hush"} <= set(settings.secret_values())
     assert "hush" not in repr(settings)
     assert "sk-file" not in repr(settings)
 

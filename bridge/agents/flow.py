@@ -178,7 +178,12 @@ def _undone(last: Question, question: Question) -> bool:
 
 def _extends(last: Question, question: Question) -> bool:
     """Tell whether a question is the last one and more, and nothing was heard in between."""
-    if question.occasion != last.occasion or _count(question, "assistant") != _count(last, "assistant"):
+    if _count(question, "assistant") != _count(last, "assistant"):
+        return False
+    if last.occasion == "digits" and not last.digits:
+        # The wait was over in the moment in which the caller began to answer.
+        return question.occasion in {"turn.ended", "digits"}
+    if question.occasion != last.occasion:
         return False
     if question.occasion == "turn.ended":
         return bool(last.transcript.strip()) and question.transcript.startswith(last.transcript)

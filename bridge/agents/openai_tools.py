@@ -15,6 +15,8 @@ from urllib.parse import quote
 import msgspec
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 from yarl import URL
 
 from bridge.agents.action_json import MALFORMED, Refused, parse_item
@@ -128,7 +130,7 @@ class Toolbox:
                 )
         self._targets = dict(targets)
         offered = [action for action in dict.fromkeys(actions) if action != "transfer" or targets]
-        self._checks = {action: Draft202012Validator(self._schema(action)) for action in offered}
+        self._checks = {action: _validator(self._schema(action)) for action in offered}
         self._http: dict[str, HttpToolOptions] = {}
         for tool in http_tools:
             self._add(tool)
@@ -147,7 +149,11 @@ class Toolbox:
             arguments = msgspec.json.decode(call.arguments)
         except (msgspec.DecodeError, RecursionError) as error:
             return Refused(call.name, f"the arguments are no JSON: {error}")
-        if (fault := best_match(check.iter_errors(arguments))) is not None:
+        try:
+            fault = best_match(check.iter_errors(arguments))
+        except (Unresolvable, RecursionError) as error:  # The first is the schema's fault, and not the model's.
+            return Refused(call.name, f"the arguments cannot be checked: {error}"[:_LONGEST_REASON])
+        if fault is not None:
             where = ".".join(str(part) for part in fault.absolute_path)
             return Refused(call.name, f"{where + ': ' if where else ''}{fault.message}"[:_LONGEST_REASON])
         if (tool := self._http.get(call.name)) is not None:
@@ -194,7 +200,12 @@ class Toolbox:
             if place not in declared:
                 raise _wrong(tool, f"url has {{{place}}}, which is none of its parameters")
         self._http[tool.name] = tool
-        self._checks[tool.name] = Draft202012Validator(tool.parameters)
+        self._checks[tool.name] = _validator(tool.parameters)
+
+
+def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+    """A check that looks nothing up elsewhere: a `$ref` leads within the schema, or nowhere."""
+    return Draft202012Validator(schema, registry=Registry())
 
 
 def _wrong(tool: HttpToolOptions, what: str) -> SettingsError:
@@ -215,7 +226,7 @@ def _http_call(tool: HttpToolOptions, arguments: dict[str, Any]) -> Wanted:
                 return Refused(tool.name, f"{place}: wanted a text or a number that is not empty")
             text = text.replace(f"{{{place}}}", quote(value, safe=""))
         filled.append(text)
-    url = URL(question_mark.join(filled) if question_mark else filled[0], encoded=True)
+    url = URL(question_mark.join(filled) if question_mark else filled[0])
     if tool.method == "GET":
         return HttpCall(tool, url.extend_query(_query(rest)) if rest else url, None)
     return HttpCall(tool, url, msgspec.json.encode(rest))

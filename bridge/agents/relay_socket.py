@@ -75,6 +75,7 @@ class RelayAddress:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "wss" else 80)
         self._allow_private = allow_private
+        self._tls = _tls() if parts.scheme == "wss" else None
 
     async def open(self, connect_s: float) -> ClientConnection:
         """Open a connection. Raises AgentError; cancelling gives the attempt up."""
@@ -91,7 +92,7 @@ class RelayAddress:
                     ping_interval=10,
                     ping_timeout=15,
                     max_size=MAX_FRAME_BYTES,
-                    ssl=_tls() if self.url.startswith("wss:") else None,
+                    ssl=self._tls,
                     **await self._judged(),
                 )
         except TimeoutError as error:

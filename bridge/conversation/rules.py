@@ -226,19 +226,38 @@ def question_due(talk: Talk) -> bool:
     return True
 
 
+def result_due(talk: Talk) -> bool:
+    """Somebody was not reached, the caller is there, and nobody speaks: tell the agent."""
+    result = talk.returned
+    if result is None or not _nobody_speaks(talk):
+        return False
+    talk.returned = None
+    reply = talk.speech.open("transfer.ended", talk.turn.number, "", talk.now)
+    reply.fallback = talk.policy.transfer_failed
+    talk.ask(reply, transfer=result)
+    return True
+
+
 def floor_due(talk: Talk) -> bool:
     """The agent wants to say something, and nobody speaks; or what is being said may be replaced by it."""
     reply = talk.speech.reply
-    if not talk.floor_wanted or talk.message.wanted is not None:
+    if not talk.floor_wanted:
         return False
     if reply is not None and not reply.speculative and talk.speech.playout.preemptible(talk.now):
         talk.speech.silence(talk.now)
         talk.close_reply(reply, interrupted=False)
-    elif reply is not None or talk.unanswered or (talk.turn.speaking and not _only_noise(talk)):
+    elif not _nobody_speaks(talk):
         return False
     talk.floor_wanted = False
     talk.ask(talk.speech.open("volunteered", talk.turn.number, "", talk.now))
     return True
+
+
+def _nobody_speaks(talk: Talk) -> bool:
+    """Tell whether neither the agent nor the caller has the floor, and nothing waits to be answered."""
+    if talk.speech.reply is not None or talk.unanswered or talk.message.wanted is not None:
+        return False
+    return not talk.turn.speaking or _only_noise(talk)
 
 
 def _can_be_cut_by_key(talk: Talk, reply: Reply) -> bool:
@@ -313,7 +332,7 @@ def moments(talk: Talk) -> list[float]:
             due.append(_false_alarm_at(talk))
         if talk.policy.barge_in_s and talk.now < _insists_at(talk):
             due.append(_insists_at(talk))
-    waiting = talk.unanswered or talk.floor_wanted
+    waiting = talk.unanswered or talk.floor_wanted or talk.returned is not None
     if reply is None and waiting and turn.speaking and not turn.worded and not turn.dismissed:
         due.append(_false_alarm_at(talk))
     return due
@@ -352,7 +371,7 @@ RULES = (
     message_over,
     question_due,
     digits_due,
-    transfers.result_due,
+    result_due,
     floor_due,
     limits.limit_near,
     limits.silence_too_long,

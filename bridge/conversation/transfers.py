@@ -102,15 +102,3 @@ def come_back(talk: Talk) -> None:
     talk.patience.stir(talk.now)
     talk.record(journal.StreamResumed(talk.ms()))
     talk.out.append(do.OpenRecognizer())
-
-
-def result_due(talk: Talk) -> bool:
-    """Somebody was not reached, the caller is there, and nobody speaks: tell the agent."""
-    result = talk.returned
-    if result is None or talk.speech.reply is not None or talk.unanswered:
-        return False
-    talk.returned = None
-    reply = talk.speech.open("transfer.ended", talk.turn.number, "", talk.now)
-    reply.fallback = talk.policy.transfer_failed
-    talk.ask(reply, transfer=result)
-    return True

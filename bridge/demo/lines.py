@@ -15,6 +15,8 @@ class Line:
     text: str
     """Word for word, as a transcript is to have it; of a noise, what it is."""
     voice: Voice = "synthetic voice"
+    speaker: str = "en-GB"
+    """The local voice that speaks it: unlike the agent's, which is en-US, another speaker."""
 
 
 # The wording was chosen among many: what the local recogniser understands of the local voice, wherever in the audio

@@ -7,10 +7,11 @@ import contextlib
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO, cast
+from typing import Final, Literal, TextIO, TypeAlias, cast
 
 from pydantic import SecretStr
 
@@ -19,15 +20,16 @@ from bridge.app import Bridge, running
 from bridge.call.session import Observer, Session
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.demo import verdict
+from bridge.demo import reception, verdict
 from bridge.demo.acting import WentWrongError, hold, moment
-from bridge.demo.lines import READER
+from bridge.demo.lines import READER, TURNS
 from bridge.demo.screen import Screen
 from bridge.demo.sounds import Sounds, make_sounds
 from bridge.demo.story import Story
 from bridge.errors import SettingsError
 from bridge.log import configure_logging
 from bridge.settings import Settings
+from bridge.settings_agents import AgentSettings
 from bridge.settings_sections import LogSettings, ServerSettings, SpeechSettings, StoreSettings, TwilioSettings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.report import make_report
@@ -38,7 +40,11 @@ _RECORDED_WITHIN_S: Final = 15.0
 """How long the bridge may take to record the end of the call."""
 
 
-async def run_demo(settings: Settings, folder: Path) -> int:
+Played: TypeAlias = Literal["python", "flow"]
+"""Which agent answers: the built-in one, or the sample flow."""
+
+
+async def run_demo(settings: Settings, folder: Path, agent: Played = "python") -> int:
     """Hold the demo's call, show it, and return 0 if it ran as it should; of `settings` only [log] counts.
 
     What is kept of the call goes to `folder`. Raises `SettingsError` for a folder that cannot be used,
@@ -55,8 +61,12 @@ async def run_demo(settings: Settings, folder: Path) -> int:
     try:
         async with contextlib.AsyncExitStack() as stack:
             with screen.busy("Starting the local speech server and the bridge"):
-                stage = await stack.enter_async_context(_stage(folder, log))
-            screen.say(_INTRODUCTION.format(url=stage.bridge.url))
+                stage = await stack.enter_async_context(_stage(folder, log, agent))
+            if agent == "flow":
+                path = reception.reception_path()
+                screen.say(reception.INTRODUCTION.format(url=stage.bridge.url, flow=path.name))
+            else:
+                screen.say(_INTRODUCTION.format(url=stage.bridge.url))
             return await _show_call(stage, screen)
     except asyncio.CancelledError:
         if screen.closed:
@@ -70,13 +80,21 @@ class _Stage:
 
     bridge: Bridge
     sounds: Sounds
+    agent: Played
 
 
 @contextlib.asynccontextmanager
-async def _stage(folder: Path, log: LogSettings) -> AsyncIterator[_Stage]:
+async def _stage(folder: Path, log: LogSettings, agent: Played) -> AsyncIterator[_Stage]:
     """A speech server and a bridge with the default settings, whatever the user's are; and the caller's lines."""
-    server = await launch_local()
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        server = await launch_local()
+        stack.push_async_callback(server.close)
+        answers = AgentSettings()
+        if agent == "flow":
+            place = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="phone-bridge-")
+            stack.push_async_callback(asyncio.to_thread, place.cleanup)
+            flow = await asyncio.to_thread(reception.always_open, Path(place.name))
+            answers = AgentSettings(kind="flow", url=str(flow))
         settings = Settings(
             server=ServerSettings(port=0),
             # A token for this one call: nothing is left on the machine but the call's files.
@@ -84,18 +102,19 @@ async def _stage(folder: Path, log: LogSettings) -> AsyncIterator[_Stage]:
             speech=SpeechSettings(base_url=server.url),
             store=StoreSettings(recordings=folder),
             log=log,
+            agent=answers,
         )
-        async with running(settings) as bridge:
-            yield _Stage(bridge, await make_sounds(server.url))
-    finally:
-        await server.close()
+        bridge = await stack.enter_async_context(running(settings))
+        lines = reception.LINES if agent == "flow" else TURNS
+        yield _Stage(bridge, await make_sounds(server.url, lines), agent)
 
 
 async def _show_call(stage: _Stage, screen: Screen) -> int:
     story = Story(screen.row)
     follower = _Follower(stage.bridge, story)
+    parties = reception.callees() if stage.agent == "flow" else {}
     call = SimulatedCall(
-        Line(stage.bridge.url, stage.bridge.auth_token),
+        Line(stage.bridge.url, stage.bridge.auth_token, parties=parties),
         on_event=lambda event: (
             story.agent_heard(moment(call, event.at_s)) if event.kind == "agent_started" else None
         ),
@@ -104,7 +123,10 @@ async def _show_call(stage: _Stage, screen: Screen) -> int:
     try:
         async with screen.following(story):
             await call.place()
-            await hold(call, stage.sounds, story)
+            if stage.agent == "flow":
+                await reception.hold(call, stage.sounds, story, parties)
+            else:
+                await hold(call, stage.sounds, story)
     except WentWrongError as error:
         problem = error.message
     except asyncio.CancelledError:
@@ -115,10 +137,11 @@ async def _show_call(stage: _Stage, screen: Screen) -> int:
         await call.hang_up()
     files = await follower.recorded()
     report = make_report(call, [])
-    if faults := [problem] if problem else verdict.missing(story.entries, report):
+    judge = reception if stage.agent == "flow" else verdict
+    if faults := [problem] if problem else judge.missing(story.entries, report):
         _name_what_is_there(screen, files)
         raise WentWrongError(f"the call did not go as it should: {'; '.join(faults)}")
-    _conclude(screen, verdict.summary(story.entries, report), files)
+    _conclude(screen, judge.summary(story.entries, report), files)
     return 0
 
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -20,9 +20,6 @@ from bridge.errors import BridgeError, MissingExtraError
 Sounds: TypeAlias = Mapping[Line, bytes]
 """Mu-law audio of each line."""
 
-_VOICE: Final = "en-GB"
-"""Unlike the agent's, which is en-US: another speaker, lowered."""
-
 _RECORDING: Final = "two_cities.wav"
 _EXCERPT_S: Final = (1.15, 8.3)
 """Where `MESSAGE` stands in the recording. Its pauses are too short to be taken for the end of a turn."""
@@ -31,25 +28,27 @@ _EXCERPT_GAIN: Final = 5.0
 _TOP_HZ: Final = 3600
 
 
-async def make_sounds(speech_url: str) -> Sounds:
-    """Make all that the caller says. Takes about a second, none of it on the event loop.
+async def make_sounds(speech_url: str, turns: Sequence[Line] = TURNS) -> Sounds:
+    """Make all that the caller says, and a cough. Takes about a second, none of it on the event loop.
 
     Raises `MissingExtraError`, and `BridgeError` (code `demo_voice`) when the speech server does not speak.
     """
-    recorded = asyncio.to_thread(recorded_message)
-    coughed = asyncio.to_thread(cough)
+    spoken = [line for line in turns if line is not MESSAGE]
     async with aiohttp.ClientSession() as session:
-        spoken = [_speak(session, speech_url, line) for line in TURNS if line is not MESSAGE]
-        audio = await asyncio.gather(recorded, coughed, *spoken)
-    lines = [MESSAGE, COUGH, *(line for line in TURNS if line is not MESSAGE)]
-    return dict(zip(lines, audio, strict=True))
+        audio = await asyncio.gather(
+            asyncio.to_thread(cough), *(_speak(session, speech_url, line) for line in spoken)
+        )
+    sounds = dict(zip([COUGH, *spoken], audio, strict=True))
+    if MESSAGE in turns:
+        sounds[MESSAGE] = await asyncio.to_thread(recorded_message)
+    return sounds
 
 
 async def _speak(session: aiohttp.ClientSession, speech_url: str, line: Line) -> bytes:
     body = {
         "model_id": "local",
         "transcript": line.text,
-        "voice": {"mode": "id", "id": _VOICE},
+        "voice": {"mode": "id", "id": line.speaker},
         "output_format": {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": codec.SAMPLE_RATE},
     }
     try:

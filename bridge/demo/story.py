@@ -134,6 +134,8 @@ class Story:
                 self._answer.audio = self._answer.audio or now
                 if self._sounds_since is None:
                     self._sounds_since = now
+            case do.LeaveCall(transfer=transfer) if transfer is not None:
+                self._row(now, "", f"the caller is passed on to {transfer.to}", tone="alarm")
             case do.Record(entry):
                 self.entries.append(entry)
                 self._take(now, entry)
@@ -161,6 +163,16 @@ class Story:
                 self._row(now, "", f"the agent notes: {kept}", tone="time")
             case journal.ProblemMet(source=source, code=code, message=message):
                 self._row(now, "", f"problem ({source}, {code}): {message}", tone="cut")
+            case _:
+                self._take_passing(now, entry)
+
+    def _take_passing(self, now: float, entry: journal.Entry) -> None:
+        match entry:
+            case journal.KeyPressed(digit=digit):
+                self._show_so_far(now)
+                self._row(now, "caller", f"presses {digit}")
+            case journal.TransferTried(to=to, status=status):
+                self._row(now, "", f"the transfer to {to} has ended: {status}", tone="alarm")
             case _:
                 pass
 

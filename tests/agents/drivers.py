@@ -65,6 +65,8 @@ class Driver:
     """An answer has pieces that come one after the other, with `answer` and something to wait for."""
     faults: ClassVar[tuple[str, ...]] = ()
     """What can go wrong at the far end."""
+    greets: ClassVar[bool] = True
+    """The far end can greet a call that begins."""
     answers_turns: ClassVar[bool] = True
     directed_later: ClassVar[bool] = True
     """The far end can be told to answer otherwise while the agent runs."""
@@ -89,6 +91,10 @@ class Driver:
     def answer(self, *parts: Part) -> None:
         """Let the far end answer every question so from now on."""
         raise NotImplementedError
+
+    def greet(self, *parts: Part) -> None:
+        """Let the far end greet so from now on."""
+        self.answer(*parts)
 
     def echo(self) -> None:
         """Let the far end answer every turn with the caller's words."""

@@ -74,6 +74,7 @@ class Python(Driver):
 
 class Echo(Driver):
     kind = "echo"
+    greets = False
     expresses = ("say",)
 
     def answer(self, *parts: Part) -> None:
@@ -85,6 +86,7 @@ class Echo(Driver):
 
 class Silent(Driver):
     kind = "none"
+    greets = False
     answers_turns = False
 
 
@@ -115,4 +117,4 @@ class Canned(Driver):
         self._write("nothing")
 
     def _write(self, line: object) -> None:
-        self._file.write_text(json.dumps({"*": line}), encoding="utf-8")
+        self._file.write_text(json.dumps({"*": line, "greeting": line}), encoding="utf-8")

@@ -45,6 +45,7 @@ class Relay(Driver):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._parts: tuple[Part, ...] | None = None
+        self._greeting: tuple[Part, ...] = ()
         self._fault = ""
         self._open: set[web.WebSocketResponse] = set()
 
@@ -60,6 +61,9 @@ class Relay(Driver):
 
     def answer(self, *parts: Part) -> None:
         self._parts = parts
+
+    def greet(self, *parts: Part) -> None:
+        self._greeting = parts
 
     def echo(self) -> None:
         self._parts = None
@@ -88,8 +92,11 @@ class Relay(Driver):
         try:
             async for frame in socket:
                 told = json.loads(frame.data) if frame.type is WSMsgType.TEXT else {}
-                if told.get("type") == "prompt":
-                    talking = spawn(self._say(socket, told["voicePrompt"]), name="app")
+                if told.get("type") == "setup" and self._greeting:
+                    talking = spawn(self._say(socket, self._greeting), name="app")
+                elif told.get("type") == "prompt":
+                    echo = (Say(told["voicePrompt"]),)
+                    talking = spawn(self._say(socket, echo if self._parts is None else self._parts), name="app")
                 elif told.get("type") == "interrupt":
                     self.left.set()
         finally:
@@ -98,8 +105,8 @@ class Relay(Driver):
                 talking.cancel()
         return socket
 
-    async def _say(self, socket: web.WebSocketResponse, heard: str) -> None:
-        for part in (Say(heard),) if self._parts is None else self._parts:
+    async def _say(self, socket: web.WebSocketResponse, parts: tuple[Part, ...]) -> None:
+        for part in parts:
             if isinstance(part, asyncio.Event):
                 self.busy.set()
                 await part.wait()

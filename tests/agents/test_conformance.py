@@ -15,13 +15,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.agents.base import Message, Question, TransferResult
+from bridge.agents.registry import open_agent
 from bridge.conversation.actions import Action, HangUp, Say
 from bridge.errors import AgentError
+from bridge.settings_agents import DEMO_AGENT
 from bridge.tasks import spawn
 from tests.agents import sample_package
 from tests.agents.asking import CALL, CUT_IN, ENDED, STARTED, TURN, hear, turn
 from tests.agents.conformance import CASES, DRIVERS, Talk, kinds, started
-from tests.agents.drivers import ACTIONS, Driver
+from tests.agents.drivers import ACTIONS, Chosen, Driver
 
 CODES = {"agent_unreachable", "agent_timeout", "agent_status", "agent_answer", "agent_crashed"}
 OCCASIONS: dict[str, Question] = {
@@ -73,6 +75,13 @@ def words(actions: list[Action]) -> str:
     return "".join(action.text for action in actions if isinstance(action, Say))
 
 
+@of(lambda kind: kind.greets)
+async def test_a_call_that_begins_is_greeted(driver: Driver) -> None:
+    driver.greet(Say("Good morning."))
+    async with started(driver) as agent:
+        assert words(await Talk(agent, CALL).ask(STARTED)).strip() == "Good morning."
+
+
 @of(lambda kind: kind.answers_turns)
 async def test_a_turn_is_answered_with_speech(driver: Driver) -> None:
     driver.echo()
@@ -90,6 +99,12 @@ async def test_nothing_that_happens_breaks_it(driver: Driver, occasion: str) -> 
         for action in await talk.ask(OCCASIONS[occasion]):
             assert isinstance(action, tuple(type(example) for example in ACTIONS.values()))
         assert isinstance(await talk.ask(turn(reply=7, turn=2)), list), "and the call goes on"
+
+
+@pytest.mark.parametrize("occasion", OCCASIONS)
+async def test_nothing_that_happens_breaks_the_agent_of_the_demo(occasion: str) -> None:
+    agent = open_agent(Chosen("python", DEMO_AGENT))
+    assert isinstance(await Talk(agent, CALL).ask(OCCASIONS[occasion]), list)
 
 
 @of(lambda kind: kind.streams)

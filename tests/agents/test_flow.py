@@ -154,6 +154,13 @@ async def test_keys_that_come_again_with_more_are_one_answer(opened: Open) -> No
     assert await talk.keys("123") == "Bye."
 
 
+async def test_an_answer_in_the_moment_in_which_the_wait_was_over_counts(opened: Open) -> None:
+    talk = Talk(opened(MENU.replace("say: First.", "say: First.\n        retry: {attempts: 1, failed: bye}")))
+    await talk.begin()
+    assert await talk.keys("", heard=False) == "Bye."
+    assert await talk.turn(1, " Yes.") == "Second."
+
+
 LOOKUP = """
     steps:
       ask: {{do: menu, say: Which., choices: [{{key: "1", next: look}}, {{phrases: [look], next: look}}]}}

@@ -126,7 +126,7 @@ async def test_private_addresses_are_refused_where_they_are_not_allowed(model: M
 @pytest.mark.parametrize("before", [[], ["Well"]], ids=["first word", "next word"])
 async def test_a_model_that_hangs_is_timed_out(model: ModelServer, before: list[Any]) -> None:
     model.answers = [[*before, asyncio.Event()]]
-    heard, error = await failure(model.agent(timeout_seconds=0.2))
+    heard, error = await failure(model.agent(timeout_seconds=0.5))
     assert (heard, error.code) == ([Say(text) for text in before], "agent_timeout")
     async with asyncio.timeout(5):
         await model.closed.wait()
@@ -141,8 +141,8 @@ async def test_signs_of_life_without_a_word_do_not_extend_the_wait(model: ModelS
             await asyncio.sleep(0.02)
 
     model.answers = [ping]
-    _, error = await failure(model.agent(timeout_seconds=0.2))
-    assert (error.code, "gave nothing to say for 0.2 s" in error.message) == ("agent_timeout", True)
+    _, error = await failure(model.agent(timeout_seconds=0.5))
+    assert (error.code, "gave nothing to say for 0.5 s" in error.message) == ("agent_timeout", True)
 
 
 async def test_a_tool_uses_up_the_time_of_the_answer(model: ModelServer) -> None:
@@ -156,7 +156,7 @@ async def test_a_tool_uses_up_the_time_of_the_answer(model: ModelServer) -> None
     started = asyncio.get_running_loop().time()
     _, error = await failure(agent)
     assert error.code == "agent_timeout"
-    assert asyncio.get_running_loop().time() - started < 1.5, "0.3 s, and not 30"
+    assert asyncio.get_running_loop().time() - started < 5, "0.3 s, and not 30"
 
 
 async def test_an_answer_that_trickles_on_is_ended(model: ModelServer) -> None:
@@ -168,9 +168,9 @@ async def test_an_answer_that_trickles_on_is_ended(model: ModelServer) -> None:
             await asyncio.sleep(0.02)
 
     model.answers = [drip]
-    heard, error = await failure(model.agent(answer_seconds=0.3))
+    heard, error = await failure(model.agent(answer_seconds=0.6))
     assert error.code == "agent_timeout"
-    assert "did not end its answer within 0.3 s" in error.message
+    assert "did not end its answer within 0.6 s" in error.message
     assert set(heard) == {Say("a")}
 
 

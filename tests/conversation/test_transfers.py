@@ -218,7 +218,16 @@ class TestWarm:
         assert [entry.warm for entry in play.kept(journal.TransferTried)] == [True]
         assert not play.did(do.LeaveCall)
 
-    def test_but_not_into_its_own_words(self) -> None:
+    def test_but_not_into_the_callers_words(self) -> None:
+        play = self.consulting().at(8)
+        play.hears(on.TurnStarted(), on.TurnUpdated(" And my"), on.TransferEnded("busy"))
+        assert "transfer.ended" not in occasions(play)
+        play.hears(on.TurnEnded(" And my saddle."))
+        assert occasions(play)[-1] == "turn.ended"
+        answer(play)
+        assert occasions(play)[-1] == "transfer.ended"
+
+    def test_nor_into_its_own_words(self) -> None:
         play = self.consulting().at(8).caller_says(" Hello?")
         play.agent_says("I am still calling them.", seconds=2)
         play.hears(on.TransferEnded("busy"))

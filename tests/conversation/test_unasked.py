@@ -7,7 +7,7 @@ import pytest
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import HangUp, Note, Say
+from bridge.conversation.actions import HangUp, Note, RecordMessage, Say
 from tests.conversation.playbook import Play
 from tests.conversation.test_transfers import answer, occasions, spoken
 
@@ -58,6 +58,16 @@ class TestTheFloor:
         utterance = play.did(do.Synthesize)[-1].utterance
         play.speech_arrives(utterance, "No matter.", 1)
         play.at(6).marks_return()
+        assert occasions(play)[-1] == "volunteered"
+
+    def test_a_message_is_not_talked_into(self) -> None:
+        play = Play().start().at(1).caller_says(" I want to leave a message.")
+        answer(play, RecordMessage(silence_s=4))
+        play.hears(on.FloorWanted())
+        assert "volunteered" not in occasions(play)
+        play.at(6)
+        assert occasions(play)[-1] == "message"
+        answer(play)
         assert occasions(play)[-1] == "volunteered"
 
     def test_noise_does_not_keep_it_for_ever(self) -> None:

@@ -92,16 +92,16 @@ MUTANTS = (
     ),
     Mutant(_TRANSFERS, "    talk.out.append(do.OpenRecognizer())\n", "", "Who comes back is not understood."),
     Mutant(
-        _TRANSFERS,
+        _RULES,
         "    reply.fallback = talk.policy.transfer_failed\n",
         "",
         "Who comes back to an agent that says nothing hears nothing.",
     ),
     Mutant(
-        _TRANSFERS,
+        _RULES,
+        "result is None or not _nobody_speaks(talk)",
         "result is None or talk.speech.reply is not None",
-        "result is None",
-        "What the agent is saying is lost when nobody was reached.",
+        "The caller is talked over when nobody was reached.",
     ),
     Mutant(
         _MACHINE,
@@ -157,8 +157,8 @@ MUTANTS = (
     Mutant(_RULES, "    talk.floor_wanted = False\n", "", "An agent that wanted to speak once is asked for ever."),
     Mutant(
         _RULES,
-        "(talk.turn.speaking and not _only_noise(talk))",
-        "talk.turn.speaking",
+        "return not talk.turn.speaking or _only_noise(talk)",
+        "return not talk.turn.speaking",
         "Noise keeps the agent from speaking.",
     ),
     Mutant(

@@ -56,7 +56,8 @@ async def test_two_people_talk_and_hear_each_other_to_the_last_byte() -> None:
     assert loud(300, 0x15) in b"".join(stretch.audio for stretch in call.heard)
     assert loud(200, 0x25) in b"".join(stretch.audio for stretch in child.heard)
     (form,) = told(bridge, "/dialled")
-    assert (form["DialCallStatus"], form["DialBridged"], form["DialCallDuration"]) == ("completed", "true", "1")
+    assert (form["DialCallStatus"], form["DialBridged"]) == ("completed", "true")
+    assert int(form["DialCallDuration"]) >= 1
     assert (child.line.caller, child.line.called, child.line.direction) == (
         call.line.caller,
         HUMAN,
@@ -114,7 +115,7 @@ async def test_status_callbacks_of_the_one_who_is_rung() -> None:
     assert [form["CallStatus"] for form in forms] == ["initiated", "ringing", "in-progress", "completed"]
     assert [form["SequenceNumber"] for form in forms] == ["0", "1", "2", "3"]
     assert {form["ParentCallSid"] for form in forms} == {call.call_sid}
-    assert forms[-1]["CallDuration"] == "0"
+    assert forms[-1]["CallDuration"].isdigit()
     assert bridge.forged == []
 
 
@@ -201,7 +202,7 @@ async def test_callbacks_that_come_twice_and_late() -> None:
     more = ' statusCallback="{origin}/twilio/status"'
     bridge = Bridge([stream("/ended", more), AGAIN, AGAIN], close_after_a_frame)
     async with serving(bridge) as url:
-        twice = replace(line(url, Party()), repeat_requests=True, callback_delay_s=0.3)
+        twice = replace(line(url, Party()), repeat_requests=True, callback_delay_s=0.5)
         async with SimulatedCall(twice) as call:
             await call.ended()
     paths = [path for path, _ in bridge.requests]

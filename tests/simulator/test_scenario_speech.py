@@ -193,11 +193,12 @@ async def test_real_speech_is_understood(local_speech: str, tmp_path: Path) -> N
 
     async def agent(peer: Peer) -> None:
         await peer.next("start")
-        heard, quiet = False, 0
-        while not heard or quiet < 30:
-            audio = base64.b64decode((await peer.next("media"))["media"]["payload"])
-            heard, quiet = (heard, quiet + 1) if not is_loud(audio) else (True, 0)
-        await peer.media(answer)
+        for _ in range(2):  # the cut is not waited for: how soon it comes is the recogniser's affair
+            heard, quiet = False, 0
+            while not heard or quiet < 30:
+                audio = base64.b64decode((await peer.next("media"))["media"]["payload"])
+                heard, quiet = (heard, quiet + 1) if not is_loud(audio) else (True, 0)
+            await peer.media(answer)
         await peer.read_to_the_end()
 
     text = """
