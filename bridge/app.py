@@ -17,7 +17,7 @@ from aiohttp import web
 from bridge.agents import schema
 from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
-from bridge.api.door import Door
+from bridge.api.door import Door, problems
 from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.meter import Meter
@@ -111,7 +111,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             metrics=metrics,
         )
         dialer = _dialer(settings, registry, rest, metrics, lambda: listening[0])
-        app = web.Application(client_max_size=64 * 1024)
+        app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
         access = Access(settings.api.token.get_secret_value())
         routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)

@@ -179,6 +179,7 @@ PURE = (
     "bridge.agent_check.judge",
     "bridge.agents.breaker",
     "bridge.agents.openai_wire",
+    "bridge.agents.argument_checks",
     "bridge.agents.server_sent",
     "bridge.agents.relay_talk",
     "bridge.agents.relay_wire",

@@ -60,7 +60,7 @@ def _occurring(choice: Choice, words: list[str], transcript: str) -> Iterator[in
         if wanted and any(words[at : at + len(wanted)] == wanted for at in range(len(words) - len(wanted) + 1)):
             yield len(wanted)
     if choice.pattern is not None and (found := choice.pattern.search(transcript)) is not None:
-        yield max(1, len(words_of(found[0])))
+        yield max(1, len(words_of(found)))
 
 
 def _alike(choice: Choice, words: list[str]) -> Iterator[float]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from re import Pattern
 from typing import Any, Literal, TypeAlias
 
 from bridge.agents.flow_text import Text
+from bridge.agents.patterns import Pattern
 from bridge.opening_hours import OpeningHours
 
 MAX_FILE_CHARACTERS = 1_000_000
@@ -49,7 +49,7 @@ class Choice:
 
     keys: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
-    pattern: Pattern[str] | None = None
+    pattern: Pattern | None = None
     """Finds the answer in the words, too."""
     next: Target | None = None
     """None: the question is put again."""
@@ -108,7 +108,7 @@ class DigitsStep:
     masked: bool = False
     spoken: bool = True
     """Digits that are said count as well."""
-    pattern: Pattern[str] | None = None
+    pattern: Pattern | None = None
     """What the whole number must match."""
 
 

@@ -5,7 +5,6 @@ Nothing is constructed from the file but texts: its tags, classes and types mean
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +14,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from bridge.agents.flow_text import Text, read_text
+from bridge.agents.patterns import Pattern
 
 T = TypeVar("T")
 
@@ -164,7 +164,7 @@ class Table:
         """Take true or false."""
         return self.read(name, default, truth)
 
-    def pattern(self, name: str) -> re.Pattern[str] | None:
+    def pattern(self, name: str) -> Pattern | None:
         """Take a regular expression; it ignores case."""
         return self.read(name, None, regexp)
 
@@ -235,9 +235,6 @@ def number(source: str, low: float, high: float, *, whole: bool = False) -> floa
     return value
 
 
-def regexp(source: str) -> re.Pattern[str]:
+def regexp(source: str) -> Pattern:
     """Read a regular expression."""
-    try:
-        return re.compile(source, re.IGNORECASE)
-    except re.error as error:
-        raise ValueError(f"this is no regular expression: {error}") from None
+    return Pattern(source, ignore_case=True)

@@ -388,7 +388,7 @@ class _Run:
             case "one_of":
                 return value.casefold() in {one.casefold() for one in step.operand}
             case "matches":
-                return bool(step.operand.search(value))
+                return step.operand.search(value) is not None
             case "is_set":
                 return bool(value) is bool(step.operand)
             case "at_least" | "less_than":

@@ -13,13 +13,11 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 import msgspec
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from jsonschema.exceptions import SchemaError
 from yarl import URL
 
 from bridge.agents.action_json import MALFORMED, Refused, parse_item
+from bridge.agents.argument_checks import ArgumentCheck
 from bridge.agents.openai_options import HttpToolOptions
 from bridge.agents.openai_wire import ToolCall
 from bridge.conversation.actions import Action
@@ -130,7 +128,7 @@ class Toolbox:
                 )
         self._targets = dict(targets)
         offered = [action for action in dict.fromkeys(actions) if action != "transfer" or targets]
-        self._checks = {action: _validator(self._schema(action)) for action in offered}
+        self._checks = {action: ArgumentCheck(self._schema(action)) for action in offered}
         self._http: dict[str, HttpToolOptions] = {}
         for tool in http_tools:
             self._add(tool)
@@ -146,16 +144,9 @@ class Toolbox:
         if check is None:
             return Refused(call.name, f"there is no function {call.name[:64]}; there are {', '.join(self._checks)}")
         try:
-            arguments = msgspec.json.decode(call.arguments)
-        except (msgspec.DecodeError, RecursionError) as error:
-            return Refused(call.name, f"the arguments are no JSON: {error}")
-        try:
-            fault = best_match(check.iter_errors(arguments))
-        except (Unresolvable, RecursionError) as error:  # The first is the schema's fault, and not the model's.
-            return Refused(call.name, f"the arguments cannot be checked: {error}"[:_LONGEST_REASON])
-        if fault is not None:
-            where = ".".join(str(part) for part in fault.absolute_path)
-            return Refused(call.name, f"{where + ': ' if where else ''}{fault.message}"[:_LONGEST_REASON])
+            arguments = check.read(call.arguments)
+        except ValueError as error:
+            return Refused(call.name, str(error))
         if (tool := self._http.get(call.name)) is not None:
             return _http_call(tool, arguments)
         if call.name == "transfer":
@@ -184,7 +175,7 @@ class Toolbox:
         if tool.parameters.get("type") != "object":
             raise _wrong(tool, 'parameters: wanted a JSON Schema with type = "object"')
         try:
-            Draft202012Validator.check_schema(tool.parameters)
+            ArgumentCheck.check_schema(tool.parameters)
         except SchemaError as error:
             raise _wrong(tool, f"parameters are no JSON Schema: {error.message[:_LONGEST_REASON]}") from None
         try:
@@ -200,12 +191,7 @@ class Toolbox:
             if place not in declared:
                 raise _wrong(tool, f"url has {{{place}}}, which is none of its parameters")
         self._http[tool.name] = tool
-        self._checks[tool.name] = _validator(tool.parameters)
-
-
-def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
-    """A check that looks nothing up elsewhere: a `$ref` leads within the schema, or nowhere."""
-    return Draft202012Validator(schema, registry=Registry())
+        self._checks[tool.name] = ArgumentCheck(tool.parameters)
 
 
 def _wrong(tool: HttpToolOptions, what: str) -> SettingsError:

@@ -62,11 +62,19 @@ def check_url(url: URL | str) -> None:
     """
     host = (URL(url) if isinstance(url, str) else url).host or ""
     try:
-        refused = is_private(host)
+        refused = is_private(_canonical(host))
     except ValueError:
         return
     if refused:
         raise TargetRefusedError(host)
+
+
+def _canonical(host: str) -> str:
+    """Write an IPv4 address in its usual form: systems also take `127.1` and `2130706433`, unresolved."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host.rstrip(".")))
+    except OSError:
+        return host
 
 
 class GuardedResolver(AbstractResolver):

@@ -18,10 +18,29 @@ from bridge.api.problems import Problem
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 B = TypeVar("B", bound=BaseModel)
 
+API = "/api/"
+"""What all addresses of the API begin with."""
 _BODY_WITHIN_S = 5.0
 MAX_BODY_BYTES = 64 * 1024
 
 log = structlog.get_logger()
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell in a problem document, too, that there is no such address below `API`, or no such method."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        if not request.path.startswith(API):
+            raise
+        return Problem(404, "not_found", "There is nothing at this address.").answer()
+    except web.HTTPMethodNotAllowed as error:
+        if not request.path.startswith(API):
+            raise
+        allowed = ", ".join(sorted(error.allowed_methods))
+        detail = f"This address takes {allowed}."
+        return Problem(405, "method_not_allowed", detail, headers={"Allow": allowed}).answer()
 
 
 class Door:
@@ -64,6 +83,8 @@ async def read(request: web.Request, kind: type[B]) -> B:
             body = await request.read()
     except TimeoutError:
         raise Problem(408, "body_late", "The body did not come to its end.") from None
+    except web.RequestPayloadError:
+        raise Problem(400, "body_unreadable", "The body is not encoded as its headers say.") from None
     if len(body) > MAX_BODY_BYTES:
         raise Problem(413, "body_too_large", f"The body is longer than {MAX_BODY_BYTES} bytes.")
     try:

@@ -16,7 +16,7 @@ from bridge.conversation.events import TransferEnded
 from bridge.errors import CarrierError
 from bridge.twilio import twiml
 from bridge.twilio.documents import STREAM_ENDED, StreamDocuments, xml
-from bridge.twilio.gate import Gate
+from bridge.twilio.gate import Gate, number
 from bridge.twilio.once import LEG
 
 DIAL_ENDED = "/twilio/dial-ended"
@@ -125,10 +125,9 @@ class Departures:
         )
 
     def _after_dial(self, sid: str, _leg: str, form: Fields) -> str:
-        seconds = form.get("DialCallDuration", "")
         status = form.get("DialCallStatus") or "failed"
         log.info("dial_ended", sid=sid, status=status)
-        document = self._not_connected(sid, status, int(seconds) if seconds.isdecimal() else 0)
+        document = self._not_connected(sid, status, number(form.get("DialCallDuration")) or 0)
         if form.get("CallStatus") in CALL_OVER:
             self._registry.carrier_ended(sid)
         return document

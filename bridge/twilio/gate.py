@@ -74,3 +74,8 @@ async def _form(request: web.Request) -> Form:
     except (ValueError, LookupError, web.RequestPayloadError):
         raise web.HTTPBadRequest(text="the form cannot be read\n") from None
     return [(name, value) for name, value in fields.items() if isinstance(value, str)]
+
+
+def number(text: str | None) -> int | None:
+    """Read a whole number of a form; None: there is none, or one that nothing on a phone can count to."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else None

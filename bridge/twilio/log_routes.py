@@ -24,7 +24,7 @@ from bridge.metrics import Metrics
 from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
 from bridge.twilio.documents import MEDIA, STATUS, xml
-from bridge.twilio.gate import Gate
+from bridge.twilio.gate import Gate, number
 from bridge.twilio.reading import read_stream
 
 DIAL_ENDED = "/twilio/log-dial-ended"
@@ -118,7 +118,7 @@ class LogRoutes:
         if form.get("CallStatus", "in-progress") != "in-progress":
             logs.stop(sid, "caller")  # It was the caller who hung up: the line is gone.
         if status:
-            logs.dial_ended(sid, TransferEnded(status, _seconds(form.get("DialCallDuration", ""))))
+            logs.dial_ended(sid, TransferEnded(status, number(form.get("DialCallDuration")) or 0))
         log.info("log_dial_ended", sid=sid, status=status)
         if status in _REACHED:
             return xml(twiml.hang_up())
@@ -173,7 +173,3 @@ def _caller_id(answering: Answering, form: Mapping[str, str]) -> str | None:
         return answering.caller_id
     # Only a number can be shown: for a caller from the net the dialled one stands in.
     return None if form.get("From", "").startswith("+") else form.get("To") or None
-
-
-def _seconds(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() else 0

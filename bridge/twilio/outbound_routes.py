@@ -18,7 +18,7 @@ from bridge.call.session import Session
 from bridge.conversation.events import AnswererKnown
 from bridge.twilio import twiml
 from bridge.twilio.documents import StreamDocuments, xml
-from bridge.twilio.gate import Gate
+from bridge.twilio.gate import Gate, number
 
 VERDICT = "/twilio/amd"
 CALL = "call"
@@ -97,8 +97,8 @@ class OutboundRoutes:
         report = CarrierReport(
             sid=form.get("CallSid", ""),
             status=form["CallStatus"],
-            sequence=_number(form.get("SequenceNumber")),
-            duration_s=_number(form.get("CallDuration")),
+            sequence=number(form.get("SequenceNumber")),
+            duration_s=number(form.get("CallDuration")),
             sip_code=form.get("SipResponseCode", ""),
         )
         self._outgoing.report(call_id, report)
@@ -116,7 +116,3 @@ class OutboundRoutes:
         self._verdicts[sid] = kind
         while len(self._verdicts) > _REMEMBERED:
             self._verdicts.popitem(last=False)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else None

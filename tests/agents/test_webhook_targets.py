@@ -36,13 +36,19 @@ def test_public_addresses(address: str) -> None:
     assert not is_private(address)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/", "https://[::1]/", "http://169.254.169.254/latest"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:8080/", "https://[::1]/", "http://169.254.169.254/latest"),
+        *("http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.0.0.1./"),
+    ],
+)
 def test_a_url_with_a_private_address_is_refused(url: str) -> None:
     with pytest.raises(TargetRefusedError, match="private network"):
         check_url(url)
 
 
-@pytest.mark.parametrize("url", ["http://8.8.8.8/", "https://agent.example.com/"])
+@pytest.mark.parametrize("url", ["http://8.8.8.8/", "http://134744072/", "https://agent.example.com/"])
 def test_a_url_with_a_public_address_or_a_name_passes(url: str) -> None:
     check_url(url)
 

@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, ConfigDict
 
 from bridge.api.access import Access
-from bridge.api.door import Door, read
+from bridge.api.door import Door, problems, read
 from bridge.api.problems import Problem
 
 Client = TestClient[web.Request, web.Application]
@@ -38,9 +38,10 @@ async def refuse(_: web.Request) -> web.Response:
 
 
 def house(token: str = "") -> web.Application:
-    app = web.Application(client_max_size=64 * 1024)
+    app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
     door = Door(Access(token))
     door.add(app, "POST", "/things", take)
+    door.add(app, "POST", "/api/v1/things", take)
     door.add(app, "POST", "/failing", fail)
     door.add(app, "POST", "/refusing", refuse)
     return app
@@ -146,3 +147,28 @@ async def test_a_handler_that_fails_is_answered_all_the_same(client: Client) -> 
     async with client.post("/failing") as response:
         assert response.status == 500
         assert (await problem(response))["code"] == "internal"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [("GET", "/api/v1/nothing", 404, "not_found"), ("PUT", "/api/v1/things", 405, "method_not_allowed")],
+)
+async def test_what_is_not_there_is_told_in_a_problem_document_as_well(
+    client: Client, method: str, path: str, status: int, code: str
+) -> None:
+    async with client.request(method, path) as response:
+        assert response.status == status
+        assert response.headers.get("Allow", "POST") == "POST"
+        assert (await problem(response))["code"] == code
+
+
+async def test_other_addresses_are_not_the_apis(client: Client) -> None:
+    async with client.get("/nothing") as response:
+        assert (response.status, response.content_type) == (404, "text/plain")
+
+
+async def test_a_body_that_is_not_packed_as_it_says_is_no_fault_of_the_bridge(client: Client) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with client.post("/things", data=b"{}x", headers=headers) as response:
+        assert response.status == 400
+        assert (await problem(response))["code"] == "body_unreadable"

@@ -172,7 +172,7 @@ class TestDialEnded:
         await self.ended(house, "canceled", CallStatus="completed")
         assert script.events[-2:] == [on.TransferEnded("canceled"), on.StreamStopped("caller")]
 
-    @pytest.mark.parametrize("duration", ["", "soon", "-3"])
+    @pytest.mark.parametrize("duration", ["", "soon", "-3", "9" * 5000])
     async def test_what_the_carrier_does_not_tell_is_failed_and_took_no_time(
         self, house: House, duration: str
     ) -> None:

@@ -296,8 +296,9 @@ class TestDialEnded:
         await until(lambda: not house.registry.logs.live)
         assert house.record.entries[-1].reason == "caller"  # type: ignore[union-attr]  # It is the end.
 
-    async def test_a_callback_about_an_unknown_call_is_answered(self, house: House) -> None:
-        form = {**FORM, "DialCallStatus": "completed", "DialCallDuration": "soon"}
+    @pytest.mark.parametrize("duration", ["soon", "9" * 5000])
+    async def test_a_callback_about_an_unknown_call_is_answered(self, house: House, duration: str) -> None:
+        form = {**FORM, "DialCallStatus": "completed", "DialCallDuration": duration}
         assert [one.tag for one in await house.ask("/twilio/log-dial-ended", form)] == ["Hangup"]
 
     async def test_a_forged_one_is_refused(self, house: House) -> None:
