@@ -14,9 +14,9 @@ with actions and `{"say": "…"}` in the order in which they are to be carried o
     {"type": "note", "data": {…}}
 
 `{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `source`, `digits`, `to`
-and `data` may be left out.
+and `data` may be left out. Texts of one `actions` are kept apart by a blank where they have none.
 `barge_in` is `speech`, `words:N`, `voice`, `keys` or `never`, and `interruptible: false` is another word for
-`never`. Texts of one `actions` are kept apart by a blank where they have none. `stt` holds `model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and
+`never`. `stt` holds `model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and
 `end_timeout_ms`, as `Tuning` tells; a `set` must change something. `actions` holds `MAX_ACTIONS` entries at most.
 """
 
@@ -178,7 +178,7 @@ def _apart(pieces: list[Piece]) -> list[Piece]:
     for at, piece in enumerate(pieces):
         if isinstance(piece, Say):
             if before and not before[-1].isspace() and not piece.text[0].isspace():
-                pieces[at] = piece = replace(piece, text=f" {piece.text}")
+                pieces[at] = replace(piece, text=f" {piece.text}")
             before = piece.text
     return pieces
 
