@@ -128,6 +128,8 @@ def call_options(settings: Settings, given: Mapping[str, Any]) -> Run:
         called=given["called"],
         # What is signed is the address that the bridge was told it has, whichever way it is reached.
         public_url=settings.server.public_url if near else "",
+        # A caller who hangs up in the middle of a talk that was dialled is told of by nothing else.
+        report_status=True,
     )
     speech = given["speech"] or ""
     local = not speech or is_loopback(urlsplit(speech).hostname or "")

@@ -140,7 +140,8 @@ def _line(call: Mapping[str, Any]) -> str:
     if call["answered_by"]:
         what.append(f"answered by {call['answered_by']}")
     if call["reason"]:
-        what.append(f"ended by {call['reason']}" if call["status"] == "completed" else call["reason"])
+        who = "the called person" if call["reason"] == "caller" else call["reason"]
+        what.append(f"ended by {who}" if call["status"] == "completed" else call["reason"])
     if call["duration_s"]:
         what.append(f"{call['duration_s']} s")
     text = ", ".join(what) + f"  (call {call['id']})"

@@ -64,6 +64,10 @@ def draw(file: Path, out: Path | None) -> int:
     from bridge.agents.flow_draw import draw as picture  # noqa: PLC0415
 
     out = out or file.with_suffix(".svg")
+    if out.suffix.lower() not in {".svg", ".png"}:
+        raise click.BadParameter(
+            f"{out} is no picture that can be written: give it .svg or .png", param_hint="--out"
+        )
     svg = picture(load_flow(str(file)))
     try:
         if out.suffix.lower() == ".png":

@@ -88,6 +88,7 @@ def test_the_options_reach_the_call(simulator: Simulator) -> None:
     line = asked.line
     assert (line.url, line.auth_token) == ("http://127.0.0.1:9000", "hush")
     assert (line.caller, line.called) == ("+15550000001", "+15550000002")
+    assert line.report_status, "else the bridge never learns that a caller hung up on whom it was passed on to"
 
 
 def test_requests_are_signed_with_the_best_token_there_is(

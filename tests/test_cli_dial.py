@@ -44,7 +44,7 @@ async def test_a_call_is_watched_to_its_end(tmp_path: Path) -> None:
         given = ("--parameter", "name=Jo=e", "--greeting", "Hello Jo!", "--token", "right")
         code, out, errors = await dial(it, HUMAN, *given)
         assert code == 0, errors
-        assert out.startswith(f"{HUMAN}: completed, ended by caller")
+        assert out.startswith(f"{HUMAN}: completed, ended by the called person")
         assert f"{HUMAN}: in-progress" in errors.splitlines()
         (path,) = tmp_path.rglob("journal.jsonl")
         assert "Hello Jo!" in path.read_text()

@@ -14,7 +14,7 @@ with actions and `{"say": "…"}` in the order in which they are to be carried o
     {"type": "note", "data": {…}}
 
 `{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `source`, `digits`, `to`
-and `data` may be left out.
+and `data` may be left out. Texts of one `actions` are kept apart by a blank where they have none.
 `barge_in` is `speech`, `words:N`, `voice`, `keys` or `never`, and `interruptible: false` is another word for
 `never`. `stt` holds `model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and
 `end_timeout_ms`, as `Tuning` tells; a `set` must change something. `actions` holds `MAX_ACTIONS` entries at most.
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import msgspec
@@ -166,7 +166,21 @@ def parse_item(raw: bytes | msgspec.Raw) -> list[Piece]:
         pieces.append(Refused(TOO_MANY, f"{left_out} actions more than the {MAX_ACTIONS} an answer may hold"))
     if item.type is None and item.say is None and item.actions is None and bytes(raw).strip(b" \t\r\n{}"):
         pieces.append(Refused(MALFORMED, "the object has none of `say`, `actions` and `type`"))
-    return [piece for piece in pieces if not (isinstance(piece, Say) and not piece.text)]
+    return _apart([piece for piece in pieces if not (isinstance(piece, Say) and not piece.text)])
+
+
+def _apart(pieces: list[Piece]) -> list[Piece]:
+    """Put a blank between texts of one item that would run into each other: each of them is a text of its own.
+
+    Items that follow each other in a stream are left as they are, because there a text may be half a word.
+    """
+    before = ""
+    for at, piece in enumerate(pieces):
+        if isinstance(piece, Say):
+            if before and not before[-1].isspace() and not piece.text[0].isspace():
+                pieces[at] = replace(piece, text=f" {piece.text}")
+            before = piece.text
+    return pieces
 
 
 def _parse_listed(raw: msgspec.Raw) -> list[Piece]:

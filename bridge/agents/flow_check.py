@@ -27,7 +27,7 @@ from bridge.agents.flow_model import (
     targets,
 )
 from bridge.agents.flow_nodes import Problems, known_names
-from bridge.agents.flow_readers import BUILT_IN
+from bridge.agents.flow_readers import BUILT_IN, dialled
 from bridge.agents.flow_text import Text, words_of
 
 _SHOWN: Final = 8
@@ -41,6 +41,7 @@ def check(flow: Flow, problems: Problems, exists: Callable[[str], bool] | None) 
     _check_reached(flow, problems)
     _check_choices(flow, problems)
     _check_variables(flow, problems)
+    _check_numbers(flow, problems)
     if exists is not None:
         _check_sounds(flow, problems, exists)
 
@@ -169,6 +170,25 @@ def _check_variables(flow: Flow, problems: Problems) -> None:
                 problems.error(
                     text.line, f"{{{variable}}} is masked, and this would say or keep it: use it in a lookup only"
                 )
+
+
+def _check_numbers(flow: Flow, problems: Problems) -> None:
+    """Find transfers to a variable that nothing changes, and that cannot be dialled."""
+    changed = {variable for step in flow.steps.values() for variable in _sets(step)}
+    changed |= {variable for choice in flow.always for variable, _ in choice.changes}
+    for name, step in flow.steps.items():
+        if not isinstance(step, TransferStep) or len(step.to.variables) != 1:
+            continue
+        (variable,) = step.to.variables
+        value = flow.variables.get(variable)
+        if step.to.source != f"{{{variable}}}" or value is None or value.variables or variable in changed:
+            continue
+        if not dialled(value.source):
+            problems.error(
+                step.to.line,
+                f"the step {name}: to is {{{variable}}}, which is {value.source!r}:"
+                " wanted a number such as +15551234567, or sip:…",
+            )
 
 
 def _known(names: Sequence[str], line: int, known: set[str], problems: Problems) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from bridge.agents.flow_layout import Arrow, Box, lay_out
+from bridge.agents.flow_match import YES
 from bridge.agents.flow_model import (
     DigitsStep,
     Flow,
@@ -145,7 +146,10 @@ def _lines(step: Step) -> list[str]:
 
 
 def _box(flow: Flow, name: str, box: Box, lines: list[str]) -> str:
-    kind, colour = _KINDS[type(flow.steps[name])]
+    step = flow.steps[name]
+    kind, colour = _KINDS[type(step)]
+    if isinstance(step, MenuStep) and step.choices[0].phrases[: len(YES)] == YES:
+        kind = "yes or no"
     left = box.x - box.width / 2
     css = "box start" if name == flow.start else "box"
     rows = "".join(

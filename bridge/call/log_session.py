@@ -18,7 +18,7 @@ from bridge.call.carrier import Carrier
 from bridge.call.inbox import Inbox, attempt
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation.journal import Party
+from bridge.conversation.journal import CallClosed, Party
 from bridge.conversation.overheard import Happening, ListenPolicy, Order, Overheard, PartyJoined, PartyTold
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
@@ -163,6 +163,8 @@ class LogSession:
         match order:
             case do.Record(entry):
                 self._record.append(entry)
+                if isinstance(entry, CallClosed):
+                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
             case do.LeaveCall(reason):
                 self._log.info("call_leaving", reason=reason)
                 if self._carrier is not None:

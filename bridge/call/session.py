@@ -25,6 +25,7 @@ from bridge.call.sounds import Sounds
 from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.journal import CallClosed
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
 from bridge.store.base import CallFiles, CallRecord
@@ -211,6 +212,8 @@ class Session:
                 self._to_others(command)
             case do.Record(entry):
                 self._record.append(entry)
+                if isinstance(entry, CallClosed):
+                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
             case do.Close():
                 self._close()
 

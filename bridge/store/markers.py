@@ -59,7 +59,7 @@ def read_silences(entries: Iterable[Entry]) -> Silences:
 
 def read_markers(entries: Sequence[Entry], silences: Silences) -> list[Marker]:
     """Read every moment worth marking off a journal, in the order of their times."""
-    markers = _key_markers(entries) + _problem_markers(entries)
+    markers = key_markers(entries) + _problem_markers(entries)
     for reply, spans in silences.items():
         for silenced, resumed in spans:
             if resumed is None:
@@ -92,7 +92,8 @@ def _short(data: Any) -> str:
     return ", ".join(f"{key}: {value}" for key, value in dict(data).items())
 
 
-def _key_markers(entries: Iterable[Entry]) -> list[Marker]:
+def key_markers(entries: Iterable[Entry]) -> list[Marker]:
+    """One marker for keys that follow each other fast."""
     groups: list[list[journal.KeyPressed]] = []
     for entry in entries:
         if not isinstance(entry, journal.KeyPressed):

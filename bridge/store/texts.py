@@ -9,8 +9,20 @@ from typing import Any, Final
 
 import msgspec
 
-from bridge.conversation.journal import CallClosed, CallerSpoke, Entry, Line, Party, PartySpoke, transcript
+from bridge.conversation.journal import (
+    CallClosed,
+    CallerSpoke,
+    DigitsGathered,
+    Entry,
+    Line,
+    MessageLeft,
+    Party,
+    PartySpoke,
+    TransferTried,
+    transcript,
+)
 from bridge.store.base import CallHeader
+from bridge.store.markers import key_markers
 
 ENDINGS: Final = {
     "caller": "the caller hung up",
@@ -59,12 +71,14 @@ def started(header: CallHeader) -> str:
     return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def ending(entries: Sequence[Entry]) -> str:
-    """How the call ended, in words."""
+def ending(entries: Sequence[Entry], direction: str = "inbound") -> str:
+    """How the call ended, in words. Whom we called ourselves is not named the caller."""
     closed = next((entry for entry in reversed(entries) if isinstance(entry, CallClosed)), None)
     if closed is None:
         return _BROKEN_OFF
     words = ENDINGS.get(closed.reason, closed.reason)
+    if direction == "outbound":
+        words = words.replace("the caller", "the called person")
     return f"{words} to {closed.transfer_to}" if closed.transfer_to else words
 
 
@@ -91,15 +105,40 @@ def _said(entries: Iterable[Entry]) -> list[_Said]:
 
 
 def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
-    """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing."""
+    """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing.
+
+    In brackets stands what was done: keys, messages, transfers.
+    """
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
-        f"{started(header)}; {answered_by(header)}; ended: {ending(entries)}",
+        f"{started(header)}; {answered_by(header)}; ended: {ending(entries, header.direction)}",
         "",
     ]
     names = _names(header)
-    body = [_text_line(one, names) for one in _said(entries)] or ["(nothing was said)"]
-    return "\n".join(head + body) + "\n"
+    said = [(one.line.started_ms, _text_line(one, names)) for one in _said(entries)]
+    done = [(at_ms, f"{_start(at_ms, names[who])}({what})") for at_ms, who, what in _done(header, entries)]
+    body = [line for _, line in sorted(said + done, key=lambda timed: timed[0])]
+    return "\n".join(head + (body or ["(nothing was said)"])) + "\n"
+
+
+def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, str, str]]:
+    """What was done besides speaking: when, by whom, and what. Where two people talk, the head says who they are."""
+    for keys in key_markers(entries):
+        yield keys.at_ms, "caller", keys.label.replace("keys ", "pressed ").replace("key ", "pressed ")
+    for entry in entries:
+        match entry:
+            case DigitsGathered(at_ms, _, count, masked=True):
+                yield at_ms, "caller", f"pressed {count} keys, which are not kept"
+            case MessageLeft(number, _, from_ms):
+                yield from_ms, "caller", f"left message {number}"
+            case TransferTried(at_ms, to, status, warm) if header.agent_kind != "log":
+                yield at_ms, "agent", f"{'warm ' if warm else ''}transfer to {to}: {status}"
+            case _:
+                pass
+
+
+def _start(at_ms: int, name: str) -> str:
+    return f"[{clock(at_ms):>7}] {name}  "
 
 
 def answered_by(header: CallHeader) -> str:
@@ -112,7 +151,7 @@ def answered_by(header: CallHeader) -> str:
 def _names(header: CallHeader) -> dict[str, str]:
     """What stands before each line: where two people talk, who they are as well, in columns."""
     if header.agent_kind != "log":
-        return _SPEAKERS
+        return _SPEAKERS | ({"caller": "Called"} if header.direction == "outbound" else {})
     width = max(len(header.caller), len(header.name_of("callee")))
     parties: tuple[Party, Party] = ("caller", "callee")
     return _SPEAKERS | {party: f"{_SPEAKERS[party]} {header.name_of(party):{width}}" for party in parties}
@@ -142,7 +181,7 @@ def _json_line(header: CallHeader, one: _Said) -> dict[str, Any]:
 
 def _text_line(one: _Said, names: Mapping[str, str]) -> str:
     line = one.line
-    start = f"[{clock(line.started_ms):>7}] {names[line.speaker]}  "
+    start = _start(line.started_ms, names[line.speaker])
     words = line.text
     if line.unheard:
         # Between quotes the text stands as it was meant, spaces included, so heard and unheard join to the whole.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.agents.action_json import MALFORMED, MAX_ACTIONS, TOO_MANY, Piece, Refused, parse_item
-from bridge.conversation.actions import HangUp, Note, Say, Set, Transfer, Tuning
+from bridge.conversation.actions import HangUp, Note, Play, Say, Set, Transfer, Tuning
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,10 @@ from bridge.conversation.actions import HangUp, Note, Say, Set, Transfer, Tuning
         (
             '{"actions": [{"type": "say", "text": "Bye."}, {"say": " Now."}, {"type": "hang_up"}]}',
             [Say("Bye."), Say(" Now."), HangUp()],
+        ),
+        (
+            '{"actions": [{"say": "One."}, {"type": "play", "source": "a.wav"}, {"say": "Two.\\n"}, {"say": "Three."}]}',
+            [Say("One."), Play("a.wav"), Say(" Two.\n"), Say("Three.")],
         ),
         ('{"say": "One.", "actions": [{"type": "hang_up"}]}', [Say("One."), HangUp()]),
         ("{}", []),

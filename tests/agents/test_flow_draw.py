@@ -32,6 +32,7 @@ def test_every_step_and_every_way_is_in_the_picture() -> None:
     assert len(paths) == len(ways)
     words = " ".join(text.text or "" for text in picture.iter(f"{SVG}text"))
     assert "key 1" in words and "closed" in words and "At every question: key 0, operator" in words
+    assert words.count("yes or no") == 3
 
 
 def test_texts_cannot_break_the_picture() -> None:

@@ -171,6 +171,11 @@ def test_what_a_step_says_is_read() -> None:
             ["2: results of the step a: 'caller'", "2: the step a: method is 'PUT'", "2: the step a: url is 'ftp://x/'"],
         ),
         (
+            "variables: {desk: 0207-1}\nsteps:\n  a: {do: transfer, to: '{desk}', failed: bye}" + END,
+            ["3: the step a: to is {desk}, which is '0207-1': wanted a number such as +15551234567"],
+        ),
+        ("steps:\n  a:\n    do: say\n    say:\n    next: bye" + END, ["4: the step a needs say"]),
+        (
             "variables: {n: '1'}\nsteps:\n  a: {do: if, variable: n, equals: 1, matches: 2, then: bye, else: bye}" + END,
             ["3: the step a has two tests: wanted one of equals"],
         ),

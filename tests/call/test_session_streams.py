@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from bridge.call.carrier import SILENT_S
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.journal import CallClosed
 from bridge.errors import AgentError
 from tests.call.live_call import Call, ask, sent
 from tests.call.peers import (
@@ -138,16 +139,18 @@ class TestTheEnd:
         await settle()
         before = call.session.files
         with capture_logs() as logs:
-            call.do(do.Close())
+            call.do(do.Record(CallClosed(61_234, "caller")), do.Close())
             await call.over()
         await settle()
         assert (call.recognizer.told, call.voice.told, call.record.closed) == (["abort"], ["close"], 1)
         assert call.agent.left == [3]
         assert socket.closed.is_set()
         assert (before, call.session.files is None) == (None, False)
-        assert logs == [
-            {"event": "call_ended", "log_level": "info", "call": "c1", "sid": "CA1", "folder": "/nowhere"}
-        ]
+        (told,) = logs
+        assert told == {
+            **{"event": "call_ended", "log_level": "info", "call": "c1", "sid": "CA1", "folder": "/nowhere"},
+            **{"reason": "caller", "seconds": 61.2},
+        }
 
     async def test_a_timer_that_runs_is_stopped(self, call: Call, clock: Clock) -> None:
         call.script.deadline = clock.now + 3

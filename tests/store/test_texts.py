@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.conversation.journal import AgentSpoke, CallClosed, CallerSpoke
+from bridge.conversation.journal import AgentSpoke, CallClosed, CallerSpoke, DigitsGathered
 from bridge.store.texts import clock, ending, started, transcript_json, transcript_text
 from tests.store.samples import ENTRIES, HEADER, TROUBLED
 
@@ -20,6 +20,9 @@ Call 5f0c2a7be1d9 (CA0123456789abcdef0123456789abcdef), inbound, from +155512345
 [ 0:05.7] Agent   We open at — cut off; not heard: " eight."
 [ 0:07.1] Caller  And on Sunday?
 [ 0:08.9] Agent   Closed.
+[ 0:11.5] Caller  (pressed 4#)
+[ 0:11.9] Caller  (left message 1)
+[ 0:11.9] Agent   (warm transfer to +15550100009: busy)
 [ 0:15.5] Caller  uh-huh
 [ 0:16.0] Caller  Bye
 """  # noqa: W291 - the caller's words are kept as they came, spaces included
@@ -32,6 +35,11 @@ def test_the_transcript_of_a_call() -> None:
 def test_what_was_not_heard_without_being_cut_off() -> None:
     spoke = AgentSpoke(1, 1, "turn.ended", "", "Never.", False, 10, 20)
     assert '[ 0:00.0] Agent    — not heard: "Never."' in transcript_text(HEADER, [spoke])
+
+
+def test_of_masked_keys_only_their_number_is_told() -> None:
+    text = transcript_text(HEADER, [DigitsGathered(6500, "", 4, masked=True)])
+    assert text.splitlines()[-1] == "[ 0:06.5] Caller  (pressed 4 keys, which are not kept)"
 
 
 def test_turns_with_missing_words_say_so() -> None:
@@ -70,6 +78,14 @@ def test_a_text_of_several_lines_stays_one_entry() -> None:
 )
 def test_times(ms: int, text: str) -> None:
     assert clock(ms) == text
+
+
+def test_whom_we_called_ourselves_is_not_named_the_caller() -> None:
+    text = transcript_text(
+        replace(HEADER, direction="outbound"), [CallerSpoke(1, "Yes?", 0, 5), CallClosed(9, "caller")]
+    )
+    assert "; ended: the called person hung up" in text
+    assert text.endswith("[ 0:00.0] Called  Yes?\n")
 
 
 def test_endings() -> None:
