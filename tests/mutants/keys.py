@@ -38,8 +38,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "None if reply is None or reply.speculative else",
-        "None if reply is None else",
+        "due = self.deferred if reply is None or reply.speculative else",
+        "due = self.deferred if reply is None else",
         "A guess of the agent makes the caller unheard.",
     ),
     Mutant(_TALK, "and not self.digits.wanted.masked:", ":", "What is overheard of a secret ends its gathering."),
