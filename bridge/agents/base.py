@@ -109,7 +109,8 @@ class ActingAgent(Agent, Protocol):
 class Attendant(Protocol):
     """An agent's ear in one call: told at once of what an agent is otherwise told with its next question.
 
-    Nothing here may wait or raise. While a secret is being gathered nothing is told.
+    Nothing here may wait or raise. While a secret is being gathered nothing of the caller is told, but for the end
+    of a turn that had begun before.
     """
 
     def partial(self, transcript: str) -> None:

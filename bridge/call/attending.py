@@ -24,23 +24,27 @@ class Attending:
         self._attendant = attendant
         self._info = info
         self._agent_speaks = False
+        self._caller_speaks = False
         self._since_ms: int | None = None
         """Since when the open reply sounds without a break."""
         self._sounded_ms = 0
         """How long it had sounded before that."""
         self._deaf = False
 
-    def look(self, event: on.Event, commands: list[do.Command]) -> None:
-        """Look at one step: what happened, and what is done about it. Never raises."""
+    def look(self, event: on.Event, commands: list[do.Command], *, masked: bool = False) -> None:
+        """Look at one step: what happened, and what is done about it. Never raises.
+
+        `masked`: what the caller says and presses is a secret.
+        """
         if self._deaf:
             return
         try:
-            self._tell_of(event, commands)
+            self._tell_of(event, commands, masked=masked)
         except Exception:
             log.exception("attendant_failed", call=self._info.id)
             self._deaf = True
 
-    def _tell_of(self, event: on.Event, commands: list[do.Command]) -> None:
+    def _tell_of(self, event: on.Event, commands: list[do.Command], *, masked: bool) -> None:
         spoke = self._agent_speaks
         for command in commands:
             match command:
@@ -51,13 +55,17 @@ class Attending:
                 case _:
                     pass
         match event:
+            case on.TurnEnded() if self._caller_speaks or not masked:
+                self._caller_speaks = False
+                self._attendant.speaking("caller", on=False)
+            case _ if masked:
+                pass
             case on.TurnStarted():
+                self._caller_speaks = True
                 self._attendant.speaking("caller", on=True)
             case on.TurnUpdated(transcript):
                 self._attendant.partial(transcript)
-            case on.TurnEnded():
-                self._attendant.speaking("caller", on=False)
-            case on.DigitPressed(digit):
+            case on.DigitPressed(digit) if _kept(commands):
                 cut = any(isinstance(command, do.ClearPlayout) for command in commands)
                 self._attendant.key(digit, over_speech=spoke and not cut)
             case _:
@@ -91,6 +99,11 @@ class Attending:
         if self._agent_speaks != on:
             self._agent_speaks = on
             self._attendant.speaking("agent", on=on)
+
+
+def _kept(commands: list[do.Command]) -> bool:
+    """Tell whether a key is in the journal: what belongs to a secret, or comes behind it, is not."""
+    return any(isinstance(one, do.Record) and isinstance(one.entry, journal.KeyPressed) for one in commands)
 
 
 def attend(agent: Agent | None, info: CallInfo, want_floor: Callable[[], None]) -> Attending | None:

@@ -22,4 +22,7 @@ class Others(Protocol):
         """
 
     def cancel(self, info: CallInfo) -> None:
-        """The caller waits no longer: hang up on who was called, and tell nothing more. As `call`, never waits."""
+        """The caller waits no longer: hang up on who was called, and tell nothing more. As `call`, never waits.
+
+        Also on who has accepted, and waits for a caller who does not come.
+        """

@@ -160,7 +160,8 @@ class Session:
             return
         goes_on = self._conversation.leaves_for_a_while
         self._hung_up = self._hung_up or (isinstance(event, on.StreamStopped) and not goes_on)
-        self.take(event)
+        # A stream that was left says nothing about the call, which may go on without it for hours.
+        self.take(on.StreamLost() if goes_on else event)
 
     def stop(self, reason: str) -> None:
         """End the call from outside (`shutdown`, or `caller` when the carrier says that it is over)."""
@@ -190,8 +191,8 @@ class Session:
             self._carry_out(command, now)
         masked = was_masked or self._masked
         self._record.trace(trace.step_line(now, event, commands, masked=masked))
-        if self._attending is not None and not masked:
-            self._attending.look(event, commands)
+        if self._attending is not None:
+            self._attending.look(event, commands, masked=masked)
         for observe in self._observers:
             observe(now, event, commands)
 
@@ -228,7 +229,8 @@ class Session:
             case do.FinishRecognizer():
                 spawn(self._recognizer.finish(), name=f"drain-{self.info.id}")
             case do.OpenRecognizer():
-                # Listen again, after the session before was finished.
+                # Listen again, after the session before was finished: what it still tells is of another stretch.
+                self._warm.let_go()
                 spawn(self._recognizer.abort(), name=f"abort-{self.info.id}")
                 self._warm = WarmRecognizer(self._peers.recognizers, self.info.id)
                 self._recognizer = self._warm.recognizer

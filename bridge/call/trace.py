@@ -60,10 +60,14 @@ def step_line(
 ) -> bytes:
     """Return the line of one step; `now` as it was handed to the conversation, in seconds.
 
-    `masked`: the caller's keys are a secret. Each stands as a 0, but for `#` and `*`, which may end a number.
+    `masked`: the caller's keys are a secret. Each stands as a 0, but for `#` and `*`, which may end a number. So do
+    those that the journal does not keep, and those that the agent is told of in confidence.
     """
-    if masked:
-        event, done = _mask(event), [_mask(command) for command in done]
+    done = list(done)
+    kept = any(isinstance(one, commands.Record) and isinstance(one.entry, journal.KeyPressed) for one in done)
+    if masked or not kept:
+        event = _mask(event)
+    done = [_mask(one) if masked or getattr(one, "masked", False) else one for one in done]
     step = {"now": now, "event": _plain(event), "commands": [_plain(command) for command in done]}
     try:
         return msgspec.json.encode(step) + b"\n"

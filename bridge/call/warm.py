@@ -43,11 +43,19 @@ class WarmRecognizer:
             emit(self._kept.popleft())
         self._emit = emit
 
+    def let_go(self) -> None:
+        """From now on nobody is told what it hears."""
+        self._emit = _nobody
+
     def _take(self, event: RecognizerEvent) -> None:
         if self._emit is None:
             self._kept.append(event)
         else:
             self._emit(event)
+
+
+def _nobody(_event: RecognizerEvent) -> None:
+    pass
 
 
 class WarmRecognizers:

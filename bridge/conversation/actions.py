@@ -9,7 +9,7 @@ sentence of the bridge's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 
@@ -129,6 +129,11 @@ class Tuning:
     """Score below which a turn is over: 0.05 to 0.5. Always end < eager end < start."""
     end_timeout_ms: int | None = None
     """Longest wait after the caller's last word, in ms: 640 to 11200."""
+
+    def changed_by(self, later: Tuning) -> Tuning:
+        """Return what both come to, one after the other."""
+        changes = {field.name: getattr(later, field.name) for field in fields(later)}
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,11 @@ def _stop_talking(talk: Talk) -> None:
         talk.speech.silence(talk.now)
         talk.close_reply(reply, interrupted=True)
     talk.unanswered.clear()
+    talk.deferred.clear()
     talk.digits.take()
+    if talk.message.wanted is not None:
+        talk.message.stop(talk.now)
+        talk.keep_message()
     talk.stop_consulting("canceled")
     talk.returned = None
     talk.floor_wanted = False

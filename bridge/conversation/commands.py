@@ -108,7 +108,7 @@ class CallOther:
 
 @dataclass(frozen=True, slots=True)
 class CancelOther:
-    """The caller waits no longer: hang up on who was called by `CallOther`."""
+    """The caller waits no longer, or does not come: hang up on who was called by `CallOther`, if they are there."""
 
 
 # --- towards the agent -------------------------------------------------------------------------------------
@@ -134,6 +134,8 @@ class AskAgent:
     """The caller said it while the agent spoke on: over a text that is not to be interrupted."""
     transfer: TransferResult | None = None
     """How a transfer ended (`transfer.ended` only)."""
+    masked: bool = False
+    """The keys are a secret: for the agent alone."""
 
 
 @dataclass(frozen=True, slots=True)

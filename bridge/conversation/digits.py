@@ -12,6 +12,8 @@ class Digits:
         self.wanted: GatherDigits | None = None
         """The number that is being gathered."""
         self.keys = ""
+        self.secret = False
+        """Among them are some of a number that was gathered as a secret."""
         self._ended = False
         self._due = 0.0
 
@@ -48,5 +50,10 @@ class Digits:
     def take(self) -> str:
         """Return what was pressed, and forget it."""
         keys, self.keys = self.keys, ""
-        self.wanted, self._ended = None, False
+        self.wanted, self._ended, self.secret = None, False, False
         return keys
+
+    def give_back(self, keys: str, *, secret: bool) -> None:
+        """Keys that were taken are to be told again, with those that have come since."""
+        self.keys = keys + self.keys
+        self.secret = self.secret or secret

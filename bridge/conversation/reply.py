@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bridge.conversation.actions import Action, GatherDigits, HandOff, HangUp, Note, RecordMessage, Set, Transfer
+from bridge.conversation.commands import TransferResult
 from bridge.conversation.sentences import take_sentences
 
 
@@ -69,6 +70,10 @@ class Reply:
     """What the bridge itself says if the agent says and does nothing."""
     gathered: bool = False
     """They were asked for, and are complete."""
+    secret: bool = False
+    """They are for the agent alone."""
+    transfer: TransferResult | None = None
+    """The result of a transfer that it is about."""
     new_starts: int = 0
     """How often the rest of its speech was asked for again, because the connection was lost."""
     new_start_at: float = -1.0

@@ -215,6 +215,7 @@ def question_due(talk: Talk) -> bool:
         talk.unanswered.clear()
         reply = talk.speech.open("turn.ended", talk.unanswered_turn, transcript, talk.now)
         if talk.digits.wanted is None:
+            reply.secret = talk.digits.secret
             reply.digits = talk.digits.take()  # Keys that were pressed meanwhile belong to the same question.
         talk.ask(reply, over_speech=talk.over_speech_only)
     elif turn.eager and turn.worded and talk.policy.eager:
@@ -233,8 +234,8 @@ def result_due(talk: Talk) -> bool:
         return False
     talk.returned = None
     reply = talk.speech.open("transfer.ended", talk.turn.number, "", talk.now)
-    reply.fallback = talk.policy.transfer_failed
-    talk.ask(reply, transfer=result)
+    reply.fallback, reply.transfer = talk.policy.transfer_failed, result
+    talk.ask(reply)
     return True
 
 
@@ -243,7 +244,7 @@ def floor_due(talk: Talk) -> bool:
     reply = talk.speech.reply
     if not talk.floor_wanted:
         return False
-    if reply is not None and not reply.speculative and talk.speech.playout.preemptible(talk.now):
+    if reply is not None and _can_be_replaced(talk, reply):
         talk.speech.silence(talk.now)
         talk.close_reply(reply, interrupted=False)
     elif not _nobody_speaks(talk):
@@ -251,6 +252,13 @@ def floor_due(talk: Talk) -> bool:
     talk.floor_wanted = False
     talk.ask(talk.speech.open("volunteered", talk.turn.number, "", talk.now))
     return True
+
+
+def _can_be_replaced(talk: Talk, reply: Reply) -> bool:
+    """Tell whether the agent's own wish may cut the reply: nothing is to be done or answered behind it."""
+    if reply.speculative or reply.actions or talk.unanswered:
+        return False
+    return talk.speech.playout.preemptible(talk.now)
 
 
 def _nobody_speaks(talk: Talk) -> bool:
@@ -322,6 +330,8 @@ def _false_alarm_at(talk: Talk) -> float:
 def moments(talk: Talk) -> list[float]:
     """Return when the joint rules of a live call have to look again, if nothing happens before."""
     due = limits.moments(talk)
+    if talk.consulting is not None:
+        due.append(talk.consulting_until)
     if talk.digits.due is not None and talk.speech.reply is None:
         due.append(talk.digits.due)
     turn, reply = talk.turn, talk.speech.reply
@@ -350,6 +360,7 @@ RULES = (
     limits.call_too_long,
     answerer.answerer_told,
     answerer.message_left,
+    transfers.other_lost,
     limits.recognizer_back,
     limits.recognizer_gone,
     limits.recognizer_away,

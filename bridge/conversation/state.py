@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal
-from bridge.conversation.actions import Action, RecordMessage, Set, Transfer
+from bridge.conversation.actions import Action, GatherDigits, RecordMessage, Set, Transfer, Tuning
 from bridge.conversation.caller import CallerTurn, is_backchannel, joined, same_words
 from bridge.conversation.digits import Digits
 from bridge.conversation.echo import WINDOW_S, is_echo
@@ -59,12 +59,16 @@ class Talk:
         """The agent has something to say of its own accord."""
         self.consulting: Transfer | None = None
         """Who is being called for a warm transfer, while the caller waits."""
+        self.consulting_until = 0.0
+        """When nothing more can come of that."""
         self.returned: do.TransferResult | None = None
         """How a transfer ended that did not come about, until the agent is told."""
         self.transferred: do.TransferResult | None = None
         """How the transfer ended with which the call did."""
         self.deferred: list[Action] = []
         """What is to be done when the caller is back."""
+        self.tuning = Tuning()
+        """How the agent has set speech to text: a new session is set like it."""
         self.recognizer_closed = False
         """Speech to text was finished: no more words come until another session is opened."""
         self.answerer = ""
@@ -73,10 +77,9 @@ class Talk:
         """What follows from it was done."""
         self.left = do.LeaveCall("")
         self.reason = ""
-        self.began = 0.0
+        self.began = self.now = 0.0
         self.until = 0.0
         """When a broken, leaving or draining call is given up."""
-        self.now = 0.0
 
     # --- the record ----------------------------------------------------------------------------------------
 
@@ -196,16 +199,19 @@ class Talk:
         if self.digits.wanted is not None:
             return self.digits.wanted.masked
         reply = self.speech.reply
-        gather = None if reply is None or reply.speculative else reply.gathers
+        due = self.deferred if reply is None or reply.speculative else reply.actions
+        gather = next((action for action in due if isinstance(action, GatherDigits)), None)
         return gather is not None and gather.masked
 
     def press(self, digit: str) -> None:
         """The caller presses a key."""
         self.patience.stir(self.now)
-        if not self.masked:
-            self.record(journal.KeyPressed(self.ms(), digit))
         reply = self.speech.reply
-        if reply is not None and reply.gathered and not self.speech.playout.begun:
+        late = reply is not None and reply.gathered and not self.speech.playout.begun
+        secret = self.masked or self.digits.secret or (late and reply is not None and reply.secret)
+        if not secret:
+            self.record(journal.KeyPressed(self.ms(), digit))
+        if late:
             return  # The number is together: what is pressed behind its end is no part of it.
         if self.message.wanted is not None:
             self.message.press(digit, self.now)
@@ -215,12 +221,13 @@ class Talk:
     def ask_about_digits(self) -> None:
         """Tell the agent what was pressed."""
         gathered, masked = self.digits.wanted is not None, self.masked
+        secret = masked or self.digits.secret
         keys = self.digits.take()
         if gathered:
             kept = "" if masked else keys
             self.record(journal.DigitsGathered(self.ms(), kept, len(keys), masked))
         reply = self.speech.open("digits", self.turn.number, "", self.now)
-        reply.digits, reply.gathered = keys, gathered
+        reply.digits, reply.gathered, reply.secret = keys, gathered, secret
         self.ask(reply)
 
     # --- messages ------------------------------------------------------------------------------------------
@@ -265,7 +272,7 @@ class Talk:
         else:
             reply.done = True
 
-    def ask(self, reply: Reply, *, over_speech: bool = False, transfer: do.TransferResult | None = None) -> None:
+    def ask(self, reply: Reply, *, over_speech: bool = False) -> None:
         """Put the question of an open reply to the agent, with all that was said and heard so far."""
         messages = list(self.messages)
         if reply.speculative:
@@ -281,7 +288,8 @@ class Talk:
                 tuple(messages),
                 reply.digits,
                 over_speech,
-                transfer,
+                reply.transfer,
+                reply.secret,
             )
         )
 
@@ -290,6 +298,7 @@ class Talk:
         self.speech.voice = change.voice or self.speech.voice
         self.speech.language = change.language or self.speech.language
         if change.tuning is not None:
+            self.tuning = self.tuning.changed_by(change.tuning)
             self.out.append(do.TuneRecognizer(change.tuning))
 
     def ask_about_silence(self, fallback: str) -> None:
@@ -349,7 +358,9 @@ class Talk:
             self.unanswered_turn = self.unanswered_turn if self.unanswered else reply.turn
             self.unanswered.insert(0, reply.transcript)
         if interrupted and reply.digits and not heard_answer.strip():
-            self.digits.keys = reply.digits + self.digits.keys  # The same for keys.
+            self.digits.give_back(reply.digits, secret=reply.secret)  # The same for keys.
+        if interrupted and not heard_answer.strip():
+            self.returned = self.returned or reply.transfer  # And who nobody has heard of is told of again.
         if not reply.text and reply.occasion not in {"turn.ended", "digits"}:
             return
         moments = (reply.text_first, reply.audio_first, reply.sent_first, reply.mark_first)
@@ -416,11 +427,6 @@ class Talk:
         words = policy.farewell if transfer is None else policy.handover
         self.leave(do.LeaveCall(reason, transfer, farewell=words))
 
-    @property
-    def passing(self) -> bool:
-        """Tell whether the stream is left, or being left, so that the caller is connected with somebody else."""
-        return self.state in {"leaving", "away"} and self.left.transfer is not None
-
     def stop_consulting(self, status: str) -> do.TransferResult | None:
         """Whom we called while the caller waited is not to take the call any more; `status`: how that ended."""
         wanted, self.consulting = self.consulting, None
@@ -430,13 +436,6 @@ class Talk:
             self.out.append(do.CancelOther())
         self.record(journal.TransferTried(self.ms(), wanted.to, status, warm=True))
         return do.TransferResult(wanted.to, status)
-
-    def note_transfer(self, status: str, duration_s: int) -> do.TransferResult:
-        """Keep how a transfer ended for which the stream was left."""
-        to = self.left.transfer_to
-        warm = bool(self.left.conference)
-        self.record(journal.TransferTried(self.ms(), to, status, warm, duration_s))
-        return do.TransferResult(to, status, duration_s)
 
     def leave(self, leave: do.LeaveCall) -> None:
         """End the call from our side, or give up its stream for a while."""
@@ -448,6 +447,8 @@ class Talk:
         if self.speech.reply is not None:
             self.close_reply(self.speech.reply, interrupted=False)
         self.state, self.reason, self.left = "leaving", leave.reason, leave
+        if not leave.digits:
+            self.returned = None  # What became of an earlier transfer brings nobody back from this one.
         self.message.stop(self.now)
         self.until = self.now + self.policy.reattach_s
         self.out.append(leave)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import Transfer
+from bridge.conversation.actions import Transfer, Tuning
 from bridge.conversation.outage import Outage
 from bridge.conversation.state import Talk
 
@@ -18,6 +18,9 @@ _LONGEST_TALK_S = 4 * 3600.0 + 120
 """The carrier ends a dialled call after four hours (Twilio: `<Dial>`, `timeLimit`)."""
 _TOLD_WITHIN_S = 5.0
 """How soon after the caller hung up the carrier tells how the transfer ended, if it does."""
+_ASKED_WITHIN_S = 180.0
+"""How long it may take, behind the ringing, until somebody was told what a call is about and has pressed a key, or
+not. Of whom the carrier has told nothing by then, it tells nothing any more."""
 _TALKED = frozenset({"completed", "answered"})
 
 
@@ -29,18 +32,33 @@ def transfer(talk: Talk, wanted: Transfer) -> None:
         return
     talk.stop_consulting("canceled")
     talk.consulting = wanted
+    talk.consulting_until = talk.now + (wanted.timeout_s or talk.policy.longest_ring_s) + _ASKED_WITHIN_S
     talk.out.append(do.CallOther(wanted))
+
+
+def other_lost(talk: Talk) -> bool:
+    """Somebody is called, and nobody tells how that ends: the caller is not to wait for ever."""
+    if talk.consulting is None or talk.now < talk.consulting_until:
+        return False
+    talk.out.append(do.CancelOther())
+    talk.returned = talk.stop_consulting("no-answer")
+    return True
+
+
+def _passing(talk: Talk) -> bool:
+    """Tell whether the stream is left, or being left, so that the caller is connected with somebody else."""
+    return talk.state in {"leaving", "away"} and talk.left.transfer is not None and talk.returned is None
 
 
 def take(talk: Talk, event: on.OtherAccepted | on.TransferEnded) -> None:
     """Take what the carrier tells of who was called, or dialled."""
     match event:
-        case on.OtherAccepted(conference) if talk.state == "live" and talk.consulting is not None:
+        case on.OtherAccepted(conference) if talk.consulting is not None:
             wanted, talk.consulting = talk.consulting, None
             talk.leave(do.LeaveCall("transfer", wanted, conference))
         case on.TransferEnded(status) if talk.consulting is not None:
             talk.returned = talk.stop_consulting(status)
-        case on.TransferEnded() if talk.passing and talk.returned is None:
+        case on.TransferEnded() if _passing(talk):
             _dialled(talk, event)
         case _:
             pass  # Told twice, or of a call that goes on without it.
@@ -49,7 +67,11 @@ def take(talk: Talk, event: on.OtherAccepted | on.TransferEnded) -> None:
 def _dialled(talk: Talk, event: on.TransferEnded) -> None:
     """The carrier is done with dialling, or with the talk that came of it."""
     talked = event.status in _TALKED
-    result = talk.note_transfer("completed" if talked else event.status, event.duration_s)
+    left, status = talk.left, "completed" if talked else event.status
+    result = do.TransferResult(left.transfer_to, status, event.duration_s)
+    talk.record(journal.TransferTried(talk.ms(), result.to, status, bool(left.conference), event.duration_s))
+    if not talked:
+        _let_other_go(talk)
     if talked:
         talk.transferred = result
         finish(talk)
@@ -63,18 +85,25 @@ def _dialled(talk: Talk, event: on.TransferEnded) -> None:
         talk.until = talk.now + talk.policy.reattach_s
 
 
+def _let_other_go(talk: Talk) -> None:
+    """Who has accepted the call is not to wait in the conference for a caller who does not come."""
+    if talk.left.conference:
+        talk.out.append(do.CancelOther())
+
+
 def go_away(talk: Talk) -> None:
     """The stream is left, and the call goes on without us for a while."""
     talk.state = "away"
     ring_s = talk.left.transfer.timeout_s or talk.policy.longest_ring_s if talk.left.transfer else 0.0
-    lasts_s = ring_s + _LONGEST_TALK_S if talk.passing and talk.returned is None else 0.0
+    lasts_s = ring_s + _LONGEST_TALK_S if _passing(talk) else 0.0
     talk.until = talk.now + talk.policy.reattach_s + lasts_s
     talk.out.append(do.FinishRecognizer())
 
 
 def line_over(talk: Talk, reason: str) -> None:
     """The call that is away is over for the carrier, or we stop: the end, but for how the transfer went."""
-    if reason == "caller" and talk.passing and talk.returned is None:
+    if reason == "caller" and _passing(talk):
+        _let_other_go(talk)
         talk.until = min(talk.until, talk.now + _TOLD_WITHIN_S)
     else:
         talk.reason = talk.reason if reason == "caller" else reason
@@ -95,10 +124,15 @@ def come_back(talk: Talk) -> None:
     """The caller is back, on a new stream."""
     if talk.turn.speaking:
         talk.close_turn(incomplete=True)
-    talk.unanswered.clear()  # What was said into the line that was left is known to the agent, and over.
+    if not talk.left.digits:
+        talk.unanswered.clear()  # What was said into the line that was left is known to the agent, and over.
+    if talk.digits.wanted is not None:
+        talk.digits.take()
     talk.outage = Outage()
     talk.state, talk.reason, talk.left = "live", "", do.LeaveCall("")
     talk.recognizer_closed = False
     talk.patience.stir(talk.now)
     talk.record(journal.StreamResumed(talk.ms()))
     talk.out.append(do.OpenRecognizer())
+    if talk.tuning != Tuning():
+        talk.out.append(do.TuneRecognizer(talk.tuning))

@@ -113,7 +113,7 @@ class Consultations:
     def cancel(self, info: CallInfo) -> None:
         """As `Others.cancel`."""
         for consultation in [*self._open.values()]:
-            if consultation.info.sid == info.sid and consultation.state == "calling":
+            if consultation.info.sid == info.sid:
                 self._drop(consultation)
 
     async def close(self) -> None:

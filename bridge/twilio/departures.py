@@ -148,7 +148,8 @@ class Departures:
         session = self._registry.live.get(sid)
         if session is None:
             return twiml.hang_up()
-        session.take(TransferEnded(status, duration_s))
+        if session.departure is not None and session.departure.transfer is not None:
+            session.take(TransferEnded(status, duration_s))  # Else the call is back already, and knows.
         if not session.over_for_carrier:
             return self._stream(session)
         departure = session.departure

@@ -22,11 +22,14 @@ MUTANTS = (
         _DIGITS, "self._ended or now >= self._due", "self._ended", "A caller who stops pressing waits for ever."
     ),
     Mutant(
-        _DIGITS, "self.wanted, self._ended = None, False\n        return", "return", "One number is told twice."
+        _DIGITS,
+        "self.wanted, self._ended, self.secret = None, False, False",
+        "self.secret = False",
+        "One number is told twice.",
     ),
     Mutant(
         _TALK,
-        "if not self.masked:\n            self.record(journal.KeyPressed",
+        "if not secret:\n            self.record(journal.KeyPressed",
         "if True:\n            self.record(journal.KeyPressed",
         "A card number stands in the journal.",
     ),
@@ -35,8 +38,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "None if reply is None or reply.speculative else",
-        "None if reply is None else",
+        "due = self.deferred if reply is None or reply.speculative else",
+        "due = self.deferred if reply is None else",
         "A guess of the agent makes the caller unheard.",
     ),
     Mutant(_TALK, "and not self.digits.wanted.masked:", ":", "What is overheard of a secret ends its gathering."),

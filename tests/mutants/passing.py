@@ -12,7 +12,7 @@ _SPEECH = "speech.py"
 _PLAYOUT = "playout.py"
 
 MUTANTS = (
-    Mutant(_TRANSFERS, "    talk.deferred.clear()\n", "", "A caller who was not connected is hung up on."),
+    Mutant(_TRANSFERS, "    talk.deferred.clear()\n    if", "    if", "Who was not connected is hung up on."),
     Mutant(
         _TRANSFERS, "not wanted.summary or not talk.policy.warm", "not wanted.summary", "A caller waits for nobody."
     ),
@@ -37,8 +37,8 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "case on.TransferEnded() if talk.passing and talk.returned is None:",
-        "case on.TransferEnded() if talk.passing:",
+        " and talk.left.transfer is not None and talk.returned is None",
+        " and talk.left.transfer is not None",
         "A callback that comes twice counts twice.",
     ),
     Mutant(
@@ -58,8 +58,8 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "        talk.until = talk.now + talk.policy.reattach_s\n\n\ndef go_away",
-        "\n\ndef go_away",
+        "        talk.until = talk.now + talk.policy.reattach_s\n\n\ndef _let",
+        "\n\ndef _let",
         "A caller who is gone is waited for all day.",
     ),
     Mutant(
@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(_TRANSFERS, "    elif talk.recognizer_closed:\n", "    elif True:\n", "The last words are lost."),
     Mutant(
         _TRANSFERS,
-        "    talk.unanswered.clear()",
-        "    pass",
+        "        talk.unanswered.clear()",
+        "        pass",
         "Thanks for connecting me is answered after the return.",
     ),
     Mutant(
@@ -93,8 +93,8 @@ MUTANTS = (
     Mutant(_TRANSFERS, "    talk.out.append(do.OpenRecognizer())\n", "", "Who comes back is not understood."),
     Mutant(
         _RULES,
-        "    reply.fallback = talk.policy.transfer_failed\n",
-        "",
+        "    reply.fallback, reply.transfer = talk.policy.transfer_failed, result\n",
+        "    reply.transfer = result\n",
         "Who comes back to an agent that says nothing hears nothing.",
     ),
     Mutant(
@@ -150,8 +150,8 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "reply is not None and not reply.speculative and talk.speech.playout.preemptible(talk.now)",
-        "reply is not None",
+        "    return talk.speech.playout.preemptible(talk.now)\n",
+        "    return True\n",
         "What the agent says unasked cuts off its answer.",
     ),
     Mutant(_RULES, "    talk.floor_wanted = False\n", "", "An agent that wanted to speak once is asked for ever."),
@@ -179,5 +179,120 @@ MUTANTS = (
         "        talk.patience.stir(talk.now)\n        talk.prompt(talk.policy.filler)",
         "        talk.prompt(talk.policy.filler)",
         "A caller who waits is talked to without a pause.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "case on.OtherAccepted(conference) if talk.consulting is not None:",
+        'case on.OtherAccepted(conference) if talk.state == "live" and talk.consulting is not None:',
+        "Who accepts while the caller's stream is broken waits for ever.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "        _let_other_go(talk)\n        talk.until",
+        "        talk.until",
+        "Who has accepted waits in the conference for a caller who is gone.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "    if not talked:\n        _let_other_go(talk)\n",
+        "",
+        "Who has accepted waits in the conference for a caller who was not joined.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "    if talk.left.conference:\n",
+        "    if True:\n",
+        "Nobody was called, and nobody is hung up on.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "talk.consulting is None or talk.now < talk.consulting_until",
+        "True",
+        "A caller waits for ever for somebody of whom nothing is told.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        '    talk.out.append(do.CancelOther())\n    talk.returned = talk.stop_consulting("no-answer")',
+        '    talk.returned = talk.stop_consulting("no-answer")',
+        "Who was given up may still take the call.",
+    ),
+    Mutant(
+        _RULES, "        due.append(talk.consulting_until)\n", "        pass\n", "Nobody looks when that is due."
+    ),
+    Mutant(
+        _TRANSFERS,
+        "        talk.out.append(do.TuneRecognizer(talk.tuning))\n",
+        "        pass\n",
+        "Who comes back is heard with other settings.",
+    ),
+    Mutant(_TRANSFERS, "if talk.tuning != Tuning():", "if True:", "Nothing is set, and set again."),
+    Mutant(
+        _TRANSFERS,
+        "    if not talk.left.digits:\n",
+        "    if True:\n",
+        "What the caller said while the carrier sent keys is lost.",
+    ),
+    Mutant(
+        _TRANSFERS,
+        "    if talk.digits.wanted is not None:\n        talk.digits.take()\n",
+        "",
+        "A number is asked for that belongs to before the transfer.",
+    ),
+    Mutant(
+        _TALK,
+        "        if not leave.digits:\n            self.returned = None",
+        "        if False:\n            self.returned = None",
+        "The result of one transfer brings the caller back from the next.",
+    ),
+    Mutant(
+        _TALK,
+        "        if not leave.digits:\n            self.returned = None",
+        "        if True:\n            self.returned = None",
+        "Keys of the carrier make the agent forget a transfer.",
+    ),
+    Mutant(
+        _TALK,
+        "            self.returned = self.returned or reply.transfer",
+        "            pass",
+        "A caller who speaks at the wrong moment keeps the agent from learning of a transfer.",
+    ),
+    Mutant(
+        _TALK,
+        "        if interrupted and not heard_answer.strip():\n            self.returned",
+        "        if interrupted:\n            self.returned",
+        "A transfer is told of twice.",
+    ),
+    Mutant(
+        _RULES, "reply.speculative or reply.actions or talk.unanswered", "reply.speculative", "A transfer is lost."
+    ),
+    Mutant(
+        _RULES,
+        "reply.speculative or reply.actions or talk.unanswered",
+        "reply.speculative or reply.actions",
+        "The floor is given and taken away in the same moment.",
+    ),
+    Mutant(
+        _TALK,
+        "due = self.deferred if reply is None or reply.speculative else reply.actions",
+        "due = [] if reply is None or reply.speculative else reply.actions",
+        "A secret is kept that is typed while the carrier sends keys.",
+    ),
+    Mutant(_TALK, "self.masked or self.digits.secret or (", "self.masked or (", "The rest of a secret is kept."),
+    Mutant(
+        _TALK,
+        "(late and reply is not None and reply.secret)",
+        "False",
+        "What is typed behind the end of a secret is kept.",
+    ),
+    Mutant(
+        "digits.py", "self.secret = self.secret or secret", "pass", "A secret that is told again is none any more."
+    ),
+    Mutant(_RULES, "            reply.secret = talk.digits.secret\n", "", "A secret beside words is shown."),
+    Mutant("answerer.py", "    talk.deferred.clear()\n", "", "A machine is asked for a number."),
+    Mutant(
+        "answerer.py",
+        "        talk.keep_message()\n",
+        "        pass\n",
+        "A machine that leaves a message is asked about it over the message for it.",
     ),
 )
