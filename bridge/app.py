@@ -124,6 +124,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             rules = _consult_rules(settings.transfer)
             consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
             consultations.add_to(app)
+            routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         door = Door(access)

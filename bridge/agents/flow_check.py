@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from bridge.agents.flow_model import (
@@ -30,6 +31,8 @@ from bridge.agents.flow_nodes import Problems, known_names
 from bridge.agents.flow_readers import BUILT_IN, dialled
 from bridge.agents.flow_text import Text, words_of
 
+_SERVER: Final = re.compile(r"https?://[^/?#]+[/?#].*", re.DOTALL)
+"""What the beginning of a URL must be for the rest to be a matter of that server."""
 _SHOWN: Final = 8
 """Steps of a circle that a message names."""
 
@@ -42,6 +45,7 @@ def check(flow: Flow, problems: Problems, exists: Callable[[str], bool] | None) 
     _check_choices(flow, problems)
     _check_variables(flow, problems)
     _check_numbers(flow, problems)
+    _check_servers(flow, problems)
     if exists is not None:
         _check_sounds(flow, problems, exists)
 
@@ -165,11 +169,38 @@ def _check_variables(flow: Flow, problems: Problems) -> None:
     for name, step in flow.steps.items():
         if isinstance(step, IfStep) and step.variable:
             _known((step.variable,), flow.lines[name], known, problems)
-        for text in _kept(step):
-            for variable in secret.intersection(text.variables):
-                problems.error(
-                    text.line, f"{{{variable}}} is masked, and this would say or keep it: use it in a lookup only"
-                )
+        _not_kept(_kept(step), secret, problems)
+    _not_kept((text for choice in flow.always for _, text in choice.changes), secret, problems)
+
+
+def _not_kept(texts: Iterable[Text], secret: set[str], problems: Problems) -> None:
+    for text in texts:
+        for variable in secret.intersection(text.variables):
+            problems.error(
+                text.line, f"{{{variable}}} is masked, and this would say or keep it: use it in a lookup only"
+            )
+
+
+def _check_servers(flow: Flow, problems: Problems) -> None:
+    """See that nothing a caller says or a service answers decides which server is asked."""
+    set_later = {variable for step in flow.steps.values() for variable in _sets(step)}
+    set_later |= {variable for choice in flow.always for variable, _ in choice.changes}
+    for step in flow.steps.values():
+        if not isinstance(step, LookupStep) or not step.url.pieces:
+            continue
+        first, rest = step.url.pieces[0], step.url.pieces[1:]
+        if isinstance(first, str):
+            fixed = _SERVER.fullmatch(first) is not None or not rest
+        else:
+            value = flow.variables.get(first[0])
+            fixed = value is not None and not value.variables and first[0] not in set_later
+            fixed = fixed and (not rest or (isinstance(rest[0], str) and rest[0][0] in "/?"))
+        if not fixed:
+            problems.error(
+                step.url.line,
+                f"url is {step.url.source!r}: which server is asked must be certain: write it out, or as a variable"
+                " that stands at the top and is set nowhere else, and other variables only behind a /",
+            )
 
 
 def _check_numbers(flow: Flow, problems: Problems) -> None:
@@ -225,6 +256,8 @@ def _kept(step: Step) -> Iterator[Text]:
             yield from (text for _, text in step.data)
         case SetStep():
             yield from (text for _, text in step.changes)
+        case MenuStep():
+            yield from (text for choice in step.choices for _, text in choice.changes)
         case TransferStep():
             yield from (text for text in (step.to, step.summary, step.caller_id) if text is not None)
         case _:
@@ -238,9 +271,6 @@ def _texts(flow: Flow) -> Iterator[Text]:
         yield from (text for _, text in choice.changes)
     for step in flow.steps.values():
         yield from _kept(step)
-        if isinstance(step, MenuStep):
-            for choice in step.choices:
-                yield from (text for _, text in choice.changes)
         if isinstance(step, LookupStep):
             yield from (step.url, *step.body.values(), *step.headers.values())
 

@@ -222,7 +222,8 @@ class _Run:
     def _again(self, step: LookupStep) -> None:
         """Something came in between a look-up: what only reads is read again; nobody knows what else has done."""
         if step.method == "GET":
-            self._look_up(step)
+            if (astray := self._look_up(step)) is not None:
+                self.walk(astray.name)
         else:
             self.take_outcome(step, Outcome(error="interrupted"))
 
@@ -320,8 +321,7 @@ class _Run:
             return None
         if isinstance(step, LookupStep):
             self._say(step.prompt)
-            self._look_up(step)
-            return None
+            return self._look_up(step)
         return self._perform(step, say=True)
 
     def _answer_ahead(self, step: Waiting) -> Target | None:
@@ -363,13 +363,18 @@ class _Run:
         self._actions.append(Transfer(to, summary, step.timeout_s, caller_id, step.digits))
         return None
 
-    def _look_up(self, step: LookupStep) -> None:
+    def _look_up(self, step: LookupStep) -> Target | None:
+        """Ask for a look-up. Returns the step that follows where it cannot be carried out."""
         quoted = {name: quote(value, safe="") for name, value in self._variables.items()}
         # A variable that is the beginning of the URL names a server, and is no part of a path.
         first = step.url.pieces[:1]
         url = step.url.fill(quoted)
         if first and not isinstance(first[0], str):
             url = self._variables.get(first[0][0], "") + replace(step.url, pieces=step.url.pieces[1:]).fill(quoted)
+        if not {".", ".."}.isdisjoint(url.partition("?")[0].split("/")):
+            # Servers, and libraries before them, take such a part for the way up, out of where it was to stay.
+            self.set("error", "the URL leads astray")
+            return step.on_error
         fill = self._variables
         self._request = Request(
             self._state.at,
@@ -379,6 +384,7 @@ class _Run:
             {name: text.fill(fill) for name, text in step.headers.items()},
             step.timeout_s,
         )
+        return None
 
     def _holds(self, step: IfStep) -> bool:
         value = self._variables.get(step.variable, "")

@@ -153,7 +153,7 @@ class Dialer:
     def answered(self, call_id: str, sid: str) -> OutgoingCall | None:
         """As `Outgoing` has it."""
         call = self._dispatch.find(call_id)
-        if call is None or call.over or call.cancel_wanted:
+        if call is None or call.over or call.cancel_wanted or call.is_another(sid):
             return None
         self._heard(call, call.hear(sid, "in-progress"))
         order = call.order

@@ -69,14 +69,19 @@ class OutboundCall:
         """Tell whether somebody, or something, has answered."""
         return self.status == "in-progress"
 
+    def is_another(self, sid: str) -> bool:
+        """Tell whether the carrier's id is that of another call than the one that is known."""
+        return bool(self.sid and sid) and sid != self.sid
+
     def hear(self, sid: str, status: str, sequence: int | None = None) -> bool:
         """Take what the carrier tells. Returns whether it changed the status.
 
         Callbacks may come twice, late, and in any order; what was told before something newer does not count, and
-        after the end nothing does.
+        after the end nothing does. Nor does what is told of another call, which the carrier may have placed for a
+        request that it did not seem to take.
         """
         told = _OF_CARRIER.get(status)
-        if self.over or told is None:
+        if self.over or told is None or self.is_another(sid):
             return False
         self.sid = self.sid or sid
         if sequence is not None:

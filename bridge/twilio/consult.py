@@ -30,6 +30,8 @@ KEY = "/twilio/consult-key"
 STATUS = "/twilio/consult-status"
 
 _NOT_REACHED = frozenset({"busy", "no-answer", "failed", "canceled"})
+_COMES_WITHIN_S = 10.0
+"""How soon after the key the caller is on the way into the conference; else whoever pressed it waits for nobody."""
 _JOINED_WITHIN_S = 3.0
 """How soon after the other side has left the conference the carrier asks what becomes of the caller."""
 
@@ -70,6 +72,7 @@ class _Consultation:
     state: Literal["calling", "accepted", "over"] = "calling"
     call_sid: str = ""
     """The call to the other side, once it is placed."""
+    nobody_comes: asyncio.TimerHandle | None = None
 
     @property
     def conference(self) -> str:
@@ -110,6 +113,12 @@ class Consultations:
         self._open[consultation.id] = consultation
         self._spawn(self._place(consultation), f"consult-{info.id}")
 
+    def joined(self, conference: str) -> None:
+        """The carrier was told to put the caller into this conference."""
+        for consultation in self._open.values():
+            if consultation.conference == conference and consultation.nobody_comes is not None:
+                consultation.nobody_comes.cancel()
+
     def cancel(self, info: CallInfo) -> None:
         """As `Others.cancel`."""
         for consultation in [*self._open.values()]:
@@ -121,6 +130,8 @@ class Consultations:
         for consultation in [*self._open.values()]:
             if consultation.state == "calling":
                 self._drop(consultation)
+            elif consultation.nobody_comes is not None:
+                consultation.nobody_comes.cancel()
         if self._tasks:
             await asyncio.wait([*self._tasks])
 
@@ -158,6 +169,14 @@ class Consultations:
     def _forget(self, consultation: _Consultation) -> None:
         consultation.state = "over"
         self._open.pop(consultation.id, None)
+        if consultation.nobody_comes is not None:
+            consultation.nobody_comes.cancel()
+
+    def _give_up(self, consultation: _Consultation) -> None:
+        """The caller hung up in the moment of the key, or could not be let go: nobody is to wait alone."""
+        log.warning("caller_did_not_come", sid=consultation.info.sid)
+        self._drop(consultation)
+        consultation.tell(TransferEnded("failed"))
 
     async def _hang_up(self, call_sid: str) -> None:
         try:
@@ -192,6 +211,8 @@ class Consultations:
             return xml(twiml.hang_up())
         if consultation.state == "calling":
             consultation.state = "accepted"
+            later = asyncio.get_running_loop().call_later
+            consultation.nobody_comes = later(_COMES_WITHIN_S, self._give_up, consultation)
             consultation.tell(OtherAccepted(consultation.conference))
         return xml(twiml.join_conference(consultation.conference))
 

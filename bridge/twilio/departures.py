@@ -52,6 +52,8 @@ class Departures:
         self.transfers = transfers
         self.hand_off: HandOff | None = None
         """Who is asked when an agent hands the call to its own webhook; None: the call ends."""
+        self.joined: Callable[[str], None] = lambda _: None
+        """Told the conference into which a caller is put."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -102,6 +104,7 @@ class Departures:
         if departure.digits and session is not None:
             return self._stream(session, digits=departure.digits)
         if departure.conference:
+            self.joined(departure.conference)
             return twiml.join_conference(departure.conference, action_url=self._documents.address(DIAL_ENDED, leg))
         if departure.transfer is not None:
             try:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
@@ -70,7 +71,7 @@ async def ask(
     names = {name for name, _ in own}
     fields = [*((name, value) for name, value in form if name not in names), *own]
     headers = {signature.HEADER: signature.sign(token, url, fields)} if token else {}
-    shown = url.partition("?")[0]
+    shown = _shown(url)
     try:
         async with (
             asyncio.timeout(timeout_s),
@@ -95,6 +96,12 @@ async def ask(
     except (CarrierError, UnicodeDecodeError) as error:
         what = f"the hand-off webhook {shown} answered with something else than TwiML"
         raise AgentError(what, code="agent_answer") from error
+
+
+def _shown(url: str) -> str:
+    """Write a URL as a log may show it: without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes:

@@ -35,6 +35,60 @@ def test_the_reception_is_without_mistakes() -> None:
     assert isinstance(checked.flow.steps["menu"], MenuStep)
 
 
+@pytest.mark.parametrize(
+    ("url", "certain"),
+    [
+        ("https://example.com/x/{said}?y={said}", True),
+        ("https://example.com?y={said}", True),
+        ("https://example.com", True),
+        ("{base}/x/{said}", True),
+        ("{base}?y={said}", True),
+        ("{base}", True),
+        ("https://{said}/x", False),
+        ("https://{said}.example.com/x", False),
+        ("https://example.com{said}/x", False),
+        ("https://example.com:{said}/x", False),
+        ("{said}/x", False),
+        ("{parameters.base}/x", False),
+        ("{base}{said}/x", False),
+        ("{base}.example.com/x", False),
+        ("{both}/x", False),
+        ("{set}/x", False),
+    ],
+)
+def test_nothing_that_is_said_decides_which_server_is_asked(url: str, certain: bool) -> None:
+    text = f"""
+        variables: {{base: "https://example.com", both: "https://{{base}}", set: "https://example.com"}}
+        steps:
+          ask: {{do: listen, say: Hi., variable: said, next: keep}}
+          keep: {{do: set, variables: {{set: "{{said}}"}}, next: look}}
+          look:
+            do: lookup
+            url: "{url}"
+            next: bye
+            on_error: bye
+          bye: {{do: hang_up}}
+        """
+    problems = wrong(text)
+    assert [line.partition(": url is")[0] for line in problems] == ([] if certain else ["8"])
+    assert all("which server is asked must be certain" in line for line in problems)
+
+
+def test_a_masked_number_is_not_copied_by_a_choice() -> None:
+    text = """
+        always: [{key: "0", set: {copy: "{pin}"}, next: bye}]
+        steps:
+          ask: {do: digits, say: PIN., variable: pin, masked: true, next: menu}
+          menu:
+            do: menu
+            say: Next?
+            choices: [{key: "1", set: {other: "{pin}"}, next: bye}]
+          bye: {do: hang_up}
+        """
+    told = [line.partition(",")[0] for line in wrong(text)]
+    assert told == ["2: {pin} is masked", "8: {pin} is masked"]
+
+
 def test_a_small_file_is_read_with_its_defaults() -> None:
     flow = read_flow("steps: {hello: {do: say, say: Hello., next: bye}, bye: {do: hang_up, say: Bye.}}", "x").flow
     assert flow is not None

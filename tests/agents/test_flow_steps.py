@@ -389,6 +389,15 @@ def test_a_lookup_that_fails_has_a_way_of_its_own(document: Any, error: str, hea
     assert texts(caller.looked_up(document, error)) == heard
 
 
+@pytest.mark.parametrize("name", ["..", "."])
+def test_an_answer_cannot_lead_a_lookup_out_of_its_folder(name: str) -> None:
+    caller = Caller(LOOKUP.replace("{base}/people/{name}", "{base}/people/{parameters.id}"))
+    begun = Question("call.started", replace(CALL, parameters={"id": name}), 1)
+    caller._keep(flow_steps.take(caller.flow, caller.state, begun, caller.now))
+    assert texts(caller.says(" Ann")) == "One moment. Lost, the URL leads astray."
+    assert caller.request is None
+
+
 def test_words_during_a_lookup_ask_again_what_only_reads() -> None:
     caller = Caller(LOOKUP)
     caller.begins()

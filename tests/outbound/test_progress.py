@@ -40,6 +40,15 @@ def test_after_its_end_nothing_counts(end: str) -> None:
     assert (call.status, call.reason) == (end, "")
 
 
+def test_what_is_told_of_another_call_does_not_count() -> None:
+    call = dialing()
+    assert call.hear("CA1", "ringing", 1)
+    assert not call.hear("CA2", "no-answer", 5)
+    assert (call.is_another("CA2"), call.is_another("CA1"), call.is_another("")) == (True, False, False)
+    assert call.hear("CA1", "in-progress", 2)
+    assert call.sid == "CA1"
+
+
 def test_a_callback_is_late_by_its_number() -> None:
     call = dialing()
     assert call.hear("CA1", "ringing", 1)

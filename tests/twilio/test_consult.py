@@ -221,3 +221,24 @@ async def test_who_hangs_up_before_the_caller_came_leaves_nobody_alone(
     await desk.status("completed")
     await desk.consultations.close()
     assert desk.rest.redirected == ([(INFO.sid, "<Response/>")] if there else [])
+
+
+@pytest.mark.parametrize("comes", [True, False])
+async def test_who_has_accepted_does_not_wait_for_a_caller_who_is_gone(
+    desk: Desk, comes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consult, "_COMES_WITHIN_S", 0.05)
+    await desk.call()
+    await desk.press("5")
+    (accepted,) = desk.told
+    assert isinstance(accepted, on.OtherAccepted)
+    if comes:
+        desk.consultations.joined("another")
+        desk.consultations.joined(accepted.conference)
+        await asyncio.sleep(0.1)
+        assert (desk.rest.ended, desk.told) == ([], [accepted])
+    else:
+        await until(lambda: desk.rest.ended == ["CA9"])
+        assert desk.told == [accepted, on.TransferEnded("failed")]
+        await desk.status("completed")
+    assert len(desk.told) == (1 if comes else 2)

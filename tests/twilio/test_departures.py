@@ -85,7 +85,10 @@ class TestStreamEnded:
     async def test_who_has_accepted_is_joined_in_a_conference(self, house: House) -> None:
         await house.stream()
         self.leave(house, do.LeaveCall("transfer", Transfer("+15550100300", "A caller."), "room-1"))
+        joined: list[str] = []
+        house.routes.departures.joined = joined.append
         (dial,) = await self.ended(house)
+        assert joined == ["room-1"]
         assert dial.attrib == {"action": house.origin + "/twilio/dial-ended?leg=1"}
         assert (dial[0].tag, dial[0].text, dial[0].attrib["endConferenceOnExit"]) == (
             "Conference",

@@ -170,3 +170,9 @@ async def test_a_webhook_that_does_not_answer_is_not_waited_for(
     with pytest.raises(AgentError, match="cannot be reached") as failed:
         await ask(http, "http://127.0.0.1:1/next", FORM, ENDED, token=TOKEN)
     assert failed.value.code == "agent_unreachable"
+
+
+async def test_a_password_in_the_webhooks_url_is_not_told(http: aiohttp.ClientSession) -> None:
+    with pytest.raises(AgentError, match=r"^the hand-off webhook http://\S+:9/next cannot be reached") as failed:
+        await ask(http, "http://user:hunter2@127.0.0.1:9/next?key=hunter2", FORM, ENDED, token=TOKEN)
+    assert "hunter2" not in str(failed.value)
