@@ -65,9 +65,7 @@ def draw(file: Path, out: Path | None) -> int:
 
     out = out or file.with_suffix(".svg")
     if out.suffix.lower() not in {".svg", ".png"}:
-        raise click.BadParameter(
-            f"{out} is no picture that can be written: give it .svg or .png", param_hint="--out"
-        )
+        raise click.BadParameter(f"{out} cannot be drawn: wanted a file ending in .svg or .png", param_hint="--out")
     svg = picture(load_flow(str(file)))
     try:
         if out.suffix.lower() == ".png":

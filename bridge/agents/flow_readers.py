@@ -109,9 +109,7 @@ class Names:
     def prompt(self, table: Table, defaults: Defaults, *, needed: bool = False, rule: str | None = None) -> Prompt:
         """Take what is said. `rule`: what cuts it off where the file says nothing about this very prompt."""
         parts = self.parts(table, "say")
-        node = table.node("say")
-        forgotten = isinstance(node, ScalarNode) and not node.value and not node.style  # `say: ""` is meant so
-        if needed and (forgotten or (not parts and "say" not in table)):
+        if needed and table.node("say") is None:
             table.missing("say", '"Hello."')
         return Prompt(parts, table.read("barge_in", rule or defaults.barge_in, self.barge_in))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.conversation.actions import RecordMessage
 from bridge.conversation.caller import joined
 
-_TAIL_S = 2.0
+_TAIL_S = 3.0
 """How long a turn that is open when the message is over may take to end, so that its last words are kept."""
 
 

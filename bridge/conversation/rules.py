@@ -161,7 +161,7 @@ def message_begins(talk: Talk) -> bool:
 def message_over(talk: Talk) -> bool:
     """A message is complete: keep it, and tell the agent."""
     message, turn = talk.message, talk.turn
-    if not message.watch(talk.now, speaking=_says_something(talk)):
+    if not message.watch(talk.now, speaking=_says_more(talk)):
         return False
     if turn.speaking and turn.worded:
         talk.close_turn(incomplete=True)
@@ -350,10 +350,21 @@ def moments(talk: Talk) -> list[float]:
 
 def message_moments(talk: Talk) -> list[float]:
     """Return when a message has to be looked at again; an open turn without words may turn out to be noise."""
-    speaking = _says_something(talk)
+    speaking = _says_more(talk)
     due = talk.message.due(speaking=speaking)
     moments = [] if due is None else [due]
-    return [*moments, _false_alarm_at(talk)] if speaking and not talk.turn.worded else moments
+    noise = speaking and not talk.turn.worded and talk.message.over_at is None
+    return [*moments, _false_alarm_at(talk)] if noise else moments
+
+
+def _says_more(talk: Talk) -> bool:
+    """Tell whether words of a message may still come.
+
+    Who ends it by a key has just spoken: words that a slow recogniser has not yet told are waited for.
+    """
+    turn = talk.turn
+    ended = talk.message.over_at is not None
+    return _says_something(talk) or (ended and turn.speaking and not turn.dismissed)
 
 
 RULES = (

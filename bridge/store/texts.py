@@ -122,15 +122,15 @@ def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
 
 
 def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, str, str]]:
-    """What was done besides speaking: when, by whom, and what. Where two people talk, the head says who they are."""
+    """What was done besides speaking: when, by whom, and what. Of two people the head tells."""
     for keys in key_markers(entries):
         yield keys.at_ms, "caller", keys.label.replace("keys ", "pressed ").replace("key ", "pressed ")
     for entry in entries:
         match entry:
             case DigitsGathered(at_ms, _, count, masked=True):
                 yield at_ms, "caller", f"pressed {count} keys, which are not kept"
-            case MessageLeft(number, _, from_ms):
-                yield from_ms, "caller", f"left message {number}"
+            case MessageLeft(number, words, from_ms):
+                yield from_ms, "caller", f"left message {number}{'' if words.strip() else ', without a word'}"
             case TransferTried(at_ms, to, status, warm) if header.agent_kind != "log":
                 yield at_ms, "agent", f"{'warm ' if warm else ''}transfer to {to}: {status}"
             case _:

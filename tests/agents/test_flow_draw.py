@@ -89,6 +89,8 @@ def test_draw_writes_a_picture(tmp_path: Path) -> None:
     ET.parse(out)
     refused = CliRunner().invoke(command, ["draw", str(RECEPTION), "--out", str(tmp_path / "no" / "x.svg")])
     assert "cannot write" in refused.output
+    refused = CliRunner().invoke(command, ["draw", str(RECEPTION), "--out", str(tmp_path / "x.gif")])
+    assert "wanted a file ending in .svg or .png" in refused.output
 
 
 @pytest.mark.parametrize("ending", [".png"])

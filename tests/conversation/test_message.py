@@ -109,7 +109,7 @@ def test_the_longest_message_ends_and_its_open_turn_belongs_to_it() -> None:
     play.at(14).hears(on.TurnUpdated(" On and on"))
     assert told(play) == []  # Its last words are waited for.
     play.at(15.1).hears(on.TurnUpdated(" On and on and on"))
-    play.at(15.2)
+    play.at(16.2)
     assert told(play) == [" On and on and on"]
     assert left(play).to_ms == 13200
     assert play.kept(journal.CallerSpoke)[-1].incomplete
@@ -123,6 +123,24 @@ def test_the_last_words_before_the_key_are_waited_for() -> None:
     play.at(5.4).hears(on.TurnEnded(" Call me back."))
     assert told(play) == [" Call me back."]
     assert left(play).to_ms == 5000
+
+
+def test_words_that_a_slow_recogniser_tells_only_after_the_key_are_waited_for() -> None:
+    play = asked_for(RecordMessage())
+    play.at(4).hears(on.TurnStarted())
+    play.at(6).hears(on.DigitPressed("#"))
+    play.at(8.7)
+    assert told(play) == []  # It looked like noise since 7.
+    play.hears(on.TurnEnded(" Call me back."))
+    assert told(play) == [" Call me back."]
+
+
+def test_noise_at_the_key_is_not_waited_for_longer_than_words() -> None:
+    play = asked_for(RecordMessage())
+    play.at(4).hears(on.TurnStarted())
+    play.at(6).hears(on.DigitPressed("#"))
+    play.at(9)
+    assert told(play) == [""]
 
 
 def test_a_message_that_ends_with_the_call_is_kept_with_its_last_words() -> None:

@@ -32,6 +32,12 @@ MUTANTS = (
         "The last words before the key are lost.",
     ),
     Mutant(
+        _RULES,
+        "or (ended and turn.speaking and not turn.dismissed)",
+        "",
+        "The words of a slow recogniser are lost when the key is pressed.",
+    ),
+    Mutant(
         _MESSAGE,
         "self.over_at + (_TAIL_S if speaking else 0.0)",
         "self.over_at + 60.0",
@@ -127,7 +133,7 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "return [*moments, _false_alarm_at(talk)] if speaking and not talk.turn.worded else moments",
+        "return [*moments, _false_alarm_at(talk)] if noise else moments",
         "return moments",
         "Noise keeps a message open up to its longest.",
     ),
