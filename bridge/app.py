@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiohttp import web
@@ -20,43 +17,36 @@ from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door, problems
 from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
-from bridge.call.meter import Meter
-from bridge.call.registry import Profile, Registry
-from bridge.call.sounds import Sounds
-from bridge.errors import BridgeError, SettingsError
+from bridge.call.registry import Registry
 from bridge.health import HealthRoutes
-from bridge.local_token import local_token
+from bridge.local_speech import open_speech
 from bridge.metrics import Metrics
-from bridge.outbound.dialer import Dialer, NotSetUpError
-from bridge.outbound.dispatch import Limits
-from bridge.outbound.order import Rules
-from bridge.profiles import Openers, Profiles
+from bridge.outbound.dialer import Dialer
+from bridge.parts import (
+    auth_token_of,
+    carrier_rest,
+    check_folder,
+    consult_rules,
+    make_dialer,
+    make_registry,
+    openers,
+    order_rules,
+    stream_addresses,
+    transfer_rules,
+)
+from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
-from bridge.settings_calls import TransferSettings
-from bridge.speech_adapters import recognizers as make_recognizers
-from bridge.speech_adapters import tts_settings
 from bridge.store.files import FileStore
 from bridge.tasks import spawn
-from bridge.tts.cartesia import CartesiaSpeech
-from bridge.tts.prompts import PromptCache
-from bridge.twilio.consult import Consultations, ConsultRules
-from bridge.twilio.departures import TransferRules
-from bridge.twilio.documents import STATUS
+from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
-from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 
-if TYPE_CHECKING:
-    from bridge.speech_server.launch import LocalServer
-
 _RECORDED_WITHIN_S = 15.0
 """How long the calls that are ended at a stop may take to be recorded."""
-
-_SPEECH_PAUSE_S = 1.0
-"""Between the death of the local speech server and its next start."""
 
 log = structlog.get_logger()
 
@@ -86,22 +76,22 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
-        await asyncio.to_thread(_check_folder, settings.store.recordings)
+        await asyncio.to_thread(check_folder, settings.store.recordings)
         store = FileStore(settings.store.recordings, record_audio=settings.store.record_audio)
         stack.push_async_callback(store.close)
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 
-        speech_url = await _speech_url(settings, stack)
-        profiles = Profiles(settings, _openers(speech_url), metrics)
+        speech_url = await open_speech(settings, stack)
+        profiles = Profiles(settings, openers(speech_url), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
-        rest = _rest(settings)
+        rest = carrier_rest(settings)
         if rest is not None:
             stack.callback(rest.close)
-        registry = _registry(profiles, store, metrics, rest)
+        registry = make_registry(profiles, store, metrics, rest)
         registry.observers += [observer_of(each) for each in hooks]
-        auth_token = _auth_token(settings)
+        auth_token = auth_token_of(settings)
         listening: list[int] = []
         gate = Gate(
             auth_tokens=[auth_token],
@@ -110,10 +100,10 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             tokens=StreamTokens(auth_token),
             metrics=metrics,
         )
-        dialer = _dialer(settings, registry, rest, metrics, lambda: listening[0])
+        dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
         access = Access(settings.api.token.get_secret_value())
-        routes = TwilioRoutes(gate, registry, metrics, _transfer_rules(settings.transfer), dialer)
+        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
@@ -121,15 +111,15 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         routes.add_to(app)
         consultations = None
         if rest is not None:
-            rules = _consult_rules(settings.transfer)
+            rules = consult_rules(settings.transfer)
             consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
             consultations.add_to(app)
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         door = Door(access)
-        CallRoutes(dialer, _rules(settings)).add_to(app, door)
-        listener = LogRoutes(registry, rest, gate.tokens, lambda: _stream_addresses(settings, listening[0]))
+        CallRoutes(dialer, order_rules(settings)).add_to(app, door)
+        listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
         routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
@@ -185,166 +175,17 @@ async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
                 await session.ended.wait()
 
 
-async def _speech_url(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
-    """Return the speech service's address, after starting one if it is to be local."""
-    if settings.speech.base_url != "local":
-        return settings.speech.base_url
-    from bridge.speech_server.launch import launch_local  # noqa: PLC0415  Its models are an extra.
-
-    server = await launch_local()
-    keeper = spawn(_keep_speech(server), name="keep-local-speech")
-    stack.push_async_callback(_cancelled, keeper)
-    return server.url
-
-
-async def _keep_speech(server: LocalServer) -> None:
-    """Start the local speech server again, at the same address, whenever it has died. Cancelling ends it."""
-    from bridge.speech_server.launch import launch_local  # noqa: PLC0415  As above.
-    from bridge.speech_server.settings import ServerSettings  # noqa: PLC0415  As above.
-
-    port = server.port
-    try:
-        while True:
-            await server.died.wait()
-            await asyncio.sleep(_SPEECH_PAUSE_S)
-            try:
-                server = await launch_local(ServerSettings(port=port))
-            except BridgeError as error:
-                log.error("speech_server_not_restarted", error=error.message)
-    finally:
-        await server.close()
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end."""
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder for the calls that cannot be written to: better now than at the first call."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise SettingsError(
-            f"store.recordings (BRIDGE_STORE__RECORDINGS) is {str(folder)!r}, which cannot be written to:"
-            f" {error.strerror or error}. Choose another folder, or mend its rights"
-        ) from None
-
-
-def _rest(settings: Settings) -> TwilioRest | None:
-    """Return the way to Twilio's REST API; None: the settings do not name an account."""
-    twilio = settings.twilio
-    token = twilio.auth_token.get_secret_value()
-    return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
-
-
-def _openers(speech_url: str) -> Openers:
-    return Openers(
-        recognizers=lambda own: make_recognizers(own, speech_url),
-        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
-        sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
-    )
-
-
 def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultations | None, own: Settings) -> None:
     """Pass calls on as changed settings say."""
-    routes.departures.transfers = _transfer_rules(own.transfer)
+    routes.departures.transfers = transfer_rules(own.transfer)
     hand_offs.take(own)
     if consultations is not None:
-        consultations.rules = _consult_rules(own.transfer)
-
-
-def _transfer_rules(transfer: TransferSettings) -> TransferRules:
-    return TransferRules(transfer.ring_seconds, transfer.caller_id)
-
-
-def _consult_rules(transfer: TransferSettings) -> ConsultRules:
-    return ConsultRules(
-        transfer.accept_key,
-        transfer.accept_prompt,
-        transfer.accept_seconds,
-        transfer.ring_seconds,
-        transfer.caller_id,
-    )
-
-
-def _stream_addresses(settings: Settings, port: int) -> tuple[str, str]:
-    """Return where Twilio opens media streams, and where it tells of their fate. Raises SettingsError."""
-    if not settings.server.public_url and not settings.twilio.api_url:
-        raise SettingsError(
-            "Twilio must reach the bridge to stream a call to it: set server.public_url"
-            " (BRIDGE_SERVER__PUBLIC_URL)",
-            code="not_set_up",
-        )
-    return settings.stream_url(port), settings.public_url(port) + STATUS
-
-
-def _rules(settings: Settings) -> Rules:
-    outbound = settings.outbound
-    return Rules(
-        from_number=outbound.from_number,
-        allow=outbound.allow,
-        ring_seconds=outbound.ring_seconds,
-        detect_machines=outbound.detect_machines,
-        voicemail=outbound.voicemail,
-    )
-
-
-def _dialer(
-    settings: Settings, registry: Registry, rest: TwilioRest | None, metrics: Metrics, port: Callable[[], int]
-) -> Dialer:
-    outbound = settings.outbound
-
-    def callbacks() -> str:
-        if not settings.server.public_url and not settings.twilio.api_url:
-            raise NotSetUpError(
-                "Twilio must reach the bridge to connect a call with it: set server.public_url"
-                " (BRIDGE_SERVER__PUBLIC_URL)"
-            )
-        return settings.public_url(port())
-
-    dialer = Dialer(
-        Limits(outbound.calls_per_second, outbound.concurrent_calls, outbound.queue_length),
-        registry,
-        rest,
-        callbacks,
-        on_over=lambda status: metrics.outbound_calls.labels(status=status).inc(),
-    )
-    registry.observers.append(dialer.observer)
-    metrics.outbound_waiting.set_function(lambda: dialer.waiting)
-    return dialer
-
-
-def _registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
-    registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
-    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
-    registry.logs.observers.append(lambda info: Meter(metrics, info, "log"))
-    metrics.live_calls.set_function(lambda: len(registry.sessions))
-    return registry
+        consultations.rules = consult_rules(own.transfer)
 
 
 async def _schema(_: web.Request) -> web.Response:
     """Answer what a webhook agent is sent and may answer, as a JSON Schema."""
     return web.Response(text=schema.text(), content_type="application/schema+json")
-
-
-def _mode(profile: Profile) -> Literal["agent", "transcribe"]:
-    """Name how a call is held, for the metrics."""
-    return "agent" if profile.policy.agent else "transcribe"
-
-
-def _auth_token(settings: Settings) -> str:
-    given = settings.twilio.auth_token.get_secret_value()
-    if given or not settings.twilio.validate_requests:
-        return given or local_token().value
-    token = local_token()
-    log.info("twilio_token_is_local", remedy="set BRIDGE_TWILIO__AUTH_TOKEN for calls from Twilio")
-    if token.problem:
-        log.warning("local_token_not_kept", problem=token.problem)
-    return token.value
 
 
 async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:

@@ -145,6 +145,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     # The composition and the commands: everything.
     "bridge.app": None,
+    "bridge.parts": None,
+    "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
     "bridge.reload": None,
     "bridge.shared": {"bridge.tasks"},

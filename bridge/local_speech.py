@@ -1,0 +1,57 @@
+"""Where speech comes from: a service elsewhere, or a local server that is started, and again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.errors import BridgeError
+from bridge.settings import Settings
+from bridge.tasks import spawn
+
+if TYPE_CHECKING:
+    from bridge.speech_server.launch import LocalServer
+
+_PAUSE_S = 1.0
+"""Between the death of the local speech server and its next start."""
+
+log = structlog.get_logger()
+
+
+async def open_speech(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+    """Return the speech service's address, after starting one if it is to be local."""
+    if settings.speech.base_url != "local":
+        return settings.speech.base_url
+    from bridge.speech_server.launch import launch_local  # noqa: PLC0415  Its models are an extra.
+
+    server = await launch_local()
+    keeper = spawn(_keep_speech(server), name="keep-local-speech")
+    stack.push_async_callback(_cancelled, keeper)
+    return server.url
+
+
+async def _keep_speech(server: LocalServer) -> None:
+    """Start the local speech server again, at the same address, whenever it has died. Cancelling ends it."""
+    from bridge.speech_server.launch import launch_local  # noqa: PLC0415  As above.
+    from bridge.speech_server.settings import ServerSettings  # noqa: PLC0415  As above.
+
+    port = server.port
+    try:
+        while True:
+            await server.died.wait()
+            await asyncio.sleep(_PAUSE_S)
+            try:
+                server = await launch_local(ServerSettings(port=port))
+            except BridgeError as error:
+                log.error("speech_server_not_restarted", error=error.message)
+    finally:
+        await server.close()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,154 @@
+"""The parts of a bridge, each made as the settings say. `bridge.app` puts them together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from bridge.call.meter import Meter
+from bridge.call.registry import Profile, Registry
+from bridge.call.sounds import Sounds
+from bridge.errors import SettingsError
+from bridge.local_token import local_token
+from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer, NotSetUpError
+from bridge.outbound.dispatch import Limits
+from bridge.outbound.order import Rules
+from bridge.profiles import Openers, Profiles
+from bridge.settings import Settings
+from bridge.settings_calls import TransferSettings
+from bridge.speech_adapters import recognizers as make_recognizers
+from bridge.speech_adapters import tts_settings
+from bridge.store.files import FileStore
+from bridge.tts.cartesia import CartesiaSpeech
+from bridge.tts.prompts import PromptCache
+from bridge.twilio.consult import ConsultRules
+from bridge.twilio.departures import TransferRules
+from bridge.twilio.documents import STATUS
+from bridge.twilio.rest import TwilioRest
+
+log = structlog.get_logger()
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for the calls that cannot be written to: better now than at the first call."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"store.recordings (BRIDGE_STORE__RECORDINGS) is {str(folder)!r}, which cannot be written to:"
+            f" {error.strerror or error}. Choose another folder, or mend its rights"
+        ) from None
+
+
+def carrier_rest(settings: Settings) -> TwilioRest | None:
+    """Return the way to Twilio's REST API; None: the settings do not name an account."""
+    twilio = settings.twilio
+    token = twilio.auth_token.get_secret_value()
+    return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
+
+
+def openers(speech_url: str) -> Openers:
+    """Return how recognisers, voices and sounds are opened, with speech from this address."""
+    return Openers(
+        recognizers=lambda own: make_recognizers(own, speech_url),
+        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
+        sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
+    )
+
+
+def transfer_rules(transfer: TransferSettings) -> TransferRules:
+    """Return how callers are passed on."""
+    return TransferRules(transfer.ring_seconds, transfer.caller_id)
+
+
+def consult_rules(transfer: TransferSettings) -> ConsultRules:
+    """Return how the other side of warm transfers is asked."""
+    return ConsultRules(
+        transfer.accept_key,
+        transfer.accept_prompt,
+        transfer.accept_seconds,
+        transfer.ring_seconds,
+        transfer.caller_id,
+    )
+
+
+def stream_addresses(settings: Settings, port: int) -> tuple[str, str]:
+    """Return where Twilio opens media streams, and where it tells of their fate. Raises SettingsError."""
+    if not settings.server.public_url and not settings.twilio.api_url:
+        raise SettingsError(
+            "Twilio must reach the bridge to stream a call to it: set server.public_url"
+            " (BRIDGE_SERVER__PUBLIC_URL)",
+            code="not_set_up",
+        )
+    return settings.stream_url(port), settings.public_url(port) + STATUS
+
+
+def order_rules(settings: Settings) -> Rules:
+    """Return what orders of outbound calls may ask for."""
+    outbound = settings.outbound
+    return Rules(
+        from_number=outbound.from_number,
+        allow=outbound.allow,
+        ring_seconds=outbound.ring_seconds,
+        detect_machines=outbound.detect_machines,
+        voicemail=outbound.voicemail,
+    )
+
+
+def make_dialer(
+    settings: Settings, registry: Registry, rest: TwilioRest | None, metrics: Metrics, port: Callable[[], int]
+) -> Dialer:
+    """Make what places calls; `port` is asked late, when the listener is open."""
+    outbound = settings.outbound
+
+    def callbacks() -> str:
+        if not settings.server.public_url and not settings.twilio.api_url:
+            raise NotSetUpError(
+                "Twilio must reach the bridge to connect a call with it: set server.public_url"
+                " (BRIDGE_SERVER__PUBLIC_URL)"
+            )
+        return settings.public_url(port())
+
+    dialer = Dialer(
+        Limits(outbound.calls_per_second, outbound.concurrent_calls, outbound.queue_length),
+        registry,
+        rest,
+        callbacks,
+        on_over=lambda status: metrics.outbound_calls.labels(status=status).inc(),
+    )
+    registry.observers.append(dialer.observer)
+    metrics.outbound_waiting.set_function(lambda: dialer.waiting)
+    return dialer
+
+
+def make_registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
+    """Make the registry of live calls, and let it be counted."""
+    registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
+    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
+    registry.logs.observers.append(lambda info: Meter(metrics, info, "log"))
+    metrics.live_calls.set_function(lambda: len(registry.sessions))
+    return registry
+
+
+def _mode(profile: Profile) -> Literal["agent", "transcribe"]:
+    """Name how a call is held, for the metrics."""
+    return "agent" if profile.policy.agent else "transcribe"
+
+
+def auth_token_of(settings: Settings) -> str:
+    """Return what signs the carrier's requests: the account's token, or one of this machine's own."""
+    given = settings.twilio.auth_token.get_secret_value()
+    if given or not settings.twilio.validate_requests:
+        return given or local_token().value
+    token = local_token()
+    log.info("twilio_token_is_local", remedy="set BRIDGE_TWILIO__AUTH_TOKEN for calls from Twilio")
+    if token.problem:
+        log.warning("local_token_not_kept", problem=token.problem)
+    return token.value
