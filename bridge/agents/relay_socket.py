@@ -32,6 +32,8 @@ MAX_WAITING = 500
 """Events that wait for a connection that is lost; the oldest beyond them are left out."""
 MAX_PER_SECOND = 500
 """Messages of an app that are read within a second: a flood is slowed down by not reading it."""
+COST = 20
+"""As so many of them counts what is no text: sounds, keys and changes are work, and nobody means many."""
 PAUSES_S = (0.1, 0.25, 0.5, 1.0, 2.0)
 """Between attempts to connect again; the last one repeats."""
 STEADY_S = 5.0
@@ -272,16 +274,19 @@ class RelaySocket:
         second, count = self._loop.time(), 0
         while True:
             frame = await connection.recv()
+            cost = COST
             try:
                 message = wire.parse_from_app(frame)
             except ProtocolError as error:
                 await self._complain(connection, frame, error)
             else:
+                cost = 1 if isinstance(message, wire.Text) else COST
                 self._malformed, self._unanswered, self._heard_at = 0, None, self._loop.time()
                 self._on_message(message)
             now = self._loop.time()
-            count = 1 if now >= second + 1 else count + 1
-            second = now if count == 1 else second
+            if now >= second + 1:
+                second, count = now, 0
+            count += cost
             if count >= MAX_PER_SECOND:
                 await asyncio.sleep(second + 1 - now)
 

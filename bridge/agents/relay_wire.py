@@ -15,6 +15,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from bridge.agents.action_checks import MAX_KEYTERM_CHARACTERS, MAX_KEYTERMS, fault
+from bridge.conversation.actions import Set, Tuning
 from bridge.errors import ProtocolError
 
 MAX_MALFORMED: Final = 10
@@ -25,9 +27,10 @@ MAX_ECHO_CHARACTERS: Final = 1000
 """How much of a malformed message is quoted in the `error` that answers it."""
 
 Filled: TypeAlias = Annotated[str, Meta(min_length=1)]
-Keys: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9w#*W]+$")]
+Keys: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9w#*W]+$", max_length=500)]
 Flag: TypeAlias = bool | UnsetType | None
 Words: TypeAlias = str | UnsetType | None
+Tag: TypeAlias = Annotated[str, Meta(max_length=100)] | UnsetType | None
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type", rename="camel"):
@@ -109,7 +112,7 @@ class Text(_Message, frozen=True, tag="text"):
     token: str
     last: bool = False
     """True: the talk cycle ends here."""
-    lang: Words = UNSET
+    lang: Tag = UNSET
     """Language of this text; absent: the session's."""
     interruptible: Flag = UNSET
     """False: the caller does not cut this text off; absent: as the session has it."""
@@ -136,8 +139,8 @@ class SendDigits(_Message, frozen=True, tag="sendDigits"):
 class Language(_Message, frozen=True, tag="language"):
     """Another language for the rest of the session."""
 
-    tts_language: Words = UNSET
-    transcription_language: Words = UNSET
+    tts_language: Tag = UNSET
+    transcription_language: Tag = UNSET
 
     def __post_init__(self) -> None:
         if not (self.tts_language or self.transcription_language):
@@ -203,7 +206,7 @@ def parse_from_app(frame: str | bytes) -> FromApp:
         match kind:
             case "config" | "hints":
                 fields = msgspec.json.decode(frame, type=dict[str, Any])
-                return _config(fields) if kind == "config" else Hints(_listed(fields.get("hints")))
+                return _config(fields) if kind == "config" else _hints(fields.get("hints"))
             case "interrupt":
                 return Interrupt()
             case _:
@@ -253,6 +256,20 @@ def _config(fields: dict[str, Any]) -> Config:
     inner = fields.get("config")
     changes = {**fields, **(inner if isinstance(inner, dict) else {})}
     return Config({name: value for name, value in changes.items() if name not in {"type", "config"}})
+
+
+def _hints(value: Any) -> Hints:
+    """Read the words to listen for. Raises `ProtocolError` for more than a speech service takes."""
+    words = (
+        _listed(value)
+        if len(value if isinstance(value, str | list) else ()) <= 10 * MAX_KEYTERM_CHARACTERS
+        else None
+    )
+    if words is None or fault(Set(tuning=Tuning(keyterms=words))):
+        raise ProtocolError(
+            f"`hints` may hold {MAX_KEYTERMS} terms and {MAX_KEYTERM_CHARACTERS} characters at most"
+        )
+    return Hints(words)
 
 
 def _listed(value: Any) -> tuple[str, ...]:

@@ -36,6 +36,10 @@ BEEP: Final = "beep:"
 _PIECE_BYTES: Final = 500 * BYTES_PER_MS
 _PIECES_AT_ONCE: Final = 20
 """How many pieces are emitted before other calls have their turn."""
+_AHEAD_S: Final = 10.0
+"""So much of a sound is emitted at once, and the rest as it would sound: one that is long would fill the memory."""
+_SOUNDS_AT_ONCE: Final = 8
+"""Of one call. Those behind wait until one of these is emitted: an agent may ask for hundreds."""
 
 _log = structlog.get_logger()
 
@@ -149,6 +153,7 @@ class SoundPlayer:
         self._emit = emit
         self._name = name
         self._open: dict[int, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(_SOUNDS_AT_ONCE)
         self._closed = False
 
     def play(self, utterance: int, source: str, loop: int = 1) -> None:
@@ -184,7 +189,8 @@ class SoundPlayer:
 
     async def _play(self, utterance: int, load: Callable[[], Awaitable[bytes]], loops: int, source: str) -> None:
         try:
-            await self._send(utterance, await load(), loops)
+            async with self._turns:
+                await self._send(utterance, await load(), loops)
         except SoundError as error:
             self._fail(utterance, error, source)
         except Exception as error:
@@ -194,14 +200,19 @@ class SoundPlayer:
 
     async def _send(self, utterance: int, audio: bytes, loops: int) -> None:
         """Emit all audio; the conversation sends it on as it sounds."""
-        fitting = MAX_SECONDS * 1000 * BYTES_PER_MS // len(audio)
-        audio *= max(1, min(loops, MAX_LOOPS, fitting))
-        for count, at in enumerate(range(0, len(audio), _PIECE_BYTES), 1):
+        once, now = len(audio), asyncio.get_running_loop().time
+        whole = once * max(1, min(loops, MAX_LOOPS, MAX_SECONDS * 1000 * BYTES_PER_MS // once))
+        if whole > once:
+            audio *= 1 + -(-_PIECE_BYTES // once)  # So that a piece can begin anywhere in it.
+        began = now()
+        for count, at in enumerate(range(0, whole, _PIECE_BYTES), 1):
             if utterance not in self._open:  # Whoever listens may cancel at any piece.
                 return
-            self._emit(SpeechArrived(utterance, audio[at : at + _PIECE_BYTES]))
-            if count % _PIECES_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            start = at % once
+            self._emit(SpeechArrived(utterance, audio[start : start + min(_PIECE_BYTES, whole - at)]))
+            early_s = at / (1000 * BYTES_PER_MS) - _AHEAD_S - (now() - began)
+            if early_s > 0 or count % _PIECES_AT_ONCE == 0:
+                await asyncio.sleep(max(0.0, early_s))
         if self._open.pop(utterance, None) is not None:
             self._emit(SpeechFinished(utterance))
 

@@ -10,7 +10,7 @@ from aiohttp import WSCloseCode
 
 from bridge.agents import conversation_relay, relay_socket
 from bridge.agents.conversation_relay import RelayAgent
-from bridge.agents.relay_socket import MAX_PER_SECOND, MAX_WAITING, RelayAddress, SocketLimits
+from bridge.agents.relay_socket import COST, MAX_PER_SECOND, MAX_WAITING, RelayAddress, SocketLimits
 from bridge.conversation.actions import HandOff, HangUp, Say
 from bridge.errors import AgentError, SettingsError
 from bridge.tasks import spawn
@@ -125,6 +125,17 @@ async def test_a_flood_neither_fills_the_memory_nor_keeps_other_calls_waiting(sc
     seconds = asyncio.get_running_loop().time() - began
     assert call.attendant.talk.received + call.attendant.talk.dropped <= (seconds + 1) * MAX_PER_SECOND
     await other.close()
+
+
+async def test_sounds_and_changes_are_read_more_slowly_than_words(scripted: Scripted) -> None:
+    call, app = await scripted.call()
+    for _ in range(60):
+        await app.send(type="play", source="https://example.com/a.wav")
+    async with asyncio.timeout(5):
+        while call.attendant.talk.received < 20:  # noqa: ASYNC110  Nobody is told.
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
+    assert call.attendant.talk.received <= MAX_PER_SECOND // COST + 1
 
 
 async def flood(app: AppSide) -> None:

@@ -63,6 +63,12 @@ def test_fields_that_are_new_or_null_cost_no_message(sent: dict[str, Any]) -> No
         '{"type":"end","handoffData":{"reason":"not a text"}}',
         '{"type":"config",',
         "[" * 5000,
+        f'{{"type":"sendDigits","digits":"{"1" * 501}"}}',
+        f'{{"type":"language","ttsLanguage":"{"x" * 101}"}}',
+        f'{{"type":"text","token":"Hola.","lang":"{"x" * 101}"}}',
+        f'{{"type":"hints","hints":"{"word," * 101}"}}',
+        f'{{"type":"hints","hints":["{"x" * 1201}"]}}',
+        f'{{"type":"hints","hints":[{",".join(["1"] * 50_000)}]}}',
         b'{"type":"text","token":"binary"}',
     ],
 )

@@ -95,6 +95,13 @@ async def test_it_is_repeated_without_seams(call: Call, server: Server) -> None:
     assert {len(event.audio) for event in events[:-2] if isinstance(event, SpeechArrived)} == {4000}
 
 
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long sounds come at once, and not as they sound."""
+    monkeypatch.setattr(sounds, "_AHEAD_S", 600.0)
+
+
+@pytest.mark.usefixtures("hurried")
 async def test_for_ever_is_a_thousand_times_or_ten_minutes(call: Call, server: Server) -> None:
     server.file = wav.write_mulaw(MULAW[:80])
     assert await call.heard(server.url, 0) == MULAW[:80] * 1000
@@ -104,6 +111,40 @@ async def test_for_ever_is_a_thousand_times_or_ten_minutes(call: Call, server: S
     assert len(await call.heard(server.url + "?long", 0)) == 600 // 13 * 13 * 8000
 
 
+async def test_a_long_sound_comes_as_it_sounds(call: Call, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sounds, "_AHEAD_S", 1.0)
+    await call.heard(server.url)  # From now on it comes from memory.
+    call.events.clear()
+    began = asyncio.get_running_loop().time()
+    call.player.play(1, server.url, 0)
+    while len(call.events) < 4:  # noqa: ASYNC110  The moment counts.
+        await asyncio.sleep(0)
+    assert asyncio.get_running_loop().time() - began < 0.4
+    while len(call.events) < 6:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert asyncio.get_running_loop().time() - began > 0.9
+    assert audio_of([*call.events]) == (MULAW * 3)[: 6 * 4000]
+    call.player.cancel(1)
+
+
+async def test_hundreds_of_sounds_do_not_come_at_once(call: Call, server: Server) -> None:
+    await call.heard(server.url)  # From now on it comes from memory.
+    call.events.clear()
+    for utterance in range(200):
+        call.player.play(utterance, server.url, 0)
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert {event.utterance for event in call.events} == set(range(8))
+    for utterance in range(7):
+        call.player.cancel(utterance)
+    call.events.clear()
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert {event.utterance for event in call.events} == set(range(8, 15))
+    await call.player.close()
+
+
+@pytest.mark.usefixtures("hurried")
 async def test_much_audio_does_not_keep_other_calls_waiting(call: Call, server: Server) -> None:
     await call.heard(server.url)  # From now on it comes from memory.
     pieces_before = [0]
