@@ -222,6 +222,7 @@ async def strict(request: web.Request) -> web.StreamResponse:
         (exchanges.speculative, failing_over("speculative", True), "its own log"),
         (exchanges.silence, failing_over("type", "silence"), "its own log"),
         (exchanges.transfer_ended, failing_over("type", "transfer.ended"), "its own log"),
+        (exchanges.message, failing_over("type", "message"), "its own log"),
         (exchanges.call_ended, failing_over("type", "call.ended"), "its own log"),
         (exchanges.unknown_type, failing_over("type", "weather.changed"), "answer 204 to types"),
         (exchanges.odd_text, failing_over("transcript", ""), "its own log"),
