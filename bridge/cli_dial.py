@@ -46,7 +46,11 @@ _OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
     type=click.Choice(["off", "sync", "async"]),
     help="Tell people from machines: before the agent speaks, or meanwhile. [default: outbound.detect_machines]",
 )
-@click.option("--ring-seconds", type=click.IntRange(5, 600), help="[default: outbound.ring_seconds]")
+@click.option(
+    "--ring-seconds",
+    type=click.IntRange(5, 600),
+    help="Seconds that the other phone may ring. [default: outbound.ring_seconds]",
+)
 @click.option("--key", help="Idempotency key: asked again with it, nobody is called twice.")
 @click.option("--wait/--no-wait", default=True, help="Wait until the call is over. [default: wait]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")

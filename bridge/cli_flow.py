@@ -60,13 +60,16 @@ def check(file: Path, sounds: Path | None, as_json: bool) -> int:
 )
 def draw(file: Path, out: Path | None) -> int:
     """Draw a flow file: a box for each step, an arrow for each way on."""
-    from bridge.agents.flow import load_flow  # noqa: PLC0415  (help texts come without it)
+    from bridge.agents.flow import check_file  # noqa: PLC0415  (help texts come without it)
     from bridge.agents.flow_draw import draw as picture  # noqa: PLC0415
 
     out = out or file.with_suffix(".svg")
     if out.suffix.lower() not in {".svg", ".png"}:
         raise click.BadParameter(f"{out} cannot be drawn: wanted a file ending in .svg or .png", param_hint="--out")
-    svg = picture(load_flow(str(file)))
+    flow = check_file(file).flow
+    if flow is None:
+        raise click.ClickException(f"{file} has mistakes: see  phone-bridge flow check {file}")
+    svg = picture(flow)
     try:
         if out.suffix.lower() == ".png":
             out.write_bytes(_png(svg))

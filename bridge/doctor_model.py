@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from bridge.doctor_local import Finding
+from bridge.errors import system_reason
 from bridge.settings_agents import OpenAISettings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=8)
@@ -33,7 +34,9 @@ async def check_model(url: str, settings: OpenAISettings) -> Finding:
             status, body = answer.status, await _read(answer)
     except TimeoutError:
         return _failed(shown, f"nothing came within {_TIMEOUT.total:g} s")
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except OSError as error:
+        return _failed(shown, system_reason(error))
+    except (aiohttp.ClientError, ValueError) as error:
         return _failed(shown, str(error) or type(error).__name__)
     if status == 200:
         return _offered(shown, settings.model, body)

@@ -13,7 +13,7 @@ import aiohttp
 
 from bridge.doctor_local import Finding
 from bridge.doctor_model import check_model
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, system_reason
 from bridge.settings import Settings
 
 if TYPE_CHECKING:
@@ -171,7 +171,8 @@ async def check_twilio(settings: Settings) -> list[Finding]:
     try:
         found = [entry for number in wanted or [""] for entry in await rest.number_webhooks(number)]
     except BridgeError as error:
-        return [Finding("twilio", "failed", error.message)]
+        remedy = "see that this machine may reach it" if error.code == "carrier_unreachable" else ""
+        return [Finding("twilio", "failed", error.message, remedy)]
     account = Finding("twilio", "ok", "the account lets us in")
     return [account, *_numbers(wanted, found, settings.server.public_url)]
 
@@ -220,5 +221,7 @@ async def _ask(method: str, url: str) -> tuple[int, str]:
             return said.status, (await said.content.read(1000)).decode(errors="replace")
     except TimeoutError:
         raise _NoAnswerError(f"nothing came within {_TIMEOUT.total:g} s") from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
+    except OSError as error:
+        raise _NoAnswerError(system_reason(error)) from None
+    except (aiohttp.ClientError, ValueError) as error:
         raise _NoAnswerError(str(error) or type(error).__name__) from None

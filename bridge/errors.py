@@ -6,7 +6,16 @@ it was. A code is part of the product: it stands in logs, metrics and records an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+
+
+def system_reason(error: OSError) -> str:
+    """What the system says about a failed connection or file, without the library's words around it."""
+    said = error.strerror or ""
+    if error.errno and said.startswith(("Connect call failed", "Multiple exceptions")):  # as asyncio puts it
+        return os.strerror(error.errno)
+    return said or str(error) or type(error).__name__
 
 
 class BridgeError(Exception):

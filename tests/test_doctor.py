@@ -204,6 +204,7 @@ async def test_a_webhook_agent_that_is_not_there(unused_tcp_port: int) -> None:
     (finding,) = await check_agent(settings(agent__url=f"http://127.0.0.1:{unused_tcp_port}/agent"))
 
     assert finding.status == "failed"
+    assert finding.message.endswith("does not answer: Connection refused")
     assert finding.remedy.startswith("start the agent")
 
 
@@ -282,6 +283,13 @@ async def test_no_account_is_not_asked() -> None:
 
     assert finding.status == "ok"
     assert "was not looked at" in finding.message
+
+
+async def test_an_account_that_cannot_be_reached(unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    asked = settings(twilio__account_sid=ACCOUNT, twilio__auth_token="hush", twilio__api_url=url)
+    (finding,) = await check_twilio(asked)
+    assert (finding.status, finding.remedy) == ("failed", "see that this machine may reach it")
 
 
 async def test_wrong_credentials(world: World) -> None:

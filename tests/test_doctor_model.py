@@ -106,3 +106,4 @@ async def test_an_endpoint_that_is_not_there(unused_tcp_port: int) -> None:
     (finding,) = await check_agent(settings)
     assert (finding.status, finding.remedy) == ("failed", "start the server, or mend agent.url")
     assert "secret" not in finding.message
+    assert finding.message.endswith(": Connection refused")

@@ -118,6 +118,15 @@ async def transfer_ended(probe: Probe, info: CallInfo) -> list[Finding]:
     return found("transfer.ended", await probe.ask(turn(info, "", occasion="transfer.ended", transfer=result)))
 
 
+async def message(probe: Probe, info: CallInfo) -> list[Finding]:
+    """Messages that the caller has left: one with words, and an empty one."""
+    for reply, words in enumerate((" Please call me back.", ""), start=2):
+        answer = await probe.ask(turn(info, words, occasion="message", reply=reply, messages=()))
+        if wrong := judge("message", answer):
+            return wrong
+    return [well("message", answer)]
+
+
 async def call_ended(probe: Probe, info: CallInfo) -> list[Finding]:
     """The end of a call, delivered twice as after a lost answer."""
     outcome = {"reason": "caller", "duration_ms": 61_000}
@@ -304,6 +313,7 @@ EXCHANGES: Sequence[Exchange] = (
     digits,
     silence,
     transfer_ended,
+    message,
     call_ended,
     repeated,
     unknown_type,

@@ -15,7 +15,7 @@ from bridge.agents.base import Question
 from bridge.agents.webhook_answers import AnswerReader
 from bridge.agents.webhook_wire import delivery_headers, encode_question, question_id, signing_key
 from bridge.conversation.actions import Action, Say
-from bridge.errors import AgentError
+from bridge.errors import AgentError, system_reason
 
 VERSION = "check"
 CONNECT_S = 3.0
@@ -221,8 +221,8 @@ def _plain(error: Exception) -> str:
             return "it did not answer in HTTP"
         case aiohttp.InvalidURL():
             return "this is no URL that can be asked"
-        case OSError(strerror=str(reason)) if reason:
-            return f"it cannot be reached: {reason}"
+        case OSError():
+            return f"it cannot be reached: {system_reason(error)}"
         case _:
             return f"it cannot be reached: {type(error).__name__}"
 

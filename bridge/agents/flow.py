@@ -140,11 +140,14 @@ class FlowAgent:
 
 def load_flow(path: str, sounds: Path | None = None) -> Flow:
     """Read a flow file that is to be used. Blocks on the disk. Raises SettingsError with every mistake's line."""
-    checked = check_file(Path(path), sounds)
+    try:
+        checked = check_file(Path(path), sounds)
+    except SettingsError as error:
+        raise SettingsError(f"agent.url (BRIDGE_AGENT__URL): {error.message}") from error
     if checked.flow is not None:
         return checked.flow
     first, *others = checked.errors
-    more = f"; {len(others)} more are shown by  phone-bridge flow check {path}" if others else ""
+    more = f"; phone-bridge flow check {path}  shows {len(others)} more" if others else ""
     raise SettingsError(
         f"agent.url (BRIDGE_AGENT__URL) is a flow with a mistake: {path}:{first.line}: {first.message}{more}"
     )

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urljoin
 import aiohttp
 from yarl import URL
 
-from bridge.errors import ProtocolError
+from bridge.errors import ProtocolError, system_reason
 from bridge.simulator.line import CallError, Line
 from bridge.simulator.twiml_reader import Verb, read_twiml
 from bridge.twilio import signature
@@ -111,7 +111,7 @@ class Webhooks:
         if isinstance(error, TimeoutError):
             return CallError(f"no answer from {url} within 15 s", code="bridge_timeout")
         if isinstance(error, aiohttp.ClientConnectorError):
-            why = error.os_error.strerror or str(error.os_error)
+            why = system_reason(error)
         else:
             why = str(error) or type(error).__name__
         near = (

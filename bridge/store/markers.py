@@ -1,4 +1,4 @@
-"""The moments of a call that its picture marks: interruptions, keys, notes, problems. Pure.
+"""The moments of a call that its picture marks: interruptions, keys, messages, transfers, notes, problems. Pure.
 
 Times are ms since the stream began.
 """
@@ -18,6 +18,8 @@ MarkerKind: TypeAlias = Literal[
     "false alarm",
     "key",
     "note",
+    "message",
+    "transfer",
     "problem",
     "stream broke",
     "stream resumed",
@@ -75,6 +77,10 @@ def _marker(entry: Entry) -> Marker | None:
     match entry:
         case journal.NoteTaken(at_ms, data):
             return Marker(at_ms, "note", f"note: {_short(data)}", f"Note: {_short(data)}")
+        case journal.MessageLeft(number, _, from_ms):
+            return Marker(from_ms, "message", f"message {number}", f"The caller left message {number}.")
+        case journal.TransferTried(at_ms, to, status):
+            return Marker(at_ms, "transfer", f"transfer: {status}", f"The transfer to {to} ended: {status}.")
         case journal.StreamBroke(at_ms):
             return Marker(at_ms, "stream broke", "stream broke", "The carrier's stream broke.")
         case journal.StreamResumed(at_ms):

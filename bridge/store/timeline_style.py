@@ -86,6 +86,8 @@ MARKER_COLOURS: Final = {
     "false alarm": "alarm",
     "key": "key",
     "note": "note",
+    "message": "key",
+    "transfer": "note",
     "problem": "problem",
     "stream broke": "problem",
     "stream resumed": "plain",

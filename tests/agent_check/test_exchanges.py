@@ -108,7 +108,7 @@ async def test_connections_are_really_closed_in_mid_answer(start: Start) -> None
 async def test_an_agent_that_is_not_there_is_told_once(unused_tcp_port: int) -> None:
     report = await check_agent(f"http://127.0.0.1:{unused_tcp_port}/")
     finding = only(list(report.findings))
-    assert "cannot be reached" in finding.message
+    assert finding.message == "it cannot be reached: Connection refused"
     assert "start the agent" in finding.remedy
 
 
@@ -222,6 +222,7 @@ async def strict(request: web.Request) -> web.StreamResponse:
         (exchanges.speculative, failing_over("speculative", True), "its own log"),
         (exchanges.silence, failing_over("type", "silence"), "its own log"),
         (exchanges.transfer_ended, failing_over("type", "transfer.ended"), "its own log"),
+        (exchanges.message, failing_over("type", "message"), "its own log"),
         (exchanges.call_ended, failing_over("type", "call.ended"), "its own log"),
         (exchanges.unknown_type, failing_over("type", "weather.changed"), "answer 204 to types"),
         (exchanges.odd_text, failing_over("transcript", ""), "its own log"),

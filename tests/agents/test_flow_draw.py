@@ -91,6 +91,10 @@ def test_draw_writes_a_picture(tmp_path: Path) -> None:
     assert "cannot write" in refused.output
     refused = CliRunner().invoke(command, ["draw", str(RECEPTION), "--out", str(tmp_path / "x.gif")])
     assert "wanted a file ending in .svg or .png" in refused.output
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("steps:")
+    refused = CliRunner().invoke(command, ["draw", str(wrong), "--out", str(out)])
+    assert f"wrong.yaml has mistakes: see  phone-bridge flow check {wrong}" in refused.output
 
 
 @pytest.mark.parametrize("ending", [".png"])

@@ -33,6 +33,8 @@ def test_the_moments_that_are_marked() -> None:
         (7200, "barge-in", "barge-in"),
         (9900, "false alarm", "false alarm"),
         (11_500, "key", "keys 4#"),
+        (11_920, "message", "message 1"),
+        (11_980, "transfer", "transfer: busy"),
         (12_000, "note", "note: name: Zoë 😀, numbers: [1, 2.5, None], deep: {'a': True}"),
         (12_500, "problem", "text to speech: speech_timeout"),
         (13_000, "stream broke", "stream broke"),
