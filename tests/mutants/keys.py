@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(_TALK, "and not self.digits.wanted.masked:", ":", "What is overheard of a secret ends its gathering."),
     Mutant(
         _TALK,
-        "if reply is not None and reply.gathered and not self.speech.playout.begun:\n            return",
-        "if False:\n            return",
+        "        if late:\n            return",
+        "        if False:\n            return",
         "A key too many asks again about the number.",
     ),
     Mutant(
