@@ -26,7 +26,7 @@ from bridge.conversation.actions import (
     Transfer,
     Tuning,
 )
-from bridge.conversation.journal import AgentResumed, AgentSpoke, CallerSpoke
+from bridge.conversation.journal import AgentResumed, AgentSpoke, AnswererTold, CallerSpoke
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
 from bridge.simulator.phone import PhoneTraits
@@ -287,6 +287,12 @@ def test_one_reply_at_a_time_and_every_turn_kept_once(
     open_reply = 0
     quiet = set()
     for _, event, commands in world.steps:
+        if (
+            isinstance(event, on.AgentFinished | on.AgentFailed)
+            and event.reply == open_reply
+            and open_reply in quiet
+        ):
+            open_reply = 0  # Where nobody waits for an answer, nothing is kept of an agent that has none.
         for command in commands:
             if isinstance(command, do.AskAgent):
                 assert not open_reply, f"reply {command.reply} is asked for while {open_reply} is open"
@@ -298,12 +304,6 @@ def test_one_reply_at_a_time_and_every_turn_kept_once(
                 and isinstance(command.entry, AgentSpoke | journal.SpeculationDropped)
             ):
                 open_reply = 0
-        if (
-            isinstance(event, on.AgentFinished | on.AgentFailed)
-            and event.reply == open_reply
-            and open_reply in quiet
-        ):
-            open_reply = 0  # Where nobody waits for an answer, nothing is kept of an agent that has none.
     numbers = [spoke.turn for spoke in world.kept(CallerSpoke)]
     assert numbers == list(range(1, len(numbers) + 1))
     replies = [spoke.reply for spoke in world.kept(AgentSpoke)]
@@ -332,9 +332,17 @@ def test_words_of_the_caller_are_answered_in_the_end(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
 ) -> None:
     world = play(plot, habit, policy, trait, hang_up=False)
-    if world.left or world.conversation.over:
-        return  # Somebody hung up before.
-    said = [spoke for spoke in world.kept(CallerSpoke) if spoke.meaning == "words" and not spoke.degraded]
+    if world.left or world.conversation.over or any("machine" in told.kind for told in world.kept(AnswererTold)):
+        return  # Somebody hung up before, or nobody was there.
+    said = []
+    left = False
+    for _, event, commands in world.steps:
+        entries = [command.entry for command in commands if isinstance(command, do.Record)]
+        spoken = [entry for entry in entries if isinstance(entry, CallerSpoke)]
+        # What is said into a line that is left for somebody else is for them.
+        said += [spoke for spoke in spoken if spoke.meaning == "words" and not spoke.degraded and not left]
+        leaving = [command for command in commands if isinstance(command, do.LeaveCall)]
+        left = (left and not isinstance(event, on.StreamStarted)) or any(leave.transfer for leave in leaving)
     if said:
         asked = [c for _, _, cs in world.steps for c in cs if isinstance(c, do.AskAgent) and not c.speculative]
         committed = [s.turn for s in world.kept(AgentSpoke) if s.speculative]

@@ -47,6 +47,11 @@ class TestTheOtherSide:
         play.hears(on.OtherAccepted("room"), on.StreamLost(), on.StreamStopped("shutdown"))
         assert not play.did(do.CancelOther)
 
+    def test_nor_where_nobody_was_called(self) -> None:
+        play = away().at(5)
+        play.hears(on.TransferEnded("busy"), on.StreamStarted())
+        assert not play.did(do.CancelOther)
+
     def test_nor_when_they_have_talked(self) -> None:
         play = consulting().at(4)
         play.hears(on.OtherAccepted("room"), on.StreamLost(), on.TransferEnded("completed", 9))
