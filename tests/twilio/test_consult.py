@@ -190,7 +190,7 @@ async def test_a_caller_who_is_gone_is_looked_for_no_longer(desk: Desk) -> None:
     assert desk.told == []
 
 
-async def test_who_has_accepted_does_not_wait_for_a_caller_who_is_gone(desk: Desk) -> None:
+async def test_who_has_accepted_is_hung_up_on_when_the_call_says_that_nobody_comes(desk: Desk) -> None:
     await desk.call()
     await desk.press("5")
     await until(lambda: next(iter(desk.consultations._open.values())).call_sid)
