@@ -169,8 +169,8 @@ class Session:
         if self._carrier is not None:
             self._carrier.close()
             self._carrier = None
-            if self._conversation.leaves_for_a_while:
-                self.take(on.StreamLost())
+        if self._conversation.leaves_for_a_while:
+            self.take(on.StreamLost())  # The stream is one thing, the call that goes on without it another.
         self.take(on.StreamStopped(reason))
 
     # --- the loop ------------------------------------------------------------------------------------------

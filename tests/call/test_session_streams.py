@@ -189,3 +189,32 @@ class TestTheEnd:
             assert call.session.ended.is_set()
         assert [line["event"] for line in logs] == ["agent_not_told", "call_ended"]
         assert (logs[0]["occasion"], logs[0]["error"]) == ("call.ended", str(error or ""))
+
+
+async def test_a_stream_that_was_left_and_stops_late_says_nothing_about_the_call(call: Call) -> None:
+    call.attach()
+    call.script.leaves_for_a_while = True
+    call.session.detach(call.carriers[0], on.StreamStopped("caller"))
+    assert call.script.events[-1] == on.StreamLost()
+    assert not call.session.over_for_carrier
+
+
+@pytest.mark.parametrize("attached", [True, False])
+async def test_a_call_that_is_left_for_a_while_is_over_when_the_carrier_says_so(call: Call, attached: bool) -> None:
+    call.attach()
+    if not attached:
+        call.session.detach(call.carriers[0], on.StreamLost())
+    call.script.leaves_for_a_while = True
+    call.session.stop("caller")
+    assert call.script.events[-2:] == [on.StreamLost(), on.StreamStopped("caller")]
+
+
+async def test_what_the_recogniser_of_an_earlier_stretch_still_tells_is_not_heard(call: Call) -> None:
+    call.attach()
+    call.do(do.FinishRecognizer())
+    call.do(do.OpenRecognizer())
+    earlier, later = call.peers.recognizers.opened  # type: ignore[attr-defined]  # scripted ones
+    earlier.emit(on.RecognizerClosed())
+    later.emit(on.RecognizerConnected())
+    assert call.script.events[-1] == on.RecognizerConnected()
+    assert on.RecognizerClosed() not in call.script.events

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from bridge.call.trace import first_line, replay, step_line
 from bridge.cli import cli
+from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation import journal
 from bridge.conversation.actions import HangUp, Note, Say
 from bridge.conversation.policy import Policy
 from bridge.errors import BridgeError
@@ -39,6 +41,19 @@ def recorded(policy: Policy) -> bytes:
 def test_todays_logic_decides_as_it_did_when_the_call_was_recorded() -> None:
     text = recorded(Policy())
     assert replay(text, name="t") == (len(text.splitlines()) - 1, None)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_secret_that_the_agent_is_told_again_stands_in_no_trace(masked: bool) -> None:
+    ask = do.AskAgent(3, "turn.ended", 1, "Sorry.", False, None, (), "4711#", masked=masked)
+    line = step_line(1.0, on.TurnEnded("Sorry."), [ask])
+    assert (b"4711" not in line, b"0000#" in line) == (masked, masked)
+
+
+def test_a_key_that_the_journal_does_not_keep_is_not_kept_by_the_trace() -> None:
+    kept = do.Record(journal.KeyPressed(5, "4"))
+    assert b'"4"' in step_line(1.0, on.DigitPressed("4"), [kept])
+    assert b'"4"' not in step_line(1.0, on.DigitPressed("4"), [])
 
 
 def test_another_decision_is_shown_where_it_first_differs() -> None:

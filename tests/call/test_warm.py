@@ -38,6 +38,14 @@ class TestOne:
         warm.adopt(came.append)
         assert len(came) == 3
 
+    async def test_what_is_let_go_tells_nobody_anything(self, factory: Recognizers) -> None:
+        warm = WarmRecognizer(factory)
+        came: list[on.Event] = []
+        warm.adopt(came.append)
+        warm.let_go()
+        factory.opened[0].emit(on.RecognizerClosed())
+        assert came == []
+
     async def test_an_event_that_comes_during_the_replay_is_the_last(self, factory: Recognizers) -> None:
         warm = WarmRecognizer(factory)
         (recognizer,) = factory.opened

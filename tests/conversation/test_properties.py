@@ -15,6 +15,7 @@ from bridge.conversation import events as on
 from bridge.conversation import journal
 from bridge.conversation.actions import (
     Action,
+    GatherDigits,
     HandOff,
     HangUp,
     Note,
@@ -25,11 +26,11 @@ from bridge.conversation.actions import (
     Transfer,
     Tuning,
 )
-from bridge.conversation.journal import AgentResumed, AgentSpoke, CallerSpoke
+from bridge.conversation.journal import AgentResumed, AgentSpoke, AnswererTold, CallerSpoke
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
 from bridge.simulator.phone import PhoneTraits
-from tests.conversation.world import Habits, World
+from tests.conversation.world import Habits, Passing, World
 
 TEXTS = (
     "Yes.",
@@ -61,7 +62,21 @@ actions: st.SearchStrategy[Action] = st.one_of(
     changes,
     st.builds(HangUp),
     passing,
-    st.just(RecordMessage(max_s=9.0, silence_s=2.0)),
+    st.sampled_from(
+        (
+            RecordMessage(max_s=9.0, silence_s=2.0),
+            GatherDigits(length=2, first_s=5.0, next_s=2.0),
+            GatherDigits(length=4, first_s=5.0, next_s=2.0, masked=True),
+            SendDigits("1w2"),
+        )
+    ),
+)
+calls_end = st.sampled_from(("no-answer", "completed", "busy", "failed", ""))
+delays = st.sampled_from((0.0, 0.02, 1.0, 7.0, 20.0))
+endings = st.sampled_from((0.0, 0.05, 2.0, 12.0, None))
+dialled = st.builds(Passing, calls_end, delays, st.booleans(), endings, st.booleans())
+consulted = st.builds(
+    Passing, st.sampled_from(("accepted", "accepted", "declined", "busy", "canceled", "")), delays, st.booleans()
 )
 habits = st.builds(
     Habits,
@@ -76,6 +91,8 @@ habits = st.builds(
     word_times=st.booleans(),
     failing_speech=st.frozensets(st.integers(1, 5), max_size=1),
     lost_speech=st.frozensets(st.integers(1, 6), max_size=2),
+    consulted=st.lists(consulted, min_size=1, max_size=3).map(tuple),
+    dialled=st.lists(dialled, min_size=1, max_size=3).map(tuple),
 )
 traits = st.builds(
     PhoneTraits,
@@ -95,8 +112,8 @@ policies = st.builds(
     outage_s=st.sampled_from((1.0, 8.0)),
     warm=st.booleans(),
     failure_transfer=st.sampled_from(("", "+15550100")),
+    voicemail=st.sampled_from(("", "Please call us back. Good-bye.")),
     whole_sentences=st.booleans(),
-    voicemail=st.sampled_from(("", "Please call us back.")),
     greeting=st.sampled_from(("", "Hello, this is the shop. How can I help you?")),
     lead_s=st.sampled_from((0.6, 2.0, 10.0)),
     segment_s=st.sampled_from((0.25, 0.5)),
@@ -124,6 +141,8 @@ def caller_turns(draw: st.DrawFn) -> list[tuple[float, on.Event]]:
     return events
 
 
+SECRET = "7"
+"""A key that the caller presses where a secret is asked for, and nowhere else."""
 disturbances = st.sampled_from(
     (
         [(1.0, on.StreamLost()), (2.0, on.StreamStarted())],
@@ -141,9 +160,15 @@ disturbances = st.sampled_from(
         [(0.2, on.TurnStarted()), (0.2, on.TurnStarted())],
         [(0.1, on.StreamStarted())],
         [(0.2, on.FloorWanted())],
+        [(0.2, on.FloorWanted()), (0.0, on.TurnStarted())],
         [(0.2, on.TransferEnded("busy")), (0.1, on.OtherAccepted("room"))],
+        [(0.5, on.StreamLost()), (0.1, on.OtherAccepted("room")), (0.5, on.StreamStarted())],
         [(0.2, on.AnswererKnown("human"))],
         [(0.2, on.AnswererKnown("machine_end_beep"))],
+        [(0.2, on.RecognizerClosed()), (0.2, on.RecognizerFailed("speech_auth", "401", final=True))],
+        [(0.5, on.DigitPressed(SECRET)), (0.1, on.DigitPressed(SECRET))],
+        [(0.0, on.DigitPressed(SECRET))] * 4,
+        [(0.0, on.DigitPressed(SECRET))] * 5,
     )
 )
 plots = st.lists(st.one_of(caller_turns(), caller_turns(), caller_turns(), disturbances), max_size=6)
@@ -156,6 +181,8 @@ def play(plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, *, hang_u
     world.run_until(50.5)
     for pause, event in itertools.chain.from_iterable(plot):
         world.run_until(world.now + pause)
+        if event == on.DigitPressed(SECRET) and not world.conversation.masked:
+            continue
         world.happen(event)
         world.run_until(world.now)
     world.run_until(world.now + (1.5 if hang_up else 60.0))
@@ -222,6 +249,7 @@ def test_while_the_caller_speaks_nothing_that_may_be_cut_reaches_the_phone(
                 if isinstance(a, Say)
                 else a
                 for a in answer
+                if not isinstance(a, SendDigits)
             )
             for answer in habit.answers
         ),
@@ -259,6 +287,12 @@ def test_one_reply_at_a_time_and_every_turn_kept_once(
     open_reply = 0
     quiet = set()
     for _, event, commands in world.steps:
+        if (
+            isinstance(event, on.AgentFinished | on.AgentFailed)
+            and event.reply == open_reply
+            and open_reply in quiet
+        ):
+            open_reply = 0  # Where nobody waits for an answer, nothing is kept of an agent that has none.
         for command in commands:
             if isinstance(command, do.AskAgent):
                 assert not open_reply, f"reply {command.reply} is asked for while {open_reply} is open"
@@ -270,12 +304,6 @@ def test_one_reply_at_a_time_and_every_turn_kept_once(
                 and isinstance(command.entry, AgentSpoke | journal.SpeculationDropped)
             ):
                 open_reply = 0
-        if (
-            isinstance(event, on.AgentFinished | on.AgentFailed)
-            and event.reply == open_reply
-            and open_reply in quiet
-        ):
-            open_reply = 0  # Where nobody waits for an answer, nothing is kept of an agent that has none.
     numbers = [spoke.turn for spoke in world.kept(CallerSpoke)]
     assert numbers == list(range(1, len(numbers) + 1))
     replies = [spoke.reply for spoke in world.kept(AgentSpoke)]
@@ -289,7 +317,7 @@ def test_a_call_never_gets_stuck_and_after_its_end_there_is_silence(
 ) -> None:
     world = play(plot, habit, policy, trait, hang_up=hang_up)
     # A silent caller is let go, and a call that hangs up is over: within the limits every call ends.
-    world.run_until(world.now + policy.max_call_s + 60)
+    world.run_until(world.now + 2 * policy.max_call_s + 600)
     assert world.conversation.over
     assert world.conversation.deadline is None
     (closed,) = world.kept(journal.CallClosed)
@@ -304,9 +332,17 @@ def test_words_of_the_caller_are_answered_in_the_end(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
 ) -> None:
     world = play(plot, habit, policy, trait, hang_up=False)
-    if world.left or world.conversation.over:
-        return  # Somebody hung up before.
-    said = [spoke for spoke in world.kept(CallerSpoke) if spoke.meaning == "words" and not spoke.degraded]
+    if world.left or world.conversation.over or any("machine" in told.kind for told in world.kept(AnswererTold)):
+        return  # Somebody hung up before, or nobody was there.
+    said = []
+    left = False
+    for _, event, commands in world.steps:
+        entries = [command.entry for command in commands if isinstance(command, do.Record)]
+        spoken = [entry for entry in entries if isinstance(entry, CallerSpoke)]
+        # What is said into a line that is left for somebody else is for them.
+        said += [spoke for spoke in spoken if spoke.meaning == "words" and not spoke.degraded and not left]
+        leaving = [command for command in commands if isinstance(command, do.LeaveCall)]
+        left = (left and not isinstance(event, on.StreamStarted)) or any(leave.transfer for leave in leaving)
     if said:
         asked = [c for _, _, cs in world.steps for c in cs if isinstance(c, do.AskAgent) and not c.speculative]
         committed = [s.turn for s in world.kept(AgentSpoke) if s.speculative]
@@ -347,3 +383,63 @@ def test_the_same_events_give_the_same_commands_and_the_journal_survives_json(
     entries = world.entries()
     back = [journal.from_dict(json.loads(json.dumps(journal.to_dict(entry)))) for entry in entries]
     assert back == entries
+
+
+@settings(max_examples=120, deadline=None)
+@calls
+def test_a_call_that_is_left_is_left_alone_and_nobody_is_left_waiting(
+    plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
+) -> None:
+    world = play(plot, habit, policy, trait, hang_up=hang_up)
+    world.run_until(world.now + 2 * policy.max_call_s + 600)
+    called = for_a_while = for_good = False
+    begun = 0
+    for _, event, commands in world.steps:
+        if isinstance(event, on.StreamStarted) and not for_good:
+            for_a_while = False
+        for command in commands:
+            match command:
+                case do.LeaveCall():
+                    assert not for_good
+                    assert not for_a_while or not command.for_a_while
+                    for_good, for_a_while = not command.for_a_while, command.for_a_while
+                    called = called and not command.conference
+                    begun += command.transfer is not None and not command.conference
+                case do.CallOther():
+                    assert not called
+                    called, begun = True, begun + 1
+                case do.CancelOther():
+                    called = False
+                case do.SendAudio() | do.SendMark() | do.ClearPlayout() | do.Synthesize() | do.AskAgent():
+                    assert not for_a_while
+                    assert not for_good
+                case do.Record(journal.TransferTried(warm=True)) if isinstance(event, on.TransferEnded):
+                    called = False
+                case do.Close():
+                    assert not called
+                case _:
+                    pass
+    tried = len(world.kept(journal.TransferTried))
+    assert begun - 1 <= tried <= begun
+
+
+@settings(max_examples=120, deadline=None)
+@calls
+def test_secrets_are_for_the_agent_alone_and_the_journal_can_be_cut_anywhere(
+    plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
+) -> None:
+    world = play(plot, habit, policy, trait, hang_up=hang_up)
+    for _, _, commands in world.steps:
+        for command in commands:
+            if isinstance(command, do.AskAgent):
+                assert command.masked or SECRET not in command.digits
+            if isinstance(command, do.Record):
+                entry = command.entry
+                assert not isinstance(entry, journal.KeyPressed) or entry.digit != SECRET
+                assert not isinstance(entry, journal.DigitsGathered) or SECRET not in entry.digits
+    entries = world.entries()
+    whole = [dataclasses.astuple(line) for line in journal.transcript(entries)]
+    for end in range(0, len(entries), 1 + len(entries) // 8):
+        part = [dataclasses.astuple(line) for line in journal.transcript(entries[:end])]
+        rest = iter(whole)
+        assert all(line in rest for line in part)  # In the same order, each once.

@@ -47,6 +47,11 @@ class TestTheOtherSide:
         play.hears(on.OtherAccepted("room"), on.StreamLost(), on.StreamStopped("shutdown"))
         assert not play.did(do.CancelOther)
 
+    def test_nor_where_nobody_was_called(self) -> None:
+        play = away().at(5)
+        play.hears(on.TransferEnded("busy"), on.StreamStarted())
+        assert not play.did(do.CancelOther)
+
     def test_nor_when_they_have_talked(self) -> None:
         play = consulting().at(4)
         play.hears(on.OtherAccepted("room"), on.StreamLost(), on.TransferEnded("completed", 9))
@@ -210,6 +215,15 @@ class TestSecrets:
 
     def pressed(self, play: Play, keys: str) -> None:
         play.hears(*(on.DigitPressed(key) for key in keys))
+
+    def test_are_waited_for_without_a_look_at_the_clock_over_and_over(self) -> None:
+        play = Play(false_alarm_s=3).start().at(1).caller_says(" Here comes my card.")
+        answer(play, self.CARD)
+        play.at(2).caller_says(" One moment.").hears(on.TurnStarted())
+        play.at(9)  # The playbook minds a deadline that comes again and leads to nothing.
+        assert occasions(play)[-1] == "turn.ended"
+        play.at(12)
+        assert "digits" in occasions(play)
 
     def test_stay_secret_when_the_caller_speaks_before_the_answer(self) -> None:
         play = asked(self.CARD)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +18,20 @@ from bridge.conversation.actions import Action, Say
 from bridge.conversation.machine import Conversation
 from bridge.conversation.policy import Policy
 from bridge.simulator.phone import Phone, PhoneTraits
+
+
+@dataclass(frozen=True)
+class Passing:
+    """What the carrier tells of a transfer, and when. Times in seconds from when it was wanted."""
+
+    status: str = "no-answer"
+    """`accepted`: of a warm one, that the other side takes the call; empty: nothing, the callback is lost."""
+    after: float = 1.0
+    doubled: bool = False
+    stream_ends: float | None = 0.05
+    """When the stream that is left is seen to end; None: never."""
+    broken: bool = False
+    """It breaks, and does not stop."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,10 @@ class Habits:
     """Numbers of utterances that fail before any audio."""
     lost_speech: frozenset[int] = frozenset()
     """Numbers of utterances whose connection is lost when half of their first piece has come."""
+    consulted: tuple[Passing, ...] = (Passing("accepted", 2.0), Passing("declined", 2.0), Passing("busy", 2.0))
+    """What becomes of warm transfers, one after the other, and again from the first."""
+    dialled: tuple[Passing, ...] = (Passing("no-answer"), Passing("completed"))
+    """What becomes of the others, and of the caller in a conference."""
 
 
 @dataclass
@@ -84,10 +101,8 @@ class World:
         self.left = False
         self.uninterruptible: set[int] = set()
         self._reply_style: dict[int, bool] = {}
-        self._others: Iterator[on.Event] = itertools.cycle(
-            (on.OtherAccepted("room"), on.TransferEnded("declined"), on.TransferEnded("busy"))
-        )
-        self._dialled = itertools.cycle((on.TransferEnded("no-answer"), on.TransferEnded("completed", 7)))
+        self._consulted = itertools.cycle(self.habits.consulted)
+        self._dialled = itertools.cycle(self.habits.dialled)
         self._asked = 0
         self._asked_last = 0
         self._broken_off: dict[int, list[SpokenWord]] = {}
@@ -190,7 +205,10 @@ class World:
             case do.OpenRecognizer():
                 self.happen(on.RecognizerConnected(), after=0.1)
             case do.CallOther():
-                self.happen(next(self._others), after=2.0)
+                self._call_other(next(self._consulted))
+            case do.PlaySound(utterance) | do.SendTones(utterance):
+                self.happen(on.SpeechArrived(utterance, b"\xfa" * 4000), after=0.1)
+                self.happen(on.SpeechFinished(utterance), after=0.1)
             case do.FinishRecognizer():
                 self.happen(on.RecognizerClosed(), after=0.3)
             case do.Record(journal.AgentSpoke() as spoke):
@@ -200,14 +218,23 @@ class World:
 
     def _leave(self, leave: do.LeaveCall) -> None:
         """Be the carrier: close the stream, and dial, or press keys, where that was asked for."""
-        self.left = leave.transfer is None and not leave.digits
-        self.happen(on.StreamStopped("agent"), after=0.05)
-        if leave.transfer is not None:
-            ended = next(self._dialled)
-            self.happen(ended, after=1.0)
-            self.left = ended.status == "completed"
-        if not self.left:
-            self.happen(on.StreamStarted(), after=1.5)
+        self.left = not leave.for_a_while
+        how = next(self._dialled) if leave.for_a_while else Passing()
+        if how.stream_ends is not None:
+            ended = on.StreamLost() if how.broken else on.StreamStopped("agent")
+            self.happen(ended, after=how.stream_ends)
+        if leave.transfer is not None and how.status:
+            self.left = how.status == "completed"
+            for _ in range(1 + how.doubled):
+                self.happen(on.TransferEnded(how.status, 7 * self.left), after=how.after)
+        if not self.left and (how.status or leave.digits):
+            self.happen(on.StreamStarted(), after=how.after + 0.5)
+
+    def _call_other(self, how: Passing) -> None:
+        """Be the carrier, and who is called."""
+        event = on.OtherAccepted("room") if how.status == "accepted" else on.TransferEnded(how.status)
+        for _ in range((1 + how.doubled) if how.status else 0):
+            self.happen(event, after=how.after)
 
     def _answer(self, ask: do.AskAgent) -> None:
         number = next(self._questions)

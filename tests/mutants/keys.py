@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(_TALK, "and not self.digits.wanted.masked:", ":", "What is overheard of a secret ends its gathering."),
     Mutant(
         _TALK,
-        "if late:\n            return",
-        "if False:\n            return",
+        "        if late:\n            return",
+        "        if False:\n            return",
         "A key too many asks again about the number.",
     ),
     Mutant(

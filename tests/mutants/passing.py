@@ -295,4 +295,10 @@ MUTANTS = (
         "        pass\n",
         "A machine that leaves a message is asked about it over the message for it.",
     ),
+    Mutant(
+        _RULES,
+        "turn.speaking and not _only_noise(talk) and not turn.worded",
+        "turn.speaking and not turn.dismissed and not turn.worded",
+        "The clock is looked at over and over while a secret is waited for.",
+    ),
 )

@@ -190,6 +190,17 @@ async def test_a_caller_who_is_gone_is_looked_for_no_longer(desk: Desk) -> None:
     assert desk.told == []
 
 
+async def test_who_has_accepted_is_hung_up_on_when_the_call_says_that_nobody_comes(desk: Desk) -> None:
+    await desk.call()
+    await desk.press("5")
+    await until(lambda: next(iter(desk.consultations._open.values())).call_sid)
+    desk.consultations.cancel(INFO)
+    await until(lambda: desk.rest.ended == ["CA9"])
+    await desk.status("completed")
+    assert desk.told == [on.OtherAccepted(desk.told[0].conference)]  # type: ignore[union-attr]  # that it is one
+    assert not desk.consultations._open
+
+
 async def test_even_while_the_call_is_being_placed(desk: Desk) -> None:
     desk.rest.hold = asyncio.Event()
     await desk.call()

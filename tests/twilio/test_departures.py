@@ -216,6 +216,37 @@ class TestDialEnded:
         assert house.script.events == events
         assert house.session.attached
 
+    async def test_one_about_a_dialling_before_the_return_says_nothing_about_what_came_after(
+        self, house: House
+    ) -> None:
+        await self.away(house)
+        (connect,) = await self.ended(house, "busy")
+        again = Stream(await house.connect())
+        await again.start(connect[0][0].attrib["value"])
+        await again.taken()
+        events = [*house.script.events]
+        (connect,) = await self.ended(house, "failed", leg="7")
+        assert connect.tag == "Connect"
+        assert house.script.events == events
+
+    async def test_a_new_stream_may_come_before_the_old_ones_end_is_seen(self, house: House) -> None:
+        old = await self.away(house)
+        (connect,) = await self.ended(house, "busy")
+        again = Stream(await house.connect())
+        await again.start(connect[0][0].attrib["value"])
+        await again.taken()
+        await old.closed()
+        await settle()
+        assert house.script.events[-1] == on.StreamStarted()
+        assert house.session.attached
+
+    async def test_a_call_that_is_over_is_told_so_before_the_dialling_that_ends_it(self, house: House) -> None:
+        await self.away(house)
+        script = house.script
+        house.registry.carrier_ended("CA1")
+        assert texts(await self.ended(house, "canceled", CallStatus="completed")) == [("Hangup", "")]
+        assert script.events[-1] == on.StreamStopped("caller")
+
     async def test_nobody_in_the_conference_brings_the_caller_back(self, house: House) -> None:
         stream = await house.stream()
         left = do.LeaveCall("transfer", Transfer("+15550100300", "A caller."), "room-1")
