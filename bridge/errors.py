@@ -7,7 +7,11 @@ it was. A code is part of the product: it stands in logs, metrics and records an
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from typing import Final
+
+_OF_URLS: Final = re.compile(r"([a-z]{2,5}://)([^\s/?#@'\"]*@)?([^\s?#'\"]*)(\?[^\s#'\"]+)?")
 
 
 def system_reason(error: OSError) -> str:
@@ -28,10 +32,13 @@ class BridgeError(Exception):
 
 
 class SettingsError(BridgeError):
-    """A setting or argument is wrong. The message names it, its value and the remedy."""
+    """A setting or argument is wrong. The message names it, its value and the remedy.
+
+    What a URL in it may hold of secrets, which are its user, password and query, is left out.
+    """
 
     def __init__(self, message: str, *, code: str = "settings") -> None:
-        super().__init__(message, code=code)
+        super().__init__(_OF_URLS.sub(r"\1\3", message), code=code)
 
 
 class MissingExtraError(BridgeError):

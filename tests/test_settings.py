@@ -309,6 +309,30 @@ def test_a_file_that_is_no_toml_names_file_and_line(tmp_path: Path) -> None:
     assert "line 2" in found[0]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("url is 'ftp://ann:hunter2@h:1/p?key=hunter2#x': wanted", "url is 'ftp://h:1/p#x': wanted"),
+        ("url is 'wss://hunter2@h?k=hunter2'", "url is 'wss://h'"),
+        ("Is it https://example.com? See a@b.", "Is it https://example.com? See a@b."),
+        ("wanted ws:// or http://h:1/", "wanted ws:// or http://h:1/"),
+    ],
+)
+def test_a_mistake_does_not_show_what_a_url_keeps_secret(said: str, shown: str) -> None:
+    assert SettingsError(said).message == shown
+
+
+def test_a_wrong_url_is_told_without_its_password() -> None:
+    (found,) = mistakes(agent__kind="webhook", agent__url="ftp://ann:hunter2@example.com/?key=hunter2")
+    assert "ftp://example.com/" in found
+    assert "hunter2" not in found
+
+
+def test_a_file_that_is_nested_too_deeply(tmp_path: Path) -> None:
+    (found,) = mistakes("x = " + "[" * 50_000, tmp_path)
+    assert found.endswith("is not valid TOML: it is nested too deeply")
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         load_settings(tmp_path / "none.toml", environment={})
