@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -38,7 +39,7 @@ def read(text: str | bytes, kind: Kind) -> Plain:
             lines = {}
     except yaml.YAMLError as error:
         raise ValueError(_one_line(error)) from error
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError, AttributeError) as error:  # The last: a tag's fault.
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     if not isinstance(values, dict):
         raise ValueError(f"expected a table with steps, got {type(values).__name__}")  # noqa: TRY004  (of a file)
@@ -53,7 +54,7 @@ def step_table(given: Any) -> dict[str, Any]:
     if isinstance(given, str):
         given = {given: None}
     if not isinstance(given, dict):
-        raise ValueError(f"expected a step, got {given!r}")  # noqa: TRY004  (a file's value)
+        raise ValueError(f"expected a step, got {reprlib.repr(given)[:200]}")  # noqa: TRY004  (a file's value)
     if "do" in given:
         return given
     names = [key for key in given if key in NAMES]
@@ -69,7 +70,7 @@ def step_table(given: Any) -> dict[str, Any]:
     if value is None:
         return {"do": name, **rest}
     if name not in MAIN_FIELD:
-        raise ValueError(f"{name} takes nothing behind it, and has {value!r}")
+        raise ValueError(f"{name} takes nothing behind it, and has {reprlib.repr(value)[:200]}")
     return {"do": name, MAIN_FIELD[name]: value, **rest}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SettingsError
+from bridge.simulator import scenario_files
 from bridge.simulator.scenario import find, load, parse
 from bridge.simulator.steps import (
     Digits,
@@ -119,3 +120,16 @@ def test_a_folder_of_scenarios(tmp_path: Path) -> None:
     empty.mkdir()
     with pytest.raises(SettingsError, match="holds no scenario"):
         find(empty)
+
+
+def test_a_tag_that_makes_no_sense_is_told_in_a_line() -> None:
+    with pytest.raises(ValueError, match=r"groupdict|timestamp"):
+        scenario_files.read("steps: !!timestamp soon", "yaml")
+
+
+def test_a_step_that_grows_by_its_aliases_is_not_written_out() -> None:
+    lists = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    values = scenario_files.read(f"a0: &a0 [x]\n{lists}steps: [*a8]\n", "yaml").values
+    with pytest.raises(ValueError, match="expected a step, got") as raised:
+        scenario_files.step_table(values["steps"][0])
+    assert len(str(raised.value)) < 300
