@@ -193,7 +193,7 @@ async def _expect_transfer(call: SimulatedCall, step: ExpectTransfer) -> str | N
 async def _expect_cut(call: SimulatedCall, within_ms: int) -> str | None:
     took = await _heard_on(call, within_ms)
     if took is None:
-        return _NOT_SPEAKING
+        return None if await _cleared(call, within_ms) else _NOT_SPEAKING
     return None if took <= within_ms else f"the agent was still heard after {took} ms, expected {within_ms} ms"
 
 
@@ -205,17 +205,31 @@ async def _expect_no_cut(call: SimulatedCall, for_ms: int) -> str | None:
     return None if took >= for_ms else f"the agent fell silent after {took} ms, expected {for_ms} ms"
 
 
+async def _cleared(call: SimulatedCall, within_ms: int) -> bool:
+    """Tell whether the agent, in a pause between two sentences when the caller began, was kept from the next."""
+    begin = _began(call)
+    if begin is None:
+        return False
+    await call.pause(max(0.0, begin + within_ms / 1000 - call.now) + _MARGIN_S)
+    return any(begin <= one.at_s <= begin + within_ms / 1000 and one.dropped_bytes for one in call.clears)
+
+
+def _began(call: SimulatedCall) -> float | None:
+    """When the caller's last words or keys began, as call time; None before the first."""
+    begins = [one.speech_start_s for one in call.said if not one.silent and one.speech_start_s is not None][-1:]
+    if call.pressed_s is not None:
+        begins.append(call.pressed_s[0])
+    return max(begins, default=None)
+
+
 async def _heard_on(call: SimulatedCall, watch_ms: int) -> int | None:
     """For how many ms the agent was heard from where the caller's last words began, watched for `watch_ms`.
 
     None if it was not speaking then.
     """
-    begins = [one.speech_start_s for one in call.said if not one.silent and one.speech_start_s is not None][-1:]
-    if call.pressed_s is not None:
-        begins.append(call.pressed_s[0])
-    begin = max(begins, default=0.0)
-    spurt = call.agent.at(begin)
-    if not begins or spurt is None:
+    begin = _began(call)
+    spurt = None if begin is None else call.agent.at(begin)
+    if begin is None or spurt is None:
         return None
     await call.pause(max(0.0, begin + watch_ms / 1000 - call.now) + _MARGIN_S)
     return round((spurt.end_s - begin) * 1000)

@@ -103,7 +103,10 @@ class ExpectTransfer(_Step, tag="expect_transfer"):
 
 
 class ExpectCut(_Step, tag="expect_cut"):
-    """The agent fell silent within `within_ms` of the beginning of the caller's last words or keys."""
+    """The agent fell silent within `within_ms` of the beginning of the caller's last words or keys.
+
+    One that happened to be quiet between two sentences was kept from going on.
+    """
 
     within_ms: int
 

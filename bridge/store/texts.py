@@ -111,7 +111,7 @@ def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
     """
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
-        f"{started(header)}; {answered_by(header)}; ended: {ending(entries, header.direction)}",
+        f"{started(header)}; {answered_by(header, entries)}; ended: {ending(entries, header.direction)}",
         "",
     ]
     names = _names(header)
@@ -141,10 +141,11 @@ def _start(at_ms: int, name: str) -> str:
     return f"[{clock(at_ms):>7}] {name}  "
 
 
-def answered_by(header: CallHeader) -> str:
-    """Who was at the other end of the call, in words."""
+def answered_by(header: CallHeader, entries: Sequence[Entry]) -> str:
+    """Who was, or was to be, at the other end of the call, in words."""
     if header.agent_kind == "log":
-        return f"connected with {header.name_of('callee')}"
+        missed = any(isinstance(entry, CallClosed) and entry.reason == "not_reached" for entry in entries)
+        return f"{'to be connected' if missed else 'connected'} with {header.name_of('callee')}"
     return f"agent: {header.agent_kind}"
 
 

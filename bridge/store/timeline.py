@@ -73,7 +73,8 @@ def _lanes(scene: Scene, peaks: Peaks | None) -> list[Lane]:
 def _head(header: CallHeader, entries: Sequence[Entry]) -> Iterator[str]:
     room = RIGHT - MARGIN
     yield svg.text(MARGIN, 44, svg.shortened(f"{header.caller} → {header.called}", 22, room), "h1")
-    what = f"{started(header)} · {header.direction} · {answered_by(header)} · {ending(entries, header.direction)}"
+    facts = (started(header), header.direction, answered_by(header, entries), ending(entries, header.direction))
+    what = " · ".join(facts)
     yield svg.text(MARGIN, 68, svg.shortened(what, 12, room), "soft")
     yield svg.text(MARGIN, 86, svg.shortened(f"call {header.id} · {header.sid}", 11, room), "small")
 

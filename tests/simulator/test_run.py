@@ -274,6 +274,22 @@ async def test_keys_cut_the_agent_off_and_are_answered(hello: Path) -> None:
     assert report.ok, str(report)
 
 
+async def test_an_agent_that_was_cut_off_between_two_sentences(hello: Path) -> None:
+    async def pausing(peer: Peer) -> None:
+        await peer.next("start")
+        await peer.media(loud(200) + b"\xff" * 8000 + loud(400))
+        await peer.next("dtmf")
+        await peer.send("clear")
+        await peer.read_to_the_end()
+
+    steps = [{"do": "pause", "ms": 900}, {"do": "digits", "keys": "1"}, {"do": "expect_cut", "within_ms": 300}]
+    path = hello.parent / "call.json"
+    path.write_text(json.dumps({"steps": steps}))
+    async with serving(Bridge([stream()], pausing)) as url:
+        report = await run_call(CallOptions(Line(url, TOKEN), scenario=path))
+    assert report.ok, str(report)
+
+
 async def test_a_scenario_names_its_numbers_and_a_worse_network(tmp_path: Path) -> None:
     path = tmp_path / "call.yaml"
     path.write_text(

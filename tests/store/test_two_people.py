@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.conversation.journal import CallClosed
 from bridge.store.files import FileStore
 from bridge.store.placement import HOLD, LAG, Placement, Stretch
 from bridge.store.scene import read_scene
@@ -30,6 +31,11 @@ Call 77aa01 (CA0123456789abcdef0123456789abcdee), inbound, from +15551234567 to 
 
 def test_the_transcript_names_who_speaks() -> None:
     assert transcript_text(LOG_HEADER, LOG_ENTRIES) == TEXT
+
+
+def test_who_was_not_reached_was_not_connected() -> None:
+    text = transcript_text(LOG_HEADER, [CallClosed(900, "not_reached")])
+    assert "; to be connected with sip:desk@pbx.example.com; ended: the other side was not reached" in text
 
 
 def test_the_transcript_for_programs_names_them_too() -> None:
