@@ -79,8 +79,7 @@ def silence_too_long(talk: Talk) -> bool:
     if talk.now < talk.patience.next_at:
         return False
     if talk.consulting is not None:  # The caller waits for us, and not the other way round.
-        talk.patience.stir(talk.now)
-        talk.prompt(talk.policy.filler)
+        talk.prompt(talk.policy.filler)  # Its end is what the next silence is counted from, even if it is empty.
         return True
     prompt = talk.patience.take_prompt()
     if prompt is None:

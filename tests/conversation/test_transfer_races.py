@@ -188,6 +188,14 @@ class TestAMachine:
         assert spoken(play) == ["Please call us back."]
         assert not play.conversation.masked
 
+    def test_that_is_left_without_a_word_is_asked_for_no_secret(self) -> None:
+        play = asked(SendDigits("1", by_carrier=True), GatherDigits(masked=True), voicemail="")
+        play.hears(on.StreamLost(), on.AnswererKnown("machine_start"))
+        assert play.conversation.masked
+        play.hears(on.StreamStarted())
+        assert play.did(do.LeaveCall)[-1] == do.LeaveCall("machine")
+        assert not play.conversation.masked  # Its last words are kept.
+
 
 class TestTheFloor:
     def test_is_not_given_for_a_moment_only_while_words_wait_to_be_answered(self) -> None:

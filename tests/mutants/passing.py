@@ -175,12 +175,6 @@ MUTANTS = (
         "What matters is replaced because it begins with what does not.",
     ),
     Mutant(
-        "limits.py",
-        "        talk.patience.stir(talk.now)\n        talk.prompt(talk.policy.filler)",
-        "        talk.prompt(talk.policy.filler)",
-        "A caller who waits is talked to without a pause.",
-    ),
-    Mutant(
         _TRANSFERS,
         "case on.OtherAccepted(conference) if talk.consulting is not None:",
         'case on.OtherAccepted(conference) if talk.state == "live" and talk.consulting is not None:',
