@@ -69,6 +69,8 @@ class Talk:
         """What is to be done when the caller is back."""
         self.tuning = Tuning()
         """How the agent has set speech to text: a new session is set like it."""
+        self.away_since = 0.0
+        """When the stream was left that somebody else's voice took the place of."""
         self.recognizer_closed = False
         """Speech to text was finished: no more words come until another session is opened."""
         self.answerer = ""

@@ -68,8 +68,11 @@ def _dialled(talk: Talk, event: on.TransferEnded) -> None:
     """The carrier is done with dialling, or with the talk that came of it."""
     talked = event.status in _TALKED
     left, status = talk.left, "completed" if talked else event.status
-    result = do.TransferResult(left.transfer_to, status, event.duration_s)
-    talk.record(journal.TransferTried(talk.ms(), result.to, status, bool(left.conference), event.duration_s))
+    duration_s = event.duration_s
+    if talked and left.conference and talk.state == "away":
+        duration_s = round(talk.now - talk.away_since)  # Of conferences the carrier does not tell it.
+    result = do.TransferResult(left.transfer_to, status, duration_s)
+    talk.record(journal.TransferTried(talk.ms(), result.to, status, bool(left.conference), duration_s))
     if not talked:
         _let_other_go(talk)
     if talked:
@@ -93,7 +96,7 @@ def _let_other_go(talk: Talk) -> None:
 
 def go_away(talk: Talk) -> None:
     """The stream is left, and the call goes on without us for a while."""
-    talk.state = "away"
+    talk.state, talk.away_since = "away", talk.now
     ring_s = talk.left.transfer.timeout_s or talk.policy.longest_ring_s if talk.left.transfer else 0.0
     lasts_s = ring_s + _LONGEST_TALK_S if _passing(talk) else 0.0
     talk.until = talk.now + talk.policy.reattach_s + lasts_s
