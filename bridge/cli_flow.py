@@ -32,7 +32,7 @@ def check(file: Path, sounds: Path | None, as_json: bool) -> int:
 
     Exit code 1 if it cannot be used; warnings do not count.
     """
-    from bridge.agents.flow import check_file  # noqa: PLC0415  (help texts come without it)
+    from bridge.agents.flow.agent import check_file  # noqa: PLC0415  (help texts come without it)
 
     default = Path("sounds")
     checked = check_file(file, sounds or (default if default.is_dir() else None))
@@ -60,8 +60,8 @@ def check(file: Path, sounds: Path | None, as_json: bool) -> int:
 )
 def draw(file: Path, out: Path | None) -> int:
     """Draw a flow file: a box for each step, an arrow for each way on."""
-    from bridge.agents.flow import check_file  # noqa: PLC0415  (help texts come without it)
-    from bridge.agents.flow_draw import draw as picture  # noqa: PLC0415
+    from bridge.agents.flow.agent import check_file  # noqa: PLC0415  (help texts come without it)
+    from bridge.agents.flow.draw import draw as picture  # noqa: PLC0415
 
     out = out or file.with_suffix(".svg")
     if out.suffix.lower() not in {".svg", ".png"}:

@@ -106,7 +106,7 @@ async def _loaded(kind: str, url: str, settings: Settings) -> Finding:
 
             load_function(url)
             return Finding("agent", "ok", f"{url} can be imported")
-        from bridge.agents.flow import load_flow  # noqa: PLC0415  (only for this kind)
+        from bridge.agents.flow.agent import load_flow  # noqa: PLC0415  (only for this kind)
 
         flow = await asyncio.to_thread(load_flow, url, settings.agent.sounds)
         return Finding("agent", "ok", f"the flow {url} has {len(flow.steps)} steps and no mistakes")

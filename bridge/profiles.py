@@ -10,11 +10,11 @@ from typing import Any
 
 from bridge.agents.base import ActingAgent, Agent
 from bridge.agents.breaker import BreakerLimits
-from bridge.agents.conversation_relay import RelayAgent, SessionFacts
-from bridge.agents.flow import FlowOptions
-from bridge.agents.openai_options import HttpToolOptions, OpenAIOptions
+from bridge.agents.flow.agent import FlowOptions
+from bridge.agents.openai.options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
-from bridge.agents.webhook import WebhookAgent, WebhookOptions
+from bridge.agents.relay.agent import RelayAgent, SessionFacts
+from bridge.agents.webhook.agent import WebhookAgent, WebhookOptions
 from bridge.call.answering import Answering, Closed
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Profile

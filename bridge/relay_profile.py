@@ -11,9 +11,9 @@ import aiohttp
 import structlog
 
 from bridge.agents.base import CallInfo
-from bridge.agents.conversation_relay import RelayOptions, SessionFacts
-from bridge.agents.relay_socket import SocketLimits
-from bridge.agents.relay_talk import Manners, barge_in
+from bridge.agents.relay.agent import RelayOptions, SessionFacts
+from bridge.agents.relay.connection import SocketLimits
+from bridge.agents.relay.talk import Manners, barge_in
 from bridge.agents.targets import TargetRefusedError, check_url, open_session
 from bridge.call.session import Observer
 from bridge.conversation.actions import Action, HandOff, HangUp, Say, Transfer

@@ -37,7 +37,7 @@ def _blocking_the_loop_fails() -> Iterator[None]:
     for name in WATCHED:
         # Small files, each read once before the bridge listens.
         function = watch.functions[name].can_block_in("bridge/local_token.py", {"local_token"})
-        function.can_block_in("bridge/agents/flow.py", {"check_file"}).activate()
+        function.can_block_in("bridge/agents/flow/agent.py", {"check_file"}).activate()
     yield
     for name in WATCHED:
         watch.functions[name].deactivate()

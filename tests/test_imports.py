@@ -123,16 +123,16 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.agent_check",
         "bridge.agents.action_json",
         "bridge.agents.base",
-        "bridge.agents.webhook",
-        "bridge.agents.webhook_answers",
-        "bridge.agents.webhook_wire",
+        "bridge.agents.webhook.agent",
+        "bridge.agents.webhook.answers",
+        "bridge.agents.webhook.wire",
     }
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.bench": {
         "bridge.bench",
         "bridge.conversation",
-        "bridge.agents.webhook_wire",
+        "bridge.agents.webhook.wire",
         "bridge.stt.cartesia_wire",
         "bridge.tts.cartesia_wire",
         "bridge.twilio.media_stream",
@@ -180,24 +180,24 @@ PURE = (
     "bridge.agent_check.findings",
     "bridge.agent_check.judge",
     "bridge.agents.breaker",
-    "bridge.agents.openai_wire",
-    "bridge.agents.argument_checks",
+    "bridge.agents.openai.wire",
+    "bridge.agents.openai.argument_checks",
     "bridge.agents.server_sent",
-    "bridge.agents.relay_talk",
-    "bridge.agents.relay_wire",
-    "bridge.agents.flow_answers",
-    "bridge.agents.flow_check",
-    "bridge.agents.flow_draw",
-    "bridge.agents.flow_file",
-    "bridge.agents.flow_layout",
-    "bridge.agents.flow_match",
-    "bridge.agents.flow_model",
-    "bridge.agents.flow_nodes",
-    "bridge.agents.flow_readers",
-    "bridge.agents.flow_steps",
-    "bridge.agents.flow_text",
-    "bridge.agents.webhook_answers",
-    "bridge.agents.webhook_wire",
+    "bridge.agents.relay.talk",
+    "bridge.agents.relay.wire",
+    "bridge.agents.flow.answers",
+    "bridge.agents.flow.check",
+    "bridge.agents.flow.draw",
+    "bridge.agents.flow.file",
+    "bridge.agents.flow.layout",
+    "bridge.agents.flow.match",
+    "bridge.agents.flow.model",
+    "bridge.agents.flow.nodes",
+    "bridge.agents.flow.readers",
+    "bridge.agents.flow.steps",
+    "bridge.agents.flow.text",
+    "bridge.agents.webhook.answers",
+    "bridge.agents.webhook.wire",
     "bridge.opening_hours",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
@@ -231,7 +231,7 @@ IMPURE = {
 """Clocks, chance, the operating system, the network and logs: what a pure room must be handed instead."""
 
 ADAPTERS = {
-    "bridge.agents": ("webhook", "python", "echo", "conversation_relay", "openai_chat", "flow", "demo"),
+    "bridge.agents": ("webhook", "python", "echo", "relay", "openai", "flow", "demo"),
     "bridge.stt": ("cartesia_turns", "cartesia_manual", "cartesia_batch"),
     "bridge.tts": ("cartesia", "tone"),
 }
@@ -290,12 +290,17 @@ def fits(name: str, room: str) -> bool:
 
 
 def is_other_adapter(module: str, name: str) -> bool:
-    room, _, own = module.rpartition(".")
-    other = name.rpartition(".")[2]
-    names = ADAPTERS.get(room, ())
-    mine = next((adapter for adapter in names if own.startswith(adapter)), None)
-    theirs = next((adapter for adapter in names if other.startswith(adapter)), None)
-    return name.startswith(f"{room}.") and None not in {mine, theirs} and mine != theirs
+    """Whether one adapter imports another: each is a module, or a package, of its room."""
+    for room, adapters in ADAPTERS.items():
+        mine, theirs = (
+            next((one for one in adapters if part.removeprefix(f"{room}.").startswith(one)), None)
+            if part.startswith(f"{room}.")
+            else None
+            for part in (module, name)
+        )
+        if None not in {mine, theirs} and mine != theirs:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("module", modules())
@@ -320,7 +325,7 @@ def test_only_what_may_be_imported_is(module: str) -> None:
         ("bridge.app", "from bridge.cli import main", "imports bridge.cli: only commands do"),
         ("bridge.app", "from . import cli", "imports .: name the whole path"),
         (
-            "bridge.agents.webhook",
+            "bridge.agents.webhook.agent",
             "from bridge.agents.python import load",
             "imports bridge.agents.python: adapters do not know each other",
         ),
@@ -335,7 +340,7 @@ def test_what_may_not_be_imported_is_found(module: str, source: str, offence: st
     [
         ("bridge.call.session", "from bridge.stt.base import Recognizer\nfrom bridge.conversation import machine"),
         ("bridge.twilio.routes", "from bridge.call.registry import Registry"),
-        ("bridge.agents.webhook", "from bridge.agents.webhook_wire import x\nimport asyncio"),
+        ("bridge.agents.webhook.agent", "from bridge.agents.webhook.wire import x\nimport asyncio"),
         ("bridge.app", "from bridge.twilio.routes import x\nimport os"),
     ],
 )

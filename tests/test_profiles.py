@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from bridge.agents.relay_talk import Manners
+from bridge.agents.relay.talk import Manners
 from bridge.call.sounds import Sounds
 from bridge.conversation.actions import HandOff, HangUp, Say, Transfer
 from bridge.conversation.policy import Policy

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.agents.flow_file import read_flow
-from bridge.agents.flow_readers import READERS
+from bridge.agents.flow.file import read_flow
+from bridge.agents.flow.readers import READERS
 from bridge.api.call_routes import NewCallBody, as_dict
 from bridge.cli import cli
 from bridge.conversation.commands import Command

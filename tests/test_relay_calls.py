@@ -15,9 +15,9 @@ from pytest_aiohttp.plugin import AiohttpServer
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the library has no types
 
 from bridge.simulator.caller import SimulatedCall
-from tests.agents.relay_apps.clinic import clinic
-from tests.agents.relay_apps.hotel import ANSWERS, hotel
-from tests.agents.relay_bench import serving
+from tests.agents.relay.apps.clinic import clinic
+from tests.agents.relay.apps.hotel import ANSWERS, hotel
+from tests.agents.relay.bench import serving
 from tests.scripted_speech import ScriptedSpeech
 from tests.test_calls import TOKEN, bridge, kept, line
 

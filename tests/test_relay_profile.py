@@ -11,7 +11,7 @@ from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
 
 from bridge import relay_profile
-from bridge.agents.conversation_relay import RelayAgent
+from bridge.agents.relay.agent import RelayAgent
 from bridge.conversation.commands import Command, LeaveCall, TellAgentEnded
 from bridge.conversation.events import DeadlineReached
 from bridge.relay_profile import HandOffs

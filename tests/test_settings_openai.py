@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bridge.agents.openai_chat import OpenAIAgent
-from bridge.agents.openai_tools import Toolbox
+from bridge.agents.openai.chat import OpenAIAgent
+from bridge.agents.openai.tools import Toolbox
 from bridge.errors import SettingsError
 from bridge.metrics import Metrics
 from bridge.profiles import Profiles, tool_options

@@ -11,7 +11,7 @@ from bridge.agent_check.findings import Finding
 from bridge.agent_check.judge import judge, well
 from bridge.agent_check.probe import Answer, Probe, Request
 from bridge.agents.base import CallInfo, Interruption, Message, Question, TransferResult
-from bridge.agents.webhook_wire import encode_question
+from bridge.agents.webhook.wire import encode_question
 
 HOURS = "What are your opening hours?"
 OLD_S = 3600.0

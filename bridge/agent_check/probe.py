@@ -12,8 +12,8 @@ import aiohttp
 
 from bridge.agents.action_json import Piece, Refused
 from bridge.agents.base import Question
-from bridge.agents.webhook_answers import AnswerReader
-from bridge.agents.webhook_wire import delivery_headers, encode_question, question_id, signing_key
+from bridge.agents.webhook.answers import AnswerReader
+from bridge.agents.webhook.wire import delivery_headers, encode_question, question_id, signing_key
 from bridge.conversation.actions import Action, Say
 from bridge.errors import AgentError, system_reason
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from bridge.agent_check.exchanges import play
 from bridge.agent_check.findings import Finding, Report
 from bridge.agent_check.probe import Probe
-from bridge.agents.webhook import WebhookAgent
+from bridge.agents.webhook.agent import WebhookAgent
 
 
 async def check_agent(

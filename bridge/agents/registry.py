@@ -15,12 +15,12 @@ from typing import Protocol, TypeAlias
 
 from bridge.agents.asking import OnBreaker, OnRefused
 from bridge.agents.base import Agent
-from bridge.agents.conversation_relay import RelayAgent, RelayOptions
 from bridge.agents.echo import EchoAgent, SilentAgent
-from bridge.agents.flow import FlowAgent, FlowOptions
-from bridge.agents.openai_options import OpenAIOptions
+from bridge.agents.flow.agent import FlowAgent, FlowOptions
+from bridge.agents.openai.options import OpenAIOptions
 from bridge.agents.python import PythonAgent
-from bridge.agents.webhook import WebhookAgent, WebhookOptions
+from bridge.agents.relay.agent import RelayAgent, RelayOptions
+from bridge.agents.webhook.agent import WebhookAgent, WebhookOptions
 from bridge.errors import SettingsError
 
 GROUP = "phone_bridge.agents"
@@ -92,7 +92,7 @@ def open_agent(
                 options=relay or RelayOptions(),
             )
         case "openai":
-            from bridge.agents.openai_chat import OpenAIAgent  # noqa: PLC0415  (slow to import)
+            from bridge.agents.openai.chat import OpenAIAgent  # noqa: PLC0415  (slow to import)
 
             return OpenAIAgent(
                 settings.url,

@@ -16,7 +16,7 @@ import msgspec
 from bridge.agents import action_json
 from bridge.agents.action_checks import MAX_KEYTERMS
 from bridge.agents.action_json import MAX_ACTIONS
-from bridge.agents.webhook_wire import QuestionBody
+from bridge.agents.webhook.wire import QuestionBody
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 ADDRESS = "/api/agent.schema.json"

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from bridge.agents.webhook_wire import QuestionBody
+from bridge.agents.webhook.wire import QuestionBody
 from bridge.bench.figures import ASK, ASK_EAGERLY, SYNTHESIZE
 from bridge.bench.speech import answer
 from bridge.bench.talk import Talk, clock

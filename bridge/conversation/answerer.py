@@ -51,5 +51,5 @@ def _stop_talking(talk: Talk) -> None:
         talk.message.stop(talk.now)
         talk.keep_message()
     talk.stop_consulting("canceled")
-    talk.returned = None
+    talk.passage.returned = None
     talk.floor_wanted = False

@@ -78,7 +78,7 @@ def silence_too_long(talk: Talk) -> bool:
         return False
     if talk.now < talk.patience.next_at:
         return False
-    if talk.consulting is not None:  # The caller waits for us, and not the other way round.
+    if talk.passage.consulting is not None:  # The caller waits for us, and not the other way round.
         talk.prompt(talk.policy.filler)  # Its end is what the next silence is counted from, even if it is empty.
         return True
     prompt = talk.patience.take_prompt()

@@ -63,7 +63,7 @@ class Conversation:
         """Tell whether a media stream may carry the call, now or next: not when it is left for good, or over."""
         talk = self._talk
         if talk.state in {"leaving", "away"}:
-            return talk.returned is not None or bool(talk.left.digits)
+            return talk.passage.returned is not None or bool(talk.left.digits)
         return talk.state in {"waiting", "live", "broken"}
 
     @property

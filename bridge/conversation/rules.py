@@ -229,10 +229,10 @@ def question_due(talk: Talk) -> bool:
 
 def result_due(talk: Talk) -> bool:
     """Somebody was not reached, the caller is there, and nobody speaks: tell the agent."""
-    result = talk.returned
+    result = talk.passage.returned
     if result is None or not _nobody_speaks(talk):
         return False
-    talk.returned = None
+    talk.passage.returned = None
     reply = talk.speech.open("transfer.ended", talk.turn.number, "", talk.now)
     reply.fallback, reply.transfer = talk.policy.transfer_failed, result
     talk.ask(reply)
@@ -330,8 +330,8 @@ def _false_alarm_at(talk: Talk) -> float:
 def moments(talk: Talk) -> list[float]:
     """Return when the joint rules of a live call have to look again, if nothing happens before."""
     due = limits.moments(talk)
-    if talk.consulting is not None:
-        due.append(talk.consulting_until)
+    if talk.passage.consulting is not None:
+        due.append(talk.passage.consulting_until)
     if talk.digits.due is not None and talk.speech.reply is None:
         due.append(talk.digits.due)
     turn, reply = talk.turn, talk.speech.reply
@@ -342,7 +342,7 @@ def moments(talk: Talk) -> list[float]:
             due.append(_false_alarm_at(talk))
         if talk.policy.barge_in_s and talk.now < _insists_at(talk):
             due.append(_insists_at(talk))
-    waiting = talk.unanswered or talk.floor_wanted or talk.returned is not None
+    waiting = talk.unanswered or talk.floor_wanted or talk.passage.returned is not None
     if reply is None and waiting and turn.speaking and not _only_noise(talk) and not turn.worded:
         due.append(_false_alarm_at(talk))  # If that has passed, it is something else that is waited for.
     return due

@@ -12,6 +12,7 @@ from bridge.conversation.digits import Digits
 from bridge.conversation.echo import WINDOW_S, is_echo
 from bridge.conversation.message import Message
 from bridge.conversation.outage import Outage
+from bridge.conversation.passage import Passage
 from bridge.conversation.patience import Patience
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply
@@ -57,20 +58,11 @@ class Talk:
         """What nobody has answered yet was said over speech that went on."""
         self.floor_wanted = False
         """The agent has something to say of its own accord."""
-        self.consulting: Transfer | None = None
-        """Who is being called for a warm transfer, while the caller waits."""
-        self.consulting_until = 0.0
-        """When nothing more can come of that."""
-        self.returned: do.TransferResult | None = None
-        """How a transfer ended that did not come about, until the agent is told."""
-        self.transferred: do.TransferResult | None = None
-        """How the transfer ended with which the call did."""
+        self.passage = Passage()
         self.deferred: list[Action] = []
         """What is to be done when the caller is back."""
         self.tuning = Tuning()
         """How the agent has set speech to text: a new session is set like it."""
-        self.away_since = 0.0
-        """When the stream was left that somebody else's voice took the place of."""
         self.recognizer_closed = False
         """Speech to text was finished: no more words come until another session is opened."""
         self.answerer = ""
@@ -362,7 +354,7 @@ class Talk:
         if interrupted and reply.digits and not heard_answer.strip():
             self.digits.give_back(reply.digits, secret=reply.secret)  # The same for keys.
         if interrupted and not heard_answer.strip():
-            self.returned = self.returned or reply.transfer  # And who nobody has heard of is told of again.
+            self.passage.returned = self.passage.returned or reply.transfer  # Who was not reached is told again.
         if not reply.text and reply.occasion not in {"turn.ended", "digits"}:
             return
         moments = (reply.text_first, reply.audio_first, reply.sent_first, reply.mark_first)
@@ -431,7 +423,7 @@ class Talk:
 
     def stop_consulting(self, status: str) -> do.TransferResult | None:
         """Whom we called while the caller waited is not to take the call any more; `status`: how that ended."""
-        wanted, self.consulting = self.consulting, None
+        wanted, self.passage.consulting = self.passage.consulting, None
         if wanted is None:
             return None
         if status == "canceled":
@@ -450,7 +442,7 @@ class Talk:
             self.close_reply(self.speech.reply, interrupted=False)
         self.state, self.reason, self.left = "leaving", leave.reason, leave
         if not leave.digits:
-            self.returned = None  # What became of an earlier transfer brings nobody back from this one.
+            self.passage.returned = None  # What became of an earlier transfer brings nobody back from this one.
         self.message.stop(self.now)
         self.until = self.now + self.policy.reattach_s
         self.out.append(leave)
@@ -481,7 +473,7 @@ class Talk:
         )
         if self.policy.agent:
             number = self.speech.next_reply()
-            told = (self.reason, self.ms(), tuple(self.messages), self.transferred)
+            told = (self.reason, self.ms(), tuple(self.messages), self.passage.transferred)
             self.out.append(do.TellAgentEnded(number, *told))
         self.out.append(do.Close())
         self.state = "over"

@@ -31,33 +31,33 @@ def transfer(talk: Talk, wanted: Transfer) -> None:
         talk.leave(do.LeaveCall("transfer", wanted))
         return
     talk.stop_consulting("canceled")
-    talk.consulting = wanted
-    talk.consulting_until = talk.now + (wanted.timeout_s or talk.policy.longest_ring_s) + _ASKED_WITHIN_S
+    talk.passage.consulting = wanted
+    talk.passage.consulting_until = talk.now + (wanted.timeout_s or talk.policy.longest_ring_s) + _ASKED_WITHIN_S
     talk.out.append(do.CallOther(wanted))
 
 
 def other_lost(talk: Talk) -> bool:
     """Somebody is called, and nobody tells how that ends: the caller is not to wait for ever."""
-    if talk.consulting is None or talk.now < talk.consulting_until:
+    if talk.passage.consulting is None or talk.now < talk.passage.consulting_until:
         return False
     talk.out.append(do.CancelOther())
-    talk.returned = talk.stop_consulting("no-answer")
+    talk.passage.returned = talk.stop_consulting("no-answer")
     return True
 
 
 def _passing(talk: Talk) -> bool:
     """Tell whether the stream is left, or being left, so that the caller is connected with somebody else."""
-    return talk.state in {"leaving", "away"} and talk.left.transfer is not None and talk.returned is None
+    return talk.state in {"leaving", "away"} and talk.left.transfer is not None and talk.passage.returned is None
 
 
 def take(talk: Talk, event: on.OtherAccepted | on.TransferEnded) -> None:
     """Take what the carrier tells of who was called, or dialled."""
     match event:
-        case on.OtherAccepted(conference) if talk.consulting is not None:
-            wanted, talk.consulting = talk.consulting, None
+        case on.OtherAccepted(conference) if talk.passage.consulting is not None:
+            wanted, talk.passage.consulting = talk.passage.consulting, None
             talk.leave(do.LeaveCall("transfer", wanted, conference))
-        case on.TransferEnded(status) if talk.consulting is not None:
-            talk.returned = talk.stop_consulting(status)
+        case on.TransferEnded(status) if talk.passage.consulting is not None:
+            talk.passage.returned = talk.stop_consulting(status)
         case on.TransferEnded() if _passing(talk):
             _dialled(talk, event)
         case _:
@@ -70,13 +70,13 @@ def _dialled(talk: Talk, event: on.TransferEnded) -> None:
     left, status = talk.left, "completed" if talked else event.status
     duration_s = event.duration_s
     if talked and left.conference and talk.state == "away":
-        duration_s = round(talk.now - talk.away_since)  # Of conferences the carrier does not tell it.
+        duration_s = round(talk.now - talk.passage.away_since)  # Of conferences the carrier does not tell it.
     result = do.TransferResult(left.transfer_to, status, duration_s)
     talk.record(journal.TransferTried(talk.ms(), result.to, status, bool(left.conference), duration_s))
     if not talked:
         _let_other_go(talk)
     if talked:
-        talk.transferred = result
+        talk.passage.transferred = result
         finish(talk)
     elif talk.left.reason != "transfer" or not talk.policy.agent:
         # It was our own last resort: there is nobody the caller could come back to.
@@ -84,7 +84,7 @@ def _dialled(talk: Talk, event: on.TransferEnded) -> None:
         talk.out.append(talk.left)
         finish(talk)
     else:
-        talk.returned = result
+        talk.passage.returned = result
         talk.until = talk.now + talk.policy.reattach_s
 
 
@@ -96,7 +96,7 @@ def _let_other_go(talk: Talk) -> None:
 
 def go_away(talk: Talk) -> None:
     """The stream is left, and the call goes on without us for a while."""
-    talk.state, talk.away_since = "away", talk.now
+    talk.state, talk.passage.away_since = "away", talk.now
     ring_s = talk.left.transfer.timeout_s or talk.policy.longest_ring_s if talk.left.transfer else 0.0
     lasts_s = ring_s + _LONGEST_TALK_S if _passing(talk) else 0.0
     talk.until = talk.now + talk.policy.reattach_s + lasts_s

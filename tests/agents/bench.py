@@ -10,7 +10,7 @@ from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
 
 from bridge.agents.base import Question
-from bridge.agents.webhook import WebhookAgent
+from bridge.agents.webhook.agent import WebhookAgent
 from bridge.errors import AgentError
 from tests.agents.asking import TURN, hear
 

@@ -6,7 +6,7 @@ import pytest
 from pytest_aiohttp.plugin import AiohttpServer
 
 from tests.agents.bench import Bench
-from tests.agents.model_server import ModelServer
+from tests.agents.openai.model_server import ModelServer
 
 
 @pytest.fixture

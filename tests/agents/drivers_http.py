@@ -11,11 +11,11 @@ from typing import Any
 from aiohttp import web
 
 from bridge.agents.base import Agent
-from bridge.agents.openai_options import OpenAIOptions
+from bridge.agents.openai.options import OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.conversation.actions import Say
 from tests.agents.drivers import ACTIONS, Chosen, Driver, Part, named, wire
-from tests.agents.model_server import DONE, ModelServer, Step, calls, event
+from tests.agents.openai.model_server import DONE, ModelServer, Step, calls, event
 
 
 class Webhook(Driver):

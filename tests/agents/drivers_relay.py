@@ -10,9 +10,9 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from bridge.agents.base import Agent
-from bridge.agents.conversation_relay import RelayOptions
 from bridge.agents.registry import open_agent
-from bridge.agents.relay_socket import SocketLimits
+from bridge.agents.relay.agent import RelayOptions
+from bridge.agents.relay.connection import SocketLimits
 from bridge.conversation.actions import Action, HandOff, Play, Say, SendDigits, Set
 from bridge.tasks import spawn
 from tests.agents.drivers import Chosen, Driver, Part

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.agents.webhook import WebhookAgent
-from bridge.agents.webhook_wire import build_headers, encode_question
+from bridge.agents.webhook.agent import WebhookAgent
+from bridge.agents.webhook.wire import build_headers, encode_question
 from bridge.conversation.actions import Action, HangUp, Say
 from tests.agents.asking import ENDED, STARTED, TURN, hear, turn
 

@@ -7,9 +7,9 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.agents.flow_file import read_flow
-from bridge.agents.flow_match import by_words
-from bridge.agents.flow_model import MenuStep
+from bridge.agents.flow.file import read_flow
+from bridge.agents.flow.match import by_words
+from bridge.agents.flow.model import MenuStep
 from bridge.agents.patterns import Pattern
 
 SLOW = "(x+x+)+y"

@@ -7,11 +7,11 @@ from pydantic import SecretStr
 
 from bridge.agents import registry
 from bridge.agents.base import Agent
-from bridge.agents.conversation_relay import RelayAgent
 from bridge.agents.echo import EchoAgent, SilentAgent
 from bridge.agents.python import PythonAgent
 from bridge.agents.registry import AgentSettings, open_agent
-from bridge.agents.webhook import WebhookAgent
+from bridge.agents.relay.agent import RelayAgent
+from bridge.agents.webhook.agent import WebhookAgent
 from bridge.conversation.actions import Say
 from bridge.errors import SettingsError
 from bridge.settings_agents import AgentSettings as SettingsOfTheBridge

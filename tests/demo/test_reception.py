@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from bridge.agents.flow import load_flow
-from bridge.agents.flow_model import HoursStep, TransferStep
+from bridge.agents.flow.agent import load_flow
+from bridge.agents.flow.model import HoursStep, TransferStep
 from bridge.conversation.journal import (
     AgentSpoke,
     CallClosed,

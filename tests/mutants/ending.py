@@ -174,8 +174,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "self.ms(), tuple(self.messages), self.transferred)",
-        "self.ms(), (), self.transferred)",
+        "self.ms(), tuple(self.messages), self.passage.transferred)",
+        "self.ms(), (), self.passage.transferred)",
         "The agent does not learn how the call went.",
     ),
     Mutant(_TALK, '        self.state = "over"\n', "", "A call that is over ends again with every event."),

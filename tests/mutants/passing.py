@@ -19,8 +19,8 @@ MUTANTS = (
     Mutant(_TRANSFERS, 'do.LeaveCall("transfer", wanted))', 'do.LeaveCall("transfer"))', "The caller gets nobody."),
     Mutant(
         _TRANSFERS,
-        '    talk.stop_consulting("canceled")\n    talk.consulting = wanted',
-        "    talk.consulting = wanted",
+        '    talk.stop_consulting("canceled")\n    talk.passage.consulting = wanted',
+        "    talk.passage.consulting = wanted",
         "Two people are called for one caller.",
     ),
     Mutant(
@@ -31,18 +31,21 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "talk.returned = talk.stop_consulting(status)",
+        "talk.passage.returned = talk.stop_consulting(status)",
         "talk.stop_consulting(status)",
         "The agent never learns that nobody took the call.",
     ),
     Mutant(
         _TRANSFERS,
-        " and talk.left.transfer is not None and talk.returned is None",
+        " and talk.left.transfer is not None and talk.passage.returned is None",
         " and talk.left.transfer is not None",
         "A callback that comes twice counts twice.",
     ),
     Mutant(
-        _TRANSFERS, "        talk.transferred = result\n", "", "The agent does not learn that the two have talked."
+        _TRANSFERS,
+        "        talk.passage.transferred = result\n",
+        "",
+        "The agent does not learn that the two have talked.",
     ),
     Mutant(
         _TRANSFERS,
@@ -105,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         _MACHINE,
-        "return talk.returned is not None or bool(talk.left.digits)",
+        "return talk.passage.returned is not None or bool(talk.left.digits)",
         "return True",
         "A stray stream takes a caller away from who they talk to.",
     ),
@@ -176,8 +179,8 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "case on.OtherAccepted(conference) if talk.consulting is not None:",
-        'case on.OtherAccepted(conference) if talk.state == "live" and talk.consulting is not None:',
+        "case on.OtherAccepted(conference) if talk.passage.consulting is not None:",
+        'case on.OtherAccepted(conference) if talk.state == "live" and talk.passage.consulting is not None:',
         "Who accepts while the caller's stream is broken waits for ever.",
     ),
     Mutant(
@@ -200,18 +203,21 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "talk.consulting is None or talk.now < talk.consulting_until",
+        "talk.passage.consulting is None or talk.now < talk.passage.consulting_until",
         "True",
         "A caller waits for ever for somebody of whom nothing is told.",
     ),
     Mutant(
         _TRANSFERS,
-        '    talk.out.append(do.CancelOther())\n    talk.returned = talk.stop_consulting("no-answer")',
-        '    talk.returned = talk.stop_consulting("no-answer")',
+        '    talk.out.append(do.CancelOther())\n    talk.passage.returned = talk.stop_consulting("no-answer")',
+        '    talk.passage.returned = talk.stop_consulting("no-answer")',
         "Who was given up may still take the call.",
     ),
     Mutant(
-        _RULES, "        due.append(talk.consulting_until)\n", "        pass\n", "Nobody looks when that is due."
+        _RULES,
+        "        due.append(talk.passage.consulting_until)\n",
+        "        pass\n",
+        "Nobody looks when that is due.",
     ),
     Mutant(
         _TRANSFERS,
@@ -234,26 +240,26 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "        if not leave.digits:\n            self.returned = None",
-        "        if False:\n            self.returned = None",
+        "        if not leave.digits:\n            self.passage.returned = None",
+        "        if False:\n            self.passage.returned = None",
         "The result of one transfer brings the caller back from the next.",
     ),
     Mutant(
         _TALK,
-        "        if not leave.digits:\n            self.returned = None",
-        "        if True:\n            self.returned = None",
+        "        if not leave.digits:\n            self.passage.returned = None",
+        "        if True:\n            self.passage.returned = None",
         "Keys of the carrier make the agent forget a transfer.",
     ),
     Mutant(
         _TALK,
-        "            self.returned = self.returned or reply.transfer",
+        "            self.passage.returned = self.passage.returned or reply.transfer",
         "            pass",
         "A caller who speaks at the wrong moment keeps the agent from learning of a transfer.",
     ),
     Mutant(
         _TALK,
-        "        if interrupted and not heard_answer.strip():\n            self.returned",
-        "        if interrupted:\n            self.returned",
+        "        if interrupted and not heard_answer.strip():\n            self.passage.returned",
+        "        if interrupted:\n            self.passage.returned",
         "A transfer is told of twice.",
     ),
     Mutant(
