@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from bridge.audio import wav
 from bridge.demo.lines import TURNS
 from bridge.demo.sounds import recorded_message
 from bridge.simulator.listening import Listener
+from tests.demo.running import Demo
 
 MOST_WORDS_WRONG = 0.10
 
@@ -56,10 +57,10 @@ def call_folder(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(180)
-def test_the_whole_call(tmp_path: Path) -> None:
-    with started(tmp_path / "calls") as process:
-        shown, complaints = process.communicate(timeout=170)
-    run = Run(process.returncode, shown, complaints, call_folder(tmp_path / "calls"))
+def test_the_whole_call(demos: Mapping[str, Demo]) -> None:
+    demo = demos["python"]
+    code, shown, complaints = demo.ended()
+    run = Run(code, shown, complaints, call_folder(demo.folder))
     assert (run.code, run.complaints) == (0, "")
     assert "The call ran as it should." in run.shown
     check_what_is_shown(run)

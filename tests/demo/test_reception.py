@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +25,7 @@ from bridge.conversation.journal import (
 from bridge.demo import reception
 from bridge.simulator.dialling import Transfer
 from bridge.simulator.report import Report
+from tests.demo.running import Demo
 
 REPORT = Report(
     call_sid="CA1",
@@ -90,13 +90,13 @@ def test_faults_are_told() -> None:
     assert found == ["tts failed (speech_server: away)", "nobody was connected with the caller"]
 
 
-@pytest.mark.timeout(170)
-def test_the_whole_call(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bridge", "demo", "--agent", "flow", "--folder", str(tmp_path)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=160, check=False)
-    assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout
-    assert "The call ran as it should." in ran.stdout
-    assert "caller  presses 2" in ran.stdout
-    (journal,) = tmp_path.glob("*/*/journal.jsonl")
+@pytest.mark.timeout(180)
+def test_the_whole_call(demos: Mapping[str, Demo]) -> None:
+    demo = demos["flow"]
+    code, shown, complaints = demo.ended()
+    assert (code, complaints) == (0, ""), shown
+    assert "The call ran as it should." in shown
+    assert "caller  presses 2" in shown
+    (journal,) = demo.folder.glob("*/*/journal.jsonl")
     entries = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
     assert [one["status"] for one in entries if one["entry"] == "transfer_tried"] == ["busy", "completed"]

@@ -28,8 +28,8 @@ CUTS = (
     if ALL
     else [(1.0, 5.0), (2.5, 0.0), (4.0, 1.0), (5.5, 1.0), (6.5, 0.0), (8.5, 1.0)]
 )
-AT_ONCE = 7
-"""Calls at the same time: the local speech server has one core to recognise with."""
+AT_ONCE = 4
+"""Calls at the same time: the local speech server has one core to recognise with, and must not fall behind."""
 START_S = 0.5
 WITHIN_S = 25.0
 """In which the turn has to end after the last word, on a machine that others use too."""
