@@ -40,6 +40,8 @@ class ArgumentCheck:
         """Return the arguments. Raises ValueError that says to the model what is wrong with them."""
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"the arguments have {len(text)} characters: give {MAX_CHARACTERS} at most")
+        if not text.lstrip().startswith("{"):
+            raise ValueError("the arguments are no JSON object")  # Before anything is nested without end.
         try:
             arguments = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
@@ -51,8 +53,7 @@ class ArgumentCheck:
         if fault is not None:
             where = ".".join(str(part) for part in fault.absolute_path)
             raise ValueError(f"{where + ': ' if where else ''}{fault.message}"[:_LONGEST_REASON])
-        if not isinstance(arguments, dict):
-            raise ValueError("the arguments are no JSON object")  # noqa: TRY004  (of a model's text)
+        assert isinstance(arguments, dict)  # noqa: S101  It begins with a brace.
         return arguments
 
 

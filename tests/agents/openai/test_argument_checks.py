@@ -27,14 +27,14 @@ def test_arguments_that_fit_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "the arguments are no JSON: "),
-        ("[" * 10_000, "the arguments are no JSON: "),
+        ("{", "the arguments are no JSON"),
+        ("[" * 10_000, "the arguments are no JSON"),
         ('{"day": 1}', "day: 1 is not of type 'string'"),
         ('{"day": "Monday 1"}', "day: 'Monday 1' does not match '^[a-z]+$'"),
         ('{"ids": [{"a": 1, "b": 2}, 3, {"b": 2, "a": 1}]}', "ids: it has an item twice"),
         (f'{{"price": {"9" * 400}}}', "the arguments cannot be checked: "),
         (f'{{"day": "{"x" * MAX_CHARACTERS}"}}', "characters: give 20000 at most"),
-        ("[]", "[] is not of type 'object'"),
+        ("[]", "the arguments are no JSON object"),
     ],
 )
 def test_what_is_wrong_is_told_to_the_model(text: str, said: str) -> None:
