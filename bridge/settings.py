@@ -14,13 +14,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bridge.settings_agents import AgentSettings, OpenAISettings, RelaySettings
 from bridge.settings_calls import NumberSettings, OutboundSettings, TransferSettings
+from bridge.settings_record import ApiSettings, BusSettings, PrivacySettings, SinksSettings, StoreSettings
 from bridge.settings_sections import (
-    ApiSettings,
-    BusSettings,
     LogSettings,
     ServerSettings,
     SpeechSettings,
-    StoreSettings,
     SttSettings,
     TtsSettings,
     TurnsSettings,
@@ -50,6 +48,8 @@ class Settings(BaseSettings):
     transfer: TransferSettings = TransferSettings()
     outbound: OutboundSettings = OutboundSettings()
     store: StoreSettings = StoreSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    sinks: SinksSettings = SinksSettings()
     bus: BusSettings = BusSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
@@ -142,15 +142,13 @@ class Settings(BaseSettings):
             scheme, _, token = header.partition(" ")
             # The token counts by itself: what quotes it need not quote `Bearer` as well.
             values += [header, token] if scheme.lower() in {"bearer", "basic", "token"} else [header]
+        values += [key.get_secret_value() for key in self.store.old_encryption_keys]
+        values += [one.token.get_secret_value() for one in self.api.tokens]
+        if password := urlsplit(self.store.url).password if self.store.url.startswith("postgres") else None:
+            values.append(password)
         return tuple(value for value in (*values, *self.stt.headers.values()) if value)
 
     def not_yet(self) -> list[str]:
         """One sentence for each setting that is given but has no effect in this version, for the log at start."""
-        folder = self.store.recordings
-        lines = {
-            "server.workers": self.server.workers > 1 and "one process takes all calls",
-            "store.url": "url" in self.store.model_fields_set and f"calls are kept as files in {folder}",
-            "store.retention_days": self.store.retention_days is not None and f"nothing in {folder} is deleted",
-            "bus.url": bool(self.bus.url) and "each process stands alone",
-        }
+        lines = {"server.workers": self.server.workers > 1 and "one process takes all calls"}
         return [f"{name} has no effect in this version: {what}" for name, what in lines.items() if what]

@@ -142,6 +142,10 @@ class NumberSettings(Section):
     """With mode `log`: number, `sip:` or `client:` address, or `conference:NAME`, that calls are connected with."""
     announcement: str = Field(default="", max_length=600)
     """Said by the carrier's own voice before anything else, such as that the call is recorded; empty: nothing."""
+    recording: Literal["on", "off", "paused"] | None = None
+    """`on`, `off`, or `paused`: only once the agent, or the API, resumes it; unset: as store.record_audio."""
+    recording_announcement: str = Field(default="", max_length=600)
+    """Said behind `announcement` where the call is recorded from its start; empty: nothing."""
     hours: NumberHours | None = None
     """When calls are taken; unset: always."""
     agent: NumberAgent = NumberAgent()

@@ -7,7 +7,6 @@ numbers mean "not given", so that every default can be written down in a file.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -222,33 +221,6 @@ class TurnsSettings(Section):
     @classmethod
     def _failure_transfer(cls, value: str) -> str:
         return str(phone_number(value)) if value else ""
-
-
-class StoreSettings(Section):
-    """What is kept of calls."""
-
-    url: str = "sqlite:///calls.db"
-    """Database of calls (not in this version: calls are kept as files in the folder below)."""
-    recordings: Path = Path("calls")
-    """Folder of transcripts, recordings and journals."""
-    record_audio: bool = True
-    """Keep a stereo recording of each call: the caller left, what the caller heard right."""
-    retention_days: int | None = Field(default=None, ge=1)
-    """Days after which calls are deleted (not in this version); unset: kept for ever."""
-
-
-class BusSettings(Section):
-    """Control and events across processes."""
-
-    url: str = ""
-    """nats:// URL of a bus (not in this version); empty: none."""
-
-
-class ApiSettings(Section):
-    """Operators' and programs' access."""
-
-    token: SecretStr = SecretStr("")
-    """Bearer token of the API and the console; empty: they answer only on loopback."""
 
 
 class LogSettings(Section):

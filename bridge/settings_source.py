@@ -25,9 +25,13 @@ from bridge.errors import SettingsError
 from bridge.settings import Settings
 from bridge.settings_agents import HttpTool
 from bridge.settings_calls import NumberAgent, NumberHours, NumberSettings, NumberStt, NumberTts, NumberTurns
+from bridge.settings_record import ApiToken
 
 DEFAULT_FILES = (Path("config/bridge.toml"), Path("bridge.toml"))
 """Looked for in the working folder, in this order; only the first that is there is read."""
+
+_TABLES: Mapping[str, type[BaseModel]] = {"openai.tools": HttpTool, "api.tokens": ApiToken}
+"""Settings that are lists of tables."""
 
 # Kubernetes gives every container such variables for each service of its namespace: one that is called
 # "bridge" would otherwise stop the bridge from starting.
@@ -178,16 +182,16 @@ def _unknown_keys(table: Mapping[str, Any], path: Path | None) -> Iterator[str]:
                 name = f"{section}.{key}"
                 if name not in names:
                     yield f"{name} in {path} is not a setting{_did_you_mean(name, names)}"
-                elif name == "openai.tools":
-                    yield from _unknown_tool_keys(entries[key], path)
+                elif name in _TABLES:
+                    yield from _unknown_table_keys(name, entries[key], path)
 
 
-def _unknown_tool_keys(entries: Any, path: Path | None) -> Iterator[str]:
-    known = list(HttpTool.model_fields)
+def _unknown_table_keys(name: str, entries: Any, path: Path | None) -> Iterator[str]:
+    known = list(_TABLES[name].model_fields)
     for index, entry in enumerate(entries if isinstance(entries, list) else [], start=1):
         for key in entry if isinstance(entry, Mapping) else ():
             if key not in known:
-                where = f"[[openai.tools]] table {index} of {path}"
+                where = f"[[{name}]] table {index} of {path}"
                 yield f"{key} in {where} is not a setting{_did_you_mean(key, known)}"
 
 
@@ -231,8 +235,8 @@ def _sentence(detail: ErrorDetails) -> str:
     place = detail["loc"]
     row = next((row for row in rows() if place[:2] == (row.section, row.key)), None)
     own_words = detail["msg"].removeprefix("Value error, ") if detail["type"] == "value_error" else ""
-    if row is not None and len(place) > 2 and row.name == "openai.tools":
-        return _tool_sentence(detail, row)
+    if row is not None and len(place) > 2 and row.name in _TABLES:
+        return _table_sentence(detail, row)
     if row is None:
         if not place:
             return own_words
@@ -242,12 +246,12 @@ def _sentence(detail: ErrorDetails) -> str:
     return f"{row.name} ({row.environment}){value}: {own_words or 'wanted ' + row.wanted}"
 
 
-def _tool_sentence(detail: ErrorDetails, row: SettingRow) -> str:
-    """About one table of `[[openai.tools]]`. Values of its headers are secrets."""
+def _table_sentence(detail: ErrorDetails, row: SettingRow) -> str:
+    """About one table of a list of them. Tokens, and the values of headers, are secrets."""
     place = detail["loc"]
     inner = [str(part + 1) if isinstance(part, int) else part for part in place[2:]]
     own_words = detail["msg"].removeprefix("Value error, ")
-    shown = "" if "headers" in inner or detail["type"] == "missing" else f" is {detail['input']!r}"
+    shown = "" if {"headers", "token"} & {*inner} or detail["type"] == "missing" else f" is {detail['input']!r}"
     return f"{row.name} ({row.environment}), {'.'.join(inner)}{shown}: {own_words}"
 
 

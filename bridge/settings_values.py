@@ -130,3 +130,20 @@ def phone_number(value: Any) -> Any:
     if not re.fullmatch(r"\+[1-9]\d{1,14}", bare):
         raise ValueError("wanted a number such as +15551234567, or a sip: or client: address")
     return bare
+
+
+def database_url(value: str) -> str:
+    """`value`, if it names a database that calls can be kept in: a file of SQLite, or a PostgreSQL server."""
+    wanted = "wanted sqlite:///FILE (sqlite:////FILE from the root on) or postgresql://user:password@host/database"
+    if re.fullmatch(r"sqlite:///[^?#]+", value):
+        return value
+    try:
+        parts = urlsplit(value)
+        valid = (
+            parts.scheme in ("postgresql", "postgres") and bool(parts.hostname or parts.query) and parts.port != 0
+        )
+    except ValueError:
+        valid = False
+    if not valid or any(letter.isspace() for letter in value):
+        raise ValueError(wanted)
+    return value

@@ -20,7 +20,7 @@ ERRORS_AND_TASKS = {"bridge.errors", "bridge.tasks"}
 WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.conversation.events"}
 """The dictionary of a conversation, without its machinery."""
 
-SECTIONS = {f"bridge.settings_{part}" for part in ("base", "sections", "agents", "calls", "values")}
+SECTIONS = {f"bridge.settings_{part}" for part in ("base", "sections", "agents", "calls", "record", "values")}
 
 ALLOWED: Mapping[str, set[str] | None] = {
     # The heart, and what stands on nothing.
@@ -35,6 +35,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings_values": set(),
     "bridge.settings_base": {"bridge.settings_values"},
     "bridge.settings_sections": {"bridge.settings_base", "bridge.settings_values"},
+    "bridge.settings_record": {"bridge.settings_base", "bridge.settings_values"},
     "bridge.settings_agents": {"bridge.settings_base", "bridge.settings_values"},
     "bridge.settings_calls": {"bridge.settings_base", "bridge.settings_values", "bridge.opening_hours"},
     "bridge.settings": SECTIONS,

@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.api.door import Door, read
+from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.errors import CarrierError
 from bridge.outbound.dialer import Dialer, DrainingError, NotSetUpError
@@ -69,9 +70,11 @@ class CallRoutes:
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
-        door.add(app, "POST", CALLS, self.place)
-        door.add(app, "GET", CALLS + "/{call}", self.show)
-        door.add(app, "DELETE", CALLS + "/{call}", self.end)
+        place = Operation("Place a call", "control", body=NewCallBody, problems=(409, 502, 503))
+        door.add(app, "POST", CALLS, self.place, place)
+        door.add(app, "GET", CALLS + "/{call}", self.show, Operation("Tell what became of a call", problems=(404,)))
+        end = Operation("End a call", "control", problems=(404, 502))
+        door.add(app, "DELETE", CALLS + "/{call}", self.end, end)
 
     async def place(self, request: web.Request) -> web.Response:
         """Take the order of a call: 202, and 200 where the same `Idempotency-Key` has ordered it before."""

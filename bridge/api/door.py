@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from bridge.api import access
 from bridge.api.access import Access
+from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -48,9 +49,12 @@ class Door:
 
     def __init__(self, who: Access) -> None:
         self._access = who
+        self.operations: dict[tuple[str, str], Operation] = {}
+        """What there is, by path and method in lower case."""
 
-    def add(self, app: web.Application, method: str, path: str, handler: Handler) -> None:
-        """Let `handler` answer `method` at `path`, for whoever may ask."""
+    def add(self, app: web.Application, method: str, path: str, handler: Handler, operation: Operation) -> None:
+        """Let `handler` answer `method` at `path`, for whoever may do what the operation needs."""
+        self.operations[path, method.lower()] = operation
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:

@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from bridge.api.door import Door, read
+from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.call.log_calls import Parties
 from bridge.call.log_session import LogSession
@@ -72,8 +73,16 @@ class LogRoutes:
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their address."""
-        door.add(app, "POST", LOG, self.start)
-        door.add(app, "DELETE", LOG, self.stop)
+        start = Operation(
+            "Listen to a call that is going on",
+            "control",
+            body=Body,
+            body_required=False,
+            problems=(404, 409, 502, 503),
+        )
+        stop = Operation("Stop listening to a call", "control", problems=(404, 502))
+        door.add(app, "POST", LOG, self.start, start)
+        door.add(app, "DELETE", LOG, self.stop, stop)
 
     async def start(self, request: web.Request) -> web.Response:
         """Listen to a live call: 201. What is said is kept as with any call between two people."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bridge.api.access import Access
 from bridge.api.door import Door, problems, read
+from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 
 Client = TestClient[web.Request, web.Application]
@@ -40,10 +41,10 @@ async def refuse(_: web.Request) -> web.Response:
 def house(token: str = "") -> web.Application:
     app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
     door = Door(Access(token))
-    door.add(app, "POST", "/things", take)
-    door.add(app, "POST", "/api/v1/things", take)
-    door.add(app, "POST", "/failing", fail)
-    door.add(app, "POST", "/refusing", refuse)
+    door.add(app, "POST", "/things", take, Operation("Test"))
+    door.add(app, "POST", "/api/v1/things", take, Operation("Test"))
+    door.add(app, "POST", "/failing", fail, Operation("Test"))
+    door.add(app, "POST", "/refusing", refuse, Operation("Test"))
     return app
 
 
