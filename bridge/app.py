@@ -12,10 +12,10 @@ import structlog
 from aiohttp import web
 
 from bridge.agents import schema
-from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door, problems
 from bridge.api.log_routes import LogRoutes
+from bridge.api.session import SessionRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.health import HealthRoutes
@@ -27,6 +27,7 @@ from bridge.parts import (
     carrier_rest,
     check_folder,
     consult_rules,
+    make_access,
     make_dialer,
     make_registry,
     openers,
@@ -102,7 +103,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
-        access = Access(settings.api.token.get_secret_value())
+        access = make_access(settings)
         routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
@@ -118,6 +119,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         door = Door(access)
+        SessionRoutes(access).add_to(app, door)
         CallRoutes(dialer, order_rules(settings)).add_to(app, door)
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
