@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from bridge.agents import schema
-from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
-from bridge.api.door import Door, problems
+from bridge.api.door import problems
 from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
@@ -34,6 +32,7 @@ from bridge.parts import (
     stream_addresses,
     transfer_rules,
 )
+from bridge.parts_api import describe_api, make_access, open_door
 from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
@@ -102,7 +101,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
-        access = Access(settings.api.token.get_secret_value())
+        access = make_access(settings)
         routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
@@ -117,13 +116,13 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-        door = Door(access)
+        door = open_door(app, access)
         CallRoutes(dialer, order_rules(settings)).add_to(app, door)
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
         routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
-        app.router.add_get(schema.ADDRESS, _schema)
+        describe_api(app, door)
         listening.append(await _listen(app, settings, stack))
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
@@ -181,11 +180,6 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
     hand_offs.take(own)
     if consultations is not None:
         consultations.rules = consult_rules(own.transfer)
-
-
-async def _schema(_: web.Request) -> web.Response:
-    """Answer what a webhook agent is sent and may answer, as a JSON Schema."""
-    return web.Response(text=schema.text(), content_type="application/schema+json")
 
 
 async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:
