@@ -17,6 +17,7 @@ from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.health import HealthRoutes
+from bridge.live_parts import open_live
 from bridge.local_speech import open_speech
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
@@ -121,6 +122,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
         routes.logs.restart = None if rest is None else listener.restart
+        open_live(app, door, registry, rest)
         HealthRoutes(registry, metrics, access).add_to(app)
         describe_api(app, door)
         listening.append(await _listen(app, settings, stack))

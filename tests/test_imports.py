@@ -124,6 +124,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     "bridge.api.answers": {"bridge.outbound.progress"},
+    "bridge.api.control_routes": {
+        "bridge.api",
+        "bridge.call.log_session",
+        "bridge.call.session",
+        "bridge.live",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
@@ -171,6 +180,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.app": None,
     "bridge.parts": None,
     "bridge.parts_api": None,
+    "bridge.live_parts": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
     "bridge.reload": None,

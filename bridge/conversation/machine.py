@@ -110,10 +110,8 @@ class Conversation:
                 self._take_from_phone(event)
             case on.OtherAccepted() | on.TransferEnded():
                 transfers.take(self._talk, event)
-            case on.FloorWanted():
-                self._talk.floor_wanted = self._talk.policy.agent
-            case on.OperatorActed(actions):
-                operator.take(self._talk, actions)
+            case on.FloorWanted() | on.OperatorActed():
+                self._take_wish(event)
             case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
                 self._take_speech(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
@@ -126,6 +124,13 @@ class Conversation:
                 pass  # The joint rules look at the clock themselves.
             case _:
                 self._take_turn(event)
+
+    def _take_wish(self, event: on.FloorWanted | on.OperatorActed) -> None:
+        match event:
+            case on.FloorWanted():
+                self._talk.floor_wanted = self._talk.policy.agent
+            case on.OperatorActed(actions):
+                operator.take(self._talk, actions)
 
     def _take_stream(self, event: on.StreamStarted | on.StreamLost | on.StreamStopped) -> None:
         talk = self._talk

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
+from bridge.conversation.actions import Note
 from bridge.conversation.caller import CallerTurn
 from bridge.conversation.journal import Party
 from bridge.conversation.outage import Outage
@@ -58,6 +59,7 @@ Happening: TypeAlias = (
     | on.StreamStopped
     | on.TransferEnded
     | on.DeadlineReached
+    | on.OperatorActed
     | PartyJoined
     | PartyTold
 )
@@ -125,6 +127,10 @@ class Overheard:
                 self._record(journal.TransferTried(self._ms(), self._policy.to, status, duration_s=duration_s))
             case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
                 self._take_stream(event)
+            case on.OperatorActed(actions):
+                # Nothing can be said to the two, and nothing done but to note something.
+                for note in [action for action in actions if isinstance(action, Note)]:
+                    self._record(journal.NoteTaken(self._ms(), note.data))
             case _:
                 pass  # A second callback changes nothing, and the clock is looked at anyway.
 
