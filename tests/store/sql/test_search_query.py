@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bridge.store.sql.search_query import MOST_WORDS, parse_query
 from bridge.store.sql.words import search_words
@@ -162,20 +165,27 @@ def fts5() -> Iterator[Callable[[str, str], bool]]:
 @pytest.fixture(scope="module")
 def tsearch() -> Iterator[Callable[[str, str], bool]]:
     """Whether PostgreSQL finds a text; also holds it to the words that it was given."""
-    import asyncpg
-
-    statement = "SELECT v @@ CAST($2 AS tsquery), tsvector_to_array(v) FROM to_tsvector('simple', $1) AS v"
+    statement = text(
+        "SELECT v @@ CAST(:query AS tsquery), tsvector_to_array(v) FROM to_tsvector('simple', :kept) AS v"
+    )
     with asyncio.Runner() as runner:
-        connection = runner.run(asyncpg.connect(host=postgres(), user="postgres", database="postgres"))
+        engine = create_async_engine(f"postgresql+asyncpg://postgres@/postgres?host={postgres()}")
+        connection = runner.run(_connected(engine))
 
-        def find(text: str, query: str) -> bool:
-            kept = search_words(text)
-            found, lexemes = runner.run(connection.fetchrow(statement, kept, query))
+        def find(said: str, query: str) -> bool:
+            kept = search_words(said)
+            answer = runner.run(connection.execute(statement, {"kept": kept, "query": query}))
+            ((found, lexemes),) = answer.all()
             assert set(lexemes) == set(kept.split())
             return bool(found)
 
         yield find
         runner.run(connection.close())
+        runner.run(engine.dispose())
+
+
+async def _connected(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
 
 
 MANY = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -211,5 +221,5 @@ def test_marks_are_in_order_and_only_where_something_was_meant(text: str, typed:
     query = parse_query(typed)
     marks = query.marks(text)
     assert all(start < end for start, end in marks)
-    assert all(one[1] <= two[0] for one, two in zip(marks, marks[1:], strict=False))
+    assert all(one[1] <= two[0] for one, two in pairwise(marks))
     assert bool(marks) or not query.matches(text)
