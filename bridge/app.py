@@ -16,8 +16,10 @@ from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door, problems
 from bridge.api.log_routes import LogRoutes
+from bridge.api.softphone_routes import SoftphoneRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
+from bridge.console import softphone_routes
 from bridge.health import HealthRoutes
 from bridge.local_speech import open_speech
 from bridge.metrics import Metrics
@@ -121,6 +123,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         CallRoutes(dialer, order_rules(settings)).add_to(app, door)
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
+        _add_softphone(app, door, SoftphoneRoutes(registry, routes, lambda: profiles.numbers))
         routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
@@ -181,6 +184,12 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
     hand_offs.take(own)
     if consultations is not None:
         consultations.rules = consult_rules(own.transfer)
+
+
+def _add_softphone(app: web.Application, door: Door, routes: SoftphoneRoutes) -> None:
+    """Put the page that is a phone, and what it asks, at their addresses."""
+    routes.add_to(app, door)
+    softphone_routes.add_to(app)
 
 
 async def _schema(_: web.Request) -> web.Response:

@@ -101,7 +101,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.twilio.tokens",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
+    "bridge.console.softphone_routes": set(),
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",
@@ -175,6 +177,7 @@ COMMANDS = {"bridge.cli", "bridge.__main__"}
 
 PURE = (
     "bridge.conversation",
+    "bridge.api.softphone_steps",
     "bridge.audio",
     "bridge.stt.cartesia_query",
     "bridge.stt.cartesia_wire",

@@ -1,0 +1,1 @@
+"""Pages for people: what the bridge shows in a browser."""
