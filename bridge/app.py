@@ -19,7 +19,8 @@ from bridge.api.log_routes import LogRoutes
 from bridge.api.softphone_routes import SoftphoneRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
-from bridge.console import softphone_routes
+from bridge.console.files import read_files
+from bridge.console.routes import ConsoleRoutes
 from bridge.health import HealthRoutes
 from bridge.local_speech import open_speech
 from bridge.metrics import Metrics
@@ -113,8 +114,9 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         routes.add_to(app)
         consultations = None
         if rest is not None:
-            rules = consult_rules(settings.transfer)
-            consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
+            consultations = Consultations(
+                gate, rest, consult_rules(settings.transfer), routes.departures.bring_back
+            )
             consultations.add_to(app)
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
@@ -123,10 +125,11 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         CallRoutes(dialer, order_rules(settings)).add_to(app, door)
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
-        _add_softphone(app, door, SoftphoneRoutes(registry, routes, lambda: profiles.numbers))
+        SoftphoneRoutes(registry, routes, lambda: profiles.numbers).add_to(app, door)
         routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
+        await _add_pages(app, settings, access)
         listening.append(await _listen(app, settings, stack))
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
@@ -186,10 +189,13 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
         consultations.rules = consult_rules(own.transfer)
 
 
-def _add_softphone(app: web.Application, door: Door, routes: SoftphoneRoutes) -> None:
-    """Put the page that is a phone, and what it asks, at their addresses."""
-    routes.add_to(app, door)
-    softphone_routes.add_to(app)
+async def _add_pages(app: web.Application, settings: Settings, access: Access) -> None:
+    """Put the console there, unless it is off: with a token for everybody, to log in; without for who may ask."""
+    if not settings.api.console:
+        return
+    has_token = bool(settings.api.token.get_secret_value() or settings.api.tokens)
+    files = await asyncio.to_thread(read_files)
+    ConsoleRoutes(files, lambda request: has_token or access.granted(request)).add_to(app)
 
 
 async def _schema(_: web.Request) -> web.Response:

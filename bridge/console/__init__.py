@@ -1,1 +1,1 @@
-"""Pages for people: what the bridge shows in a browser."""
+"""The pages in the browser: the console at `/` and the softphone at `/softphone`."""

@@ -16,7 +16,7 @@ export class Captions {
     this.caller = null;
     this.agent = null;
     this.measured = null;
-    this.answers = [];
+    this.resumed = false;
   }
 
   /** Take one live event of the call. */
@@ -26,24 +26,32 @@ export class Captions {
         this.caller ??= this.line("caller", "You");
         break;
       case "turn.words":
-        this.said(event.text, false);
+        this.said(event.text);
         break;
       case "turn.ended":
-        this.said(event.text, true);
-        this.caller = null;
+        this.said(event.masked ? "(hidden)" : event.text);
+        this.turnOver(event);
+        break;
+      case "agent.thinking":
+        this.resumed = false;
         break;
       case "agent.speaking":
-        this.speaking(event.text);
+        this.speaking(event);
+        break;
+      case "agent.resumed":
+        this.resumed = true;
         break;
       case "agent.spoke":
         this.spoke(event);
         break;
       case "key":
-        this.aside("key", `You pressed ${event.digit ?? event.digits ?? event.key ?? "a key"}.`);
+        this.aside("key", event.masked ? "You pressed a key, which is kept secret." : `You pressed ${event.digit}.`);
         break;
       case "transfer":
+        this.aside("problem", `Transfer to ${event.to}: ${event.status}.`);
+        break;
       case "problem":
-        if (event.text ?? event.message) this.aside("problem", event.text ?? event.message);
+        this.aside("problem", event.message);
         break;
       default:
         break;
@@ -57,49 +65,64 @@ export class Captions {
     line.item.classList.add("done");
   }
 
-  /** The first sound of an answer came so long after the caller's last word, in ms, as this page heard both. */
+  /**
+   * Sound began, so long after the caller's last word, in ms, as this page heard both.
+   * @returns {boolean} whether it answers anything: an agent that only speaks on does not
+   */
   answered(ms) {
-    this.answers.push(ms);
-    if (this.agent && this.agent.measured === undefined) this.measure(this.agent, ms);
+    if (this.resumed || (this.agent && this.agent.measured !== undefined)) return false;
+    if (this.agent) this.measure(ms);
     else this.measured = ms;
+    return true;
   }
 
-  said(text, done) {
+  said(text) {
     if (!this.caller && !text) return;
     this.caller ??= this.line("caller", "You");
     setText(this.caller.text, text ?? "");
-    this.caller.item.classList.toggle("done", done);
-    if (done && !text) this.caller.item.remove();
     this.scroll();
   }
 
-  speaking(text) {
-    if (!this.agent) {
-      this.agent = this.line("agent", "Agent");
-      if (this.measured !== null) this.measure(this.agent, this.measured);
-      this.measured = null;
-    }
-    setText(this.agent.text, text ?? "");
+  turnOver({ text, masked, incomplete }) {
+    if (!this.caller) return;
+    if (text || masked) this.caller.item.classList.add("done");
+    else this.caller.item.remove();
+    if (incomplete) this.caller.more.append(h("span", { class: "badge warn" }, "Cut off"));
+    this.caller = null;
+  }
+
+  speaking({ text = "", heard = "" }) {
+    this.openAgent();
+    replace(this.agent.text, heard, h("span", { class: "soft" }, text.slice(heard.length)));
     this.scroll();
   }
 
-  spoke(event) {
-    const { heard = "", unheard = "", interrupted = false } = event;
-    if (!this.agent && !heard && !unheard) return;
-    if (!this.agent) this.speaking(heard);
+  openAgent() {
+    if (this.agent) return;
+    this.agent = this.line("agent", "Agent");
+    if (this.measured !== null) this.measure(this.measured);
+    this.measured = null;
+  }
+
+  spoke({ heard = "", unheard = "", interrupted = false, occasion, latencies }) {
+    if (!this.agent && !heard) return; // Thought of, and never said.
+    this.openAgent();
     const { agent } = this;
     replace(agent.text, heard, unheard ? h("s", { class: "unheard", title: "Not heard" }, unheard) : null);
     if (interrupted) agent.more.append(h("span", { class: "badge barge" }, "Interrupted"));
-    const bridge = inBridge(event.latencies);
-    if (bridge !== null) agent.more.append(h("span", { class: "soft" }, `in the bridge ${latency(bridge)}`));
+    const took = latencies?.sent_ms;
+    if (occasion === "turn.ended" && Number.isFinite(took)) {
+      agent.more.append(h("span", { class: "soft" }, `in the bridge ${latency(Math.max(0, took))}`));
+    }
     agent.item.classList.add("done");
     this.agent = null;
     this.scroll();
   }
 
-  measure(line, ms) {
-    line.measured = ms;
-    line.more.prepend(h("span", { class: "badge", title: "From your last word to the first sound" }, latency(ms)));
+  measure(ms) {
+    this.agent.measured = ms;
+    const about = "From your last word to the first sound, as this page heard them";
+    this.agent.more.prepend(h("span", { class: "badge", title: about }, latency(ms)));
   }
 
   line(kind, who) {
@@ -114,10 +137,4 @@ export class Captions {
   scroll() {
     this.place.scrollTop = this.place.scrollHeight;
   }
-}
-
-/** How long the bridge took from the end of the turn to the first sound, in ms; null where it does not say. */
-function inBridge(latencies) {
-  const found = latencies?.answer_ms ?? latencies?.total_ms ?? latencies?.first_audio_ms;
-  return Number.isFinite(found) ? found : null;
 }

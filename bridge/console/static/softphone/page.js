@@ -75,7 +75,8 @@ function level(id, loudness) {
 
 function showAnswers() {
   const sorted = [...answers].sort((one, other) => one - other);
-  const middle = sorted[Math.floor(sorted.length / 2)];
+  const half = (sorted.length - 1) / 2;
+  const middle = (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
   const text = `Answer after ${latency(answers.at(-1))}`;
   setText(at("latency"), answers.length > 1 ? `${text}, median ${latency(middle)}` : text);
 }
@@ -99,8 +100,8 @@ const heard = {
     speech.answered();
     if (asked === null || when < asked || when - asked > LONGEST_ANSWER_S) return;
     const ms = (when - asked) * 1000;
+    if (!captions.answered(ms)) return;
     answers.push(ms);
-    captions.answered(ms);
     showAnswers();
     log(`sound, ${Math.round(ms)} ms after your last word`);
   },
@@ -289,7 +290,8 @@ async function showDevices() {
 
 function named({ number, agent, open }) {
   const kind = { log: "connects two people", none: "only transcribed" }[agent] ?? `${agent} agent`;
-  return `${number ? shown(number) : "Any other number"} – ${kind}${open ? "" : ", closed now"}`;
+  const other = numbers.length > 1 ? "Any other number" : "The bridge";
+  return `${number ? shown(number) : other} – ${kind}${open ? "" : ", closed now"}`;
 }
 
 function showNumber() {
