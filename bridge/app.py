@@ -16,6 +16,7 @@ from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door, problems
 from bridge.api.log_routes import LogRoutes
 from bridge.api.session import SessionRoutes
+from bridge.api.softphone_routes import SoftphoneRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.console.files import read_files
@@ -114,8 +115,9 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         routes.add_to(app)
         consultations = None
         if rest is not None:
-            rules = consult_rules(settings.transfer)
-            consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
+            consultations = Consultations(
+                gate, rest, consult_rules(settings.transfer), routes.departures.bring_back
+            )
             consultations.add_to(app)
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
@@ -125,6 +127,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         CallRoutes(dialer, order_rules(settings)).add_to(app, door)
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
+        SoftphoneRoutes(registry, routes, lambda: profiles.numbers).add_to(app, door)
         routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
