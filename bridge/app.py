@@ -28,6 +28,7 @@ from bridge.parts import (
     check_folder,
     consult_rules,
     make_dialer,
+    make_redactor,
     make_registry,
     openers,
     order_rules,
@@ -39,6 +40,7 @@ from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
 from bridge.store.files import FileStore
+from bridge.store.redacting import RedactingStore
 from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
@@ -89,7 +91,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         rest = carrier_rest(settings)
         if rest is not None:
             stack.callback(rest.close)
-        registry = make_registry(profiles, store, metrics, rest)
+        registry = make_registry(profiles, RedactingStore(store, make_redactor(settings)), metrics, rest)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = auth_token_of(settings)
         listening: list[int] = []

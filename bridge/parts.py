@@ -18,12 +18,13 @@ from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
+from bridge.privacy.redactor import Redactor
 from bridge.profiles import Openers, Profiles
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
-from bridge.store.files import FileStore
+from bridge.store.base import Store
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
@@ -45,6 +46,15 @@ def check_folder(folder: Path) -> None:
             f"store.recordings (BRIDGE_STORE__RECORDINGS) is {str(folder)!r}, which cannot be written to:"
             f" {error.strerror or error}. Choose another folder, or mend its rights"
         ) from None
+
+
+def make_redactor(settings: Settings) -> Redactor:
+    """Return what strikes out what must not be written down. Raises SettingsError."""
+    privacy = settings.privacy
+    try:
+        return Redactor(privacy.redact, privacy.patterns)
+    except ValueError as error:
+        raise SettingsError(f"privacy.patterns (BRIDGE_PRIVACY__PATTERNS): {error}") from None
 
 
 def carrier_rest(settings: Settings) -> TwilioRest | None:
@@ -128,7 +138,7 @@ def make_dialer(
     return dialer
 
 
-def make_registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
+def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     """Make the registry of live calls, and let it be counted."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
