@@ -48,7 +48,11 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
+    # What must not be written down: knows what a call's entries are, and nothing of where they go.
+    "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
+    "bridge.store": {"bridge.store", "bridge.privacy", "bridge.conversation.journal", "bridge.audio"}
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
@@ -245,6 +249,7 @@ PURE = (
     "bridge.store.sql.search_query",
     "bridge.store.sql.words",
     "bridge.store.texts",
+    "bridge.privacy",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",
