@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
+from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import problems
 from bridge.api.log_routes import LogRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
+from bridge.console.files import read_files
+from bridge.console.routes import ConsoleRoutes
 from bridge.health import HealthRoutes
 from bridge.local_speech import open_speech
 from bridge.metrics import Metrics
@@ -123,6 +126,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
         describe_api(app, door)
+        await _add_pages(app, settings, access)
         listening.append(await _listen(app, settings, stack))
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
@@ -180,6 +184,14 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
     hand_offs.take(own)
     if consultations is not None:
         consultations.rules = consult_rules(own.transfer)
+
+
+async def _add_pages(app: web.Application, settings: Settings, access: Access) -> None:
+    """Put the console there, unless it is off: with a token for everybody, to log in; without for who may ask."""
+    if not settings.api.console:
+        return
+    files = await asyncio.to_thread(read_files)
+    ConsoleRoutes(files, lambda request: access.needed or access.granted(request)).add_to(app)
 
 
 async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:

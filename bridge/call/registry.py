@@ -72,6 +72,8 @@ class Registry:
         """The calls between two people, which are listened to."""
         self.observers: list[Callable[[CallInfo], Observer]] = []
         """Asked for an observer of every new call."""
+        self.watchers: list[Callable[[Session], Observer]] = []
+        """The same, for who needs the call itself to make sense of its steps."""
 
     @property
     def live(self) -> Mapping[str, Session]:
@@ -168,6 +170,8 @@ class Registry:
         self._asked[sid] = asked = asyncio.Event()
         observers = (*(make(info) for make in self.observers), self._leaving(sid, asked))
         session = Session(info, policy, profile.peers, record, observers, warm, self.others)
+        for make_watch in self.watchers:
+            session.watch(make_watch(session))
         self._live[sid] = session
         self._left.pop(sid, None)
         ending = spawn(self._end(session, asked), name=f"call-{info.id}")
