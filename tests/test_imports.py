@@ -124,6 +124,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     "bridge.api.answers": {"bridge.outbound.progress"},
+    "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
     "bridge.console": {"bridge.console"},
@@ -172,7 +173,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
-    "bridge.parts_api": None,
+    "bridge.keeping": None,
+    "bridge.doors": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
     "bridge.reload": None,
@@ -201,6 +203,7 @@ COMMANDS = {"bridge.cli", "bridge.__main__"}
 
 PURE = (
     "bridge.conversation",
+    "bridge.api.softphone_steps",
     "bridge.audio",
     "bridge.stt.cartesia_query",
     "bridge.stt.cartesia_wire",
