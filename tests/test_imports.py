@@ -127,6 +127,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.twilio.tokens",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api.answers": {"bridge.outbound.progress"},
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
@@ -212,6 +213,8 @@ PURE = (
     "bridge.stt.cartesia_wire",
     "bridge.agent_check.findings",
     "bridge.agent_check.judge",
+    "bridge.api.ranges",
+    "bridge.api.rate",
     "bridge.agents.breaker",
     "bridge.agents.openai.wire",
     "bridge.agents.openai.argument_checks",
