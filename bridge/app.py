@@ -12,10 +12,11 @@ import structlog
 from aiohttp import web
 
 from bridge.agents import schema
-from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door, problems
 from bridge.api.log_routes import LogRoutes
+from bridge.api.session import SessionRoutes
+from bridge.api.softphone_routes import SoftphoneRoutes
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.console.files import read_files
@@ -29,6 +30,7 @@ from bridge.parts import (
     carrier_rest,
     check_folder,
     consult_rules,
+    make_access,
     make_dialer,
     make_registry,
     openers,
@@ -104,7 +106,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
-        access = Access(settings.api.token.get_secret_value())
+        access = make_access(settings)
         routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
@@ -113,16 +115,19 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         routes.add_to(app)
         consultations = None
         if rest is not None:
-            rules = consult_rules(settings.transfer)
-            consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
+            consultations = Consultations(
+                gate, rest, consult_rules(settings.transfer), routes.departures.bring_back
+            )
             consultations.add_to(app)
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         door = Door(access)
+        SessionRoutes(access).add_to(app, door)
         CallRoutes(dialer, order_rules(settings)).add_to(app, door)
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
+        SoftphoneRoutes(registry, routes, lambda: profiles.numbers).add_to(app, door)
         routes.logs.restart = None if rest is None else listener.restart
         HealthRoutes(registry, metrics, access).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
