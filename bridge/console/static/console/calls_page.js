@@ -55,6 +55,7 @@ export function callsPage(url) {
       return true;
     },
     close: () => listing?.close(),
+    keep: true,
   };
 }
 

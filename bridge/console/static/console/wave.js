@@ -4,7 +4,6 @@ import { decodePeaks } from "./peaks.js";
 import { h, oncePerFrame } from "../common/dom.js";
 import { moment } from "../common/format.js";
 
-const HEIGHT = 132;
 const BAR = 3;
 const MARKS = { key: "--key", digits: "--key", message: "--key", problem: "--danger", broken: "--danger", transfer: "--accent", note: "--accent" };
 
@@ -16,8 +15,9 @@ export class Wave {
     this._story = null;
     this._duration = 1;
     this._at = 0;
+    this._high = 0;
     this._seek = seek;
-    this._canvas = h("canvas", { class: "wave-canvas", height: HEIGHT, "aria-hidden": "true" });
+    this._canvas = h("canvas", { class: "wave-canvas", "aria-hidden": "true" });
     this._slider = h("input", { type: "range", class: "wave-slider", min: 0, max: 1, step: 100, value: 0, "aria-label": "Position in the call" });
     this._slider.addEventListener("input", () => seek(Number(this._slider.value)));
     this.node = h(
@@ -64,17 +64,18 @@ export class Wave {
   }
 
   _paint() {
-    const wide = this.node.clientWidth;
-    if (!wide) return;
+    const [wide, high] = [this.node.clientWidth, this.node.clientHeight];
+    if (!wide || !high) return;
+    this._high = high;
     const scale = devicePixelRatio || 1;
     const canvas = this._canvas;
-    if (canvas.width !== Math.round(wide * scale)) {
+    if (canvas.width !== Math.round(wide * scale) || canvas.height !== Math.round(high * scale)) {
       canvas.width = Math.round(wide * scale);
-      canvas.height = Math.round(HEIGHT * scale);
+      canvas.height = Math.round(high * scale);
     }
     const draw = canvas.getContext("2d");
     draw.setTransform(scale, 0, 0, scale, 0, 0);
-    draw.clearRect(0, 0, wide, HEIGHT);
+    draw.clearRect(0, 0, wide, this._high);
     const look = getComputedStyle(this.node);
     const colour = (name) => look.getPropertyValue(name).trim();
     this._spans(draw, wide, colour);
@@ -82,7 +83,7 @@ export class Wave {
     this._markers(draw, wide, colour);
     const x = (this._at / this._duration) * wide;
     draw.fillStyle = colour("--ink");
-    draw.fillRect(Math.min(wide - 1.5, Math.max(0, x - 0.75)), 0, 1.5, HEIGHT);
+    draw.fillRect(Math.min(wide - 1.5, Math.max(0, x - 0.75)), 0, 1.5, this._high);
   }
 
   /** Stretches in which nothing was kept: the recording paused, or the stream gone. */
@@ -90,13 +91,13 @@ export class Wave {
     for (const [spans, fill] of [[this._story?.pauses, "--alarm-wash"], [this._story?.breaks, "--danger-wash"]]) {
       for (const [from, to] of spans ?? []) {
         draw.fillStyle = colour(fill);
-        draw.fillRect((from / this._duration) * wide, 0, Math.max(2, ((to - from) / this._duration) * wide), HEIGHT);
+        draw.fillRect((from / this._duration) * wide, 0, Math.max(2, ((to - from) / this._duration) * wide), this._high);
       }
     }
   }
 
   _bars(draw, wide, colour) {
-    const middle = HEIGHT / 2;
+    const middle = this._high / 2;
     const head = (this._at / this._duration) * wide;
     const ahead = 0.42;
     for (const [side, up, name] of [["caller", -1, "--caller"], ["agent", 1, "--agent"]]) {
@@ -137,7 +138,7 @@ export class Wave {
     for (const [ms, name] of ticks) {
       const x = (ms / this._duration) * wide;
       draw.fillStyle = colour(name);
-      draw.fillRect(x - 0.5, 0, 1, HEIGHT);
+      draw.fillRect(x - 0.5, 0, 1, this._high);
       draw.beginPath();
       draw.moveTo(x - 4, 0);
       draw.lineTo(x + 4, 0);
