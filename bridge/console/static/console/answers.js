@@ -6,7 +6,8 @@ import { median, stretches } from "./story.js";
 import { empty } from "./states.js";
 
 const NAMES = {
-  eager: "eager end of the turn",
+  quiet: "since the last sound",
+  eager: "since the eager end",
   text: "until the first text",
   audio: "until the first audio",
   sent: "held until sent",
@@ -20,7 +21,8 @@ const OUTLIER = 3;
 export function answersView(story, seek) {
   const answers = story.answers.filter((answer) => answer.sent_ms !== null || answer.asked_for);
   if (!answers.length) return empty("pulse", "No answers", "Nobody was asked for an answer in this call.");
-  const waits = answers.filter((answer) => answer.asked_for && answer.sent_ms !== null).map((answer) => Math.max(0, answer.sent_ms - answer.from_ms));
+  const waits = answers.filter((answer) => answer.asked_for && answer.wait_ms !== null).map((answer) => answer.wait_ms);
+  const heard = answers.some((answer) => answer.quiet_ms !== null);
   const [before, after] = scale(answers);
   return h(
     "div",
@@ -32,7 +34,7 @@ export function answersView(story, seek) {
       tile("Longest", latency(waits.length ? Math.max(...waits) : null)),
       tile("Prepared early", `${answers.filter((answer) => answer.speculative).length} of ${answers.length}`),
     ),
-    h("p", { class: "small soft" }, "From the end of the caller's turn (the upright line) until the first audio was sent to the phone."),
+    h("p", { class: "small soft" }, heard ? "The caller waits from their last sound until the first audio is sent to the phone. The upright line is the end of their turn." : "The caller waits from the end of their turn, the upright line, until the first audio is sent to the phone."),
     legend(),
     h("ol", { class: "waterfall" }, answers.map((answer) => row(answer, before, after, seek))),
   );
@@ -63,7 +65,7 @@ function scale(answers) {
 function row(answer, before, after, seek) {
   const per = WIDE / (before + after);
   const zero = before * per;
-  const wait = answer.sent_ms === null ? null : Math.max(0, answer.sent_ms - answer.from_ms);
+  const wait = answer.wait_ms;
   const parts = stretches(answer);
   const said = parts.map(({ name, start, stop }) => `${NAMES[name]}: ${Math.round(stop - start)} ms`).join("; ");
   const bars = parts.map(({ side, name, start, stop }) => {

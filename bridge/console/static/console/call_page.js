@@ -3,13 +3,15 @@
 import { address, get, path, remove, session } from "../common/api.js";
 import { ask, tell as tellUser } from "../common/dialog.js";
 import { h, replace, words } from "../common/dom.js";
-import { count, duration, fullMoment, number } from "../common/format.js";
+import { count, duration, fullMoment, number, spelled } from "../common/format.js";
 import { icon } from "../common/icons.js";
 import { answersView } from "./answers.js";
 import { ends, state } from "./calls_row.js";
 import { downloads } from "./downloads.js";
 import { journalView } from "./journal_view.js";
+import { decodePeaks } from "./peaks.js";
 import { Player } from "./player.js";
+import { lastSounds } from "./quiet.js";
 import { retranscriptionView } from "./retranscription.js";
 import * as router from "./router.js";
 import { empty, failed, waiting } from "./states.js";
@@ -52,11 +54,12 @@ class CallPage {
   async load() {
     const options = { signal: this._aborting.signal };
     try {
-      const [call, journal] = await Promise.all([get(path("calls", this._id), {}, options), this._journal(options)]);
-      const peaks = await get(path("calls", this._id, "peaks"), {}, options).catch((error) => {
-        if (error.name === "AbortError") throw error;
-        return null; // No recording, or none that can be read: the rest of the call is there all the same.
-      });
+      const call = await get(path("calls", this._id), {}, options);
+      if (!call.state) {
+        replace(this.node, this._head(call), ordered(call)); // It was ordered, and not answered (yet).
+        return;
+      }
+      const [journal, peaks] = await Promise.all([this._journal(options), this._peaks(call, options)]);
       this._show(call, readJournal(journal), peaks);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -73,10 +76,19 @@ class CallPage {
     return get(path("calls", this._id, "journal"), {}, { ...options, as: "text" });
   }
 
-  _show(found, entries, peaks) {
+  async _peaks(call, options) {
+    if (!call.recording) return null;
+    try {
+      return decodePeaks(await get(path("calls", this._id, "peaks"), {}, options));
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      return null; // It cannot be read: the rest of the call is there all the same.
+    }
+  }
+
+  _show(call, entries, peaks) {
     for (const part of this._parts.splice(0)) part.close();
-    const call = found.call?.id ? { ...found, ...found.call } : found;
-    const story = tell(entries);
+    const story = tell(entries, lastSounds(entries, peaks));
     document.title = `${number(call.caller)} → ${number(call.other || call.called)} · phone-bridge`;
     this._transcript = new Transcript(story, call, (ms) => this._seek(ms, true));
     const sound = peaks ? this._sound(call, story, peaks) : this._silent(story, call);
@@ -119,7 +131,7 @@ class CallPage {
   }
 
   _head(call) {
-    const [from, to] = ends(call);
+    const [from, to] = call.state ? ends(call) : [call.from, call.to];
     const outbound = call.direction === "outbound";
     return h(
       "div",
@@ -136,10 +148,10 @@ class CallPage {
       h(
         "p",
         { class: "call-sub soft" },
-        h("span", {}, fullMoment(call.started_at)),
-        h("span", { class: "figures" }, duration(call.duration_ms)),
+        call.started_at ? h("span", {}, fullMoment(call.started_at)) : null,
+        call.duration_ms ? h("span", { class: "figures" }, duration(call.duration_ms)) : null,
         h("span", {}, outbound ? "Outbound" : "Inbound"),
-        state(call),
+        call.state ? state(call) : null,
         call.interruptions ? h("span", { class: "badge barge" }, count(call.interruptions, "barge-in")) : null,
         call.problems ? h("span", { class: "badge bad" }, count(call.problems, "problem")) : null,
       ),
@@ -163,6 +175,7 @@ class CallPage {
       "aside",
       { class: "call-side", "aria-label": "About the call" },
       card("Facts", facts(call, story)),
+      call.messages?.length ? card("Messages", call.messages.map((each) => message(call.id, each, story))) : null,
       notes.length ? card("Notes", notes.map((item) => dataList(item.entry.data))) : null,
       card("Download", downloads(call.id, { recorded: peaks !== null })),
       session.may("admin") && call.state !== "live" ? this._deletion(call) : null,
@@ -223,13 +236,41 @@ function facts(call, story) {
     ["Marks lost", closed.lost_marks || null],
     ["Call", h("code", {}, call.id)],
     ["Carrier's id", h("code", {}, call.sid)],
-    ["Folder", call.folder ? h("code", {}, call.folder) : null],
   ];
+  return list(rows);
+}
+
+/** Names and values, but for those that there are none of. */
+function list(rows) {
   return h(
     "dl",
     { class: "facts" },
     rows.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", { dir: "auto" }, value instanceof Node ? value : String(value)))),
   );
+}
+
+/** A message that the caller left: its sound and its words. */
+function message(id, its, story) {
+  const mark = story.items.find((item) => item.what === "message" && item.entry.number === its);
+  return h(
+    "div",
+    { class: "message" },
+    h("audio", { controls: true, preload: "none", src: address(path("calls", id, "messages", String(its))), "aria-label": `Message ${its}` }),
+    mark?.detail ? words(mark.detail, { class: "small" }) : null,
+  );
+}
+
+/** A call that was ordered and has no record: how far it is. */
+function ordered(call) {
+  const rows = [
+    ["Status", spelled(call.status)],
+    ["Why", call.detail || (call.reason ? spelled(call.reason) : null)],
+    ["Answered by", call.answered_by],
+    ["Ordered", call.created_at ? fullMoment(call.created_at) : null],
+    ["Call", h("code", {}, call.id)],
+    ["Carrier's id", call.sid ? h("code", {}, call.sid) : null],
+  ];
+  return card("Not answered (yet)", list(rows));
 }
 
 /** What the marks of the wave mean: only those that there are. */

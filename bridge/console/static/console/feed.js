@@ -59,7 +59,7 @@ export class Feed {
     this._held = [];
     try {
       const answer = await get("/live");
-      this.book.load(answer.items);
+      this.book.load(answer.calls);
       const known = numberOf(answer.last_event_id);
       const fresh = this._held.filter((event) => numberOf(event.id) > known);
       this._held = null;

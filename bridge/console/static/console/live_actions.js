@@ -51,8 +51,11 @@ export class LiveActions {
     for (const control of this.node.querySelectorAll("button, input")) control.disabled = true;
   }
 
-  _post(what, body) {
-    return post(path("calls", this.call.id, what), body);
+  /** Do it, and tell what will happen, as the bridge says it. */
+  async _post(what, body) {
+    const answer = await post(path("calls", this.call.id, what), body);
+    if (answer?.will) tell(answer.will);
+    return answer ?? {};
   }
 
   _sayForm() {
@@ -63,10 +66,7 @@ export class LiveActions {
       const text = field.value;
       if (!text.trim()) return;
       field.value = "";
-      const done = await attempt(async () => {
-        await this._post("say", { text });
-        return true;
-      });
+      const done = await attempt(() => this._post("say", { text }));
       if (!done && !field.value) field.value = text;
     });
     return form;
@@ -76,12 +76,9 @@ export class LiveActions {
     return ask({
       title: "Send keys",
       about: "The caller's side hears them as tones, as if somebody pressed them here.",
-      fields: [{ name: "digits", label: "Keys", required: true, pattern: "[0-9*#wW]{1,64}", inputmode: "tel", hint: "0 to 9, * and #; w waits half a second." }],
+      fields: [{ name: "digits", label: "Keys", required: true, pattern: "[0-9*#A-DwW]{1,100}", inputmode: "tel", hint: "0 to 9, * and #; w waits half a second, W a second." }],
       confirm: "Send keys",
-      act: async ({ digits }) => {
-        await this._post("digits", { digits });
-        tell("The keys were sent.");
-      },
+      act: ({ digits }) => this._post("digits", { digits }),
     });
   }
 
@@ -89,12 +86,12 @@ export class LiveActions {
     return ask({
       title: "Transfer the call",
       about: `Whoever called from ${number(this.call.facts.from)} is connected with somebody else; the agent leaves the call.`,
-      fields: [{ name: "to", label: "To", required: true, maxlength: 200, hint: "A number such as +15551234567, or a SIP address." }],
+      fields: [
+        { name: "to", label: "To", required: true, maxlength: 500, hint: "A number such as +15551234567, or an address such as sip:desk@example.com." },
+        { name: "summary", label: "Tell them first", kind: "textarea", maxlength: 2000, hint: "What the other side is told while the caller waits. Empty: they are connected at once." },
+      ],
       confirm: "Transfer",
-      act: async ({ to }) => {
-        await this._post("transfer", { to: to.trim() });
-        tell("The call is being transferred.");
-      },
+      act: ({ to, summary }) => this._post("transfer", { to: to.trim(), ...(summary.trim() ? { summary } : {}) }),
     });
   }
 
@@ -103,10 +100,7 @@ export class LiveActions {
       title: "Leave a note with the call",
       fields: [{ name: "text", label: "Note", kind: "textarea", required: true, maxlength: 2000 }],
       confirm: "Leave note",
-      act: async ({ text }) => {
-        await this._post("note", { data: { note: text } });
-        tell("The note was left.");
-      },
+      act: ({ text }) => this._post("note", { data: { note: text } }),
     });
   }
 

@@ -5,16 +5,17 @@ import { fromBase64 } from "../common/mulaw.js";
 const LOUDEST = 127;
 
 /**
- * @param {{per_second: number, caller: string|number[], agent: string|number[]}} peaks each value 0 to 127 on the scale
- *   of mu-law, where 16 steps are about 6 dB; as a list, or as bytes in base64
- * @returns {{per_second: number, caller: Float32Array, agent: Float32Array}} each 0 to 1, as high as it is drawn
+ * @param {{per_second: number, caller: string, agent: string}} peaks of `GET …/peaks`: a byte for each figure, from 0
+ *   to 127 on the scale of mu-law, where 16 steps are about 6 dB
+ * @returns {{per_second: number, loudness: {caller: Uint8Array, agent: Uint8Array}, caller: Float32Array,
+ *   agent: Float32Array}} the figures, and each from 0 to 1, as high as it is drawn
  */
 export function decodePeaks({ per_second, caller, agent }) {
-  return { per_second, caller: heights(caller), agent: heights(agent) };
+  const loudness = { caller: fromBase64(caller), agent: fromBase64(agent) };
+  return { per_second, loudness, caller: heights(loudness.caller), agent: heights(loudness.agent) };
 }
 
 function heights(values) {
-  const given = typeof values === "string" ? fromBase64(values) : values;
   // Quiet sound is seen, too, but speech stands out of the noise of the line.
-  return Float32Array.from(given, (value) => Math.min(1, Math.max(0, value / LOUDEST)) ** 1.8);
+  return Float32Array.from(values, (value) => Math.min(1, value / LOUDEST) ** 1.8);
 }

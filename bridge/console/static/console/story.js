@@ -19,7 +19,7 @@ const KEYS_TOGETHER_MS = 2500;
  * @property {boolean} degraded whether words are missing, because the speech service was away
  * @property {string} meaning words, backchannel, echo
  * @property {string} occasion of the agent: turn.ended, call.started, prompt, operator
- * @property {number|null} wait_ms of an answer: from the end of the turn until it was sent
+ * @property {number|null} wait_ms of an answer: how long the caller waited for it
  * @property {boolean} speculative
  *
  * @typedef {object} Mark
@@ -31,8 +31,11 @@ const KEYS_TOGETHER_MS = 2500;
  * @property {object} entry
  */
 
-/** @param {object[]} entries in the journal's order */
-export function tell(entries) {
+/**
+ * @param {object[]} entries in the journal's order
+ * @param {Map<number, number>} [quiet] when the caller was last heard in each turn, where the recording tells
+ */
+export function tell(entries, quiet = new Map()) {
   const story = { items: [], pauses: [], breaks: [], silences: [], answers: [], duration_ms: 0, closed: null };
   const questions = new Map();
   for (const entry of entries) {
@@ -41,10 +44,10 @@ export function tell(entries) {
   }
   for (const entry of entries) {
     if (entry.entry !== "agent_spoke") continue;
-    const answer = answerOf(entry, questions.get(entry.turn));
+    const answer = answerOf(entry, questions.get(entry.turn), quiet);
     story.answers.push(answer);
     const line = story.items.find((item) => item.kind === "said" && item.entry === entry);
-    if (line && answer.asked_for && answer.sent_ms !== null) line.wait_ms = Math.max(0, answer.sent_ms - answer.from_ms);
+    if (line && answer.asked_for) line.wait_ms = answer.wait_ms;
   }
   story.items = together(story.items.sort((one, other) => one.at_ms - other.at_ms));
   for (const span of [...story.pauses, ...story.breaks]) span[1] ??= story.duration_ms;
@@ -162,19 +165,24 @@ function saidByAgent(entry) {
 }
 
 /** When each step of an answer was taken, as the picture of the call has it. */
-function answerOf(entry, question) {
+function answerOf(entry, question, quiet) {
   const asked_for = entry.occasion === "turn.ended" && question !== undefined;
+  const quiet_ms = asked_for ? (quiet.get(entry.turn) ?? null) : null;
+  const from_ms = asked_for ? question.ended_ms : entry.asked_ms;
+  const sent_ms = entry.sent_ms ?? null;
   return {
     reply: entry.reply,
     occasion: entry.occasion,
     question: asked_for ? question.transcript : "",
     asked_for,
-    from_ms: asked_for ? question.ended_ms : entry.asked_ms,
+    from_ms,
+    quiet_ms,
+    wait_ms: sent_ms === null ? null : Math.max(0, sent_ms - (quiet_ms ?? from_ms)),
     eager_ms: asked_for ? (question.eager_ms ?? null) : null,
     asked_ms: entry.asked_ms,
     text_ms: entry.text_ms ?? null,
     audio_ms: entry.audio_ms ?? null,
-    sent_ms: entry.sent_ms ?? null,
+    sent_ms,
     mark_ms: entry.mark_ms ?? null,
     speculative: Boolean(entry.speculative),
   };
@@ -186,9 +194,14 @@ function answerOf(entry, question) {
  */
 export function stretches(answer) {
   const found = [];
-  if (answer.eager_ms !== null && answer.eager_ms < answer.from_ms) {
-    found.push({ side: "caller", name: "eager", start: answer.eager_ms - answer.from_ms, stop: 0 });
-  }
+  // An eager end that the caller's going on took back begins nothing.
+  const taken_back = answer.eager_ms !== null && answer.quiet_ms !== null && answer.eager_ms < answer.quiet_ms;
+  const eager = taken_back ? null : answer.eager_ms;
+  const begun = [["quiet", answer.quiet_ms], ["eager", eager]].filter(([, ms]) => ms !== null && ms < answer.from_ms);
+  begun.forEach(([name, ms], index) => {
+    const stop = index + 1 < begun.length ? begun[index + 1][1] - answer.from_ms : 0;
+    found.push({ side: "caller", name, start: ms - answer.from_ms, stop });
+  });
   let before = answer.asked_ms - answer.from_ms;
   for (const name of ["text", "audio", "sent", "mark"]) {
     const at = answer[`${name}_ms`];

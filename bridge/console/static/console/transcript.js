@@ -98,7 +98,7 @@ export class Transcript {
 function remarks(item) {
   return [
     OCCASIONS[item.occasion] ? h("span", { class: "soft small" }, OCCASIONS[item.occasion]) : null,
-    item.wait_ms !== null ? h("span", { class: "soft small figures", title: "From the end of the caller's turn until the answer was sent" }, `after ${latency(item.wait_ms)}`) : null,
+    item.wait_ms !== null ? h("span", { class: "soft small figures", title: "How long the caller waited for it" }, `after ${latency(item.wait_ms)}`) : null,
     item.interrupted ? h("span", { class: "badge barge" }, "Barge-in") : null,
     item.meaning === "backchannel" ? h("span", { class: "soft small" }, "only shows that they listen") : null,
     item.meaning === "echo" ? h("span", { class: "soft small" }, "the agent's own echo") : null,

@@ -1,6 +1,5 @@
 /** The two sides of a recording as waves: above the line the caller, below it what the caller heard. */
 
-import { decodePeaks } from "./peaks.js";
 import { h, oncePerFrame } from "../common/dom.js";
 import { moment } from "../common/format.js";
 
@@ -40,9 +39,9 @@ export class Wave {
     this._scheme.removeEventListener("change", this._draw);
   }
 
-  /** What is heard: how loud both sides were, which may not be known, and what happened. */
+  /** What is heard: how loud both sides were, as `decodePeaks` tells, if it is known; and what happened. */
   show(peaks, story, { other = "Agent", duration } = {}) {
-    this._peaks = peaks ? decodePeaks(peaks) : null;
+    this._peaks = peaks;
     this._story = story;
     this._below.textContent = other;
     this.lasts(duration ?? story.duration_ms);
