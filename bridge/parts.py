@@ -25,7 +25,7 @@ from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
-from bridge.store.files import FileStore
+from bridge.store.base import Store
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
@@ -142,7 +142,7 @@ def make_dialer(
     return dialer
 
 
-def make_registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
+def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     """Make the registry of live calls, and let it be counted."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))

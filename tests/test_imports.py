@@ -172,6 +172,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
+    "bridge.keeping": None,
+    "bridge.doors": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
     "bridge.reload": None,
