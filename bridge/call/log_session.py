@@ -74,6 +74,10 @@ class LogSession:
         """Tell whether the call needs this peer until its end."""
         return peer is self._recognizers
 
+    def watch(self, observer: LogObserver) -> None:
+        """Let somebody see every step from here on."""
+        self._observers = (*self._observers, observer)
+
     # --- the carrier's side --------------------------------------------------------------------------------
 
     @property

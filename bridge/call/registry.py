@@ -73,6 +73,8 @@ class Registry:
         """The calls between two people, which are listened to."""
         self.observers: list[Callable[[CallInfo], Observer]] = []
         """Asked for an observer of every new call."""
+        self.watchers: list[Callable[[Session], Observer]] = []
+        """The same, for who needs the call itself to make sense of its steps."""
 
     @property
     def live(self) -> Mapping[str, Session]:
@@ -179,6 +181,8 @@ class Registry:
         observers = (*(make(info) for make in self.observers), self._leaving(sid, asked))
         others = None if softphone else self.others
         session = Session(info, policy, profile.peers, record, observers, warm, others)
+        for make_watch in self.watchers:
+            session.watch(make_watch(session))
         self._live[sid] = session
         if softphone:
             self._softphones.add(sid)

@@ -181,6 +181,21 @@ class FloorWanted:
     """The agent has something to say that nobody has asked for."""
 
 
+# --- who looks after the call -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorActed:
+    """Somebody who looks after the call wants this said or done, in the agent's place.
+
+    What is said, transfers and hanging up take the floor from the agent at once; they wait for words of the caller.
+    Notes and settings disturb nothing.
+    """
+
+    actions: tuple[Action, ...]
+    """All kinds but `GatherDigits`, `RecordMessage` and `HandOff`, whose results nobody would be told."""
+
+
 # --- text to speech ----------------------------------------------------------------------------------------
 
 
@@ -259,4 +274,6 @@ CarrierEvent: TypeAlias = (
     | AnswererKnown
 )
 AgentEvent: TypeAlias = AgentActed | AgentFinished | AgentFailed
-Event: TypeAlias = CarrierEvent | RecognizerEvent | AgentEvent | FloorWanted | SpeechEvent | DeadlineReached
+Event: TypeAlias = (
+    CarrierEvent | RecognizerEvent | AgentEvent | FloorWanted | OperatorActed | SpeechEvent | DeadlineReached
+)
