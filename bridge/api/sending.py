@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote
 
@@ -48,6 +50,23 @@ class Kept:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class OpenFile:
+    """A file, as long as it is at this moment. Opening blocks on the disk and raises `OSError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    def read(self, start: int, length: int) -> bytes:
+        """Return a part."""
+        self._file.seek(start)
+        return self._file.read(length)
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
 
 
 def file_name(name: str, *, show: bool = False) -> str:
