@@ -29,6 +29,7 @@ from bridge.parts import (
     consult_rules,
     make_dialer,
     make_registry,
+    open_record,
     openers,
     order_rules,
     stream_addresses,
@@ -38,7 +39,6 @@ from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
-from bridge.store.files import FileStore
 from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
@@ -77,8 +77,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
         await asyncio.to_thread(check_folder, settings.store.recordings)
-        store = FileStore(settings.store.recordings, record_audio=settings.store.record_audio)
-        stack.push_async_callback(store.close)
+        database, keeper, store = open_record(settings, metrics, stack)
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 
         speech_url = await open_speech(settings, stack)
@@ -122,9 +121,10 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
         listener.add_to(app, door)
         routes.logs.restart = None if rest is None else listener.restart
-        HealthRoutes(registry, metrics, access).add_to(app)
+        HealthRoutes(registry, metrics, access, database).add_to(app)
         app.router.add_get(schema.ADDRESS, _schema)
         listening.append(await _listen(app, settings, stack))
+        keeper.start()  # not before calls are taken: opening a database takes its time
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
 from bridge.store.files import FileStore
+from bridge.store.sql.database import Database
+from bridge.store.sql.keeper import Keeper
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
@@ -45,6 +48,26 @@ def check_folder(folder: Path) -> None:
             f"store.recordings (BRIDGE_STORE__RECORDINGS) is {str(folder)!r}, which cannot be written to:"
             f" {error.strerror or error}. Choose another folder, or mend its rights"
         ) from None
+
+
+def open_record(
+    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> tuple[Database, Keeper, FileStore]:
+    """Make what keeps the calls: a folder each, and the database that a keeper lets follow the folders.
+
+    The keeper is not started yet. Raises SettingsError where the database's driver is missing.
+    """
+    folder = settings.store.recordings
+    database = Database(settings.store.url, folder)
+    stack.push_async_callback(database.close)
+    keeper = Keeper(database, folder)
+    stack.push_async_callback(keeper.close)
+    store = FileStore(folder, settings.store.record_audio, on_growth=keeper.grew)
+    stack.push_async_callback(store.close)
+    metrics.store_up.set_function(lambda: database.up)
+    metrics.store_waiting.set_function(lambda: keeper.waiting)
+    metrics.store_lag.set_function(lambda: keeper.lag_s)
+    return database, keeper, store
 
 
 def carrier_rest(settings: Settings) -> TwilioRest | None:
