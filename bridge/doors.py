@@ -63,7 +63,7 @@ async def add_doors(app: web.Application, house: House) -> None:
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
     open_live(app, door, settings, registry, house.rest)
-    HealthRoutes(registry, house.metrics, access).add_to(app)
+    HealthRoutes(registry, house.metrics, access, house.keeping.database).add_to(app)
     about = "Tell what a webhook agent is sent and may answer"
     answers = {200: "application/schema+json"}
     door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))

@@ -80,7 +80,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
+    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access", "bridge.store.sql.database"},
     # Places calls by the carrier's REST API, and follows them in the registry.
     "bridge.outbound": {
         "bridge.outbound",
@@ -268,6 +268,7 @@ PURE = (
     "bridge.stt.overlap",
     "bridge.stt.stitching",
     "bridge.tts.cartesia_wire",
+    "bridge.store.sql.rows",
     "bridge.outbound.dispatch",
     "bridge.outbound.order",
     "bridge.outbound.progress",
