@@ -77,7 +77,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
         await asyncio.to_thread(check_folder, settings.store.recordings)
-        store = FileStore(settings.store.recordings, record_audio=settings.store.record_audio)
+        store = FileStore(settings.store.recordings)
         stack.push_async_callback(store.close)
         stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
 

@@ -18,6 +18,8 @@ from bridge.conversation.journal import (
     MessageLeft,
     Party,
     PartySpoke,
+    RecordingPaused,
+    RecordingResumed,
     TransferTried,
     transcript,
 )
@@ -107,7 +109,7 @@ def _said(entries: Iterable[Entry]) -> list[_Said]:
 def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
     """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing.
 
-    In brackets stands what was done: keys, messages, transfers.
+    In brackets stands what was done: keys, messages, transfers, and where the recording was paused.
     """
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
@@ -131,6 +133,10 @@ def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, s
                 yield at_ms, "caller", f"pressed {count} keys, which are not kept"
             case MessageLeft(number, words, from_ms):
                 yield from_ms, "caller", f"left message {number}{'' if words.strip() else ', without a word'}"
+            case RecordingPaused(at_ms):
+                yield at_ms, "", "recording paused"
+            case RecordingResumed(at_ms):
+                yield at_ms, "", "recording resumed"
             case TransferTried(at_ms, to, status, warm) if header.agent_kind != "log":
                 yield at_ms, "agent", f"{'warm ' if warm else ''}transfer to {to}: {status}"
             case _:
@@ -152,10 +158,12 @@ def answered_by(header: CallHeader, entries: Sequence[Entry]) -> str:
 def _names(header: CallHeader) -> dict[str, str]:
     """What stands before each line: where two people talk, who they are as well, in columns."""
     if header.agent_kind != "log":
-        return _SPEAKERS | ({"caller": "Called"} if header.direction == "outbound" else {})
+        nobody = {"": " " * len(_SPEAKERS["agent"])}
+        return _SPEAKERS | nobody | ({"caller": "Called"} if header.direction == "outbound" else {})
     width = max(len(header.caller), len(header.name_of("callee")))
     parties: tuple[Party, Party] = ("caller", "callee")
-    return _SPEAKERS | {party: f"{_SPEAKERS[party]} {header.name_of(party):{width}}" for party in parties}
+    named = {party: f"{_SPEAKERS[party]} {header.name_of(party):{width}}" for party in parties}
+    return _SPEAKERS | named | {"": " " * (len(_SPEAKERS["caller"]) + 1 + width)}
 
 
 def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:

@@ -92,7 +92,7 @@ class TwilioRoutes:
             return other
         self._registry.expect(sid, called=facts["to"])
         answering = self._registry.profile_of(facts["to"]).answering
-        return xml(announced(self._documents.stream(sid, facts), answering.announcement, answering.language))
+        return xml(announced(self._documents.stream(sid, facts), answering.said_first, answering.language))
 
     async def status(self, request: web.Request) -> web.Response:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
