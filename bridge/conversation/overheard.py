@@ -15,6 +15,7 @@ from bridge.conversation import journal
 from bridge.conversation.caller import CallerTurn
 from bridge.conversation.journal import Party
 from bridge.conversation.outage import Outage
+from bridge.conversation.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class ListenPolicy:
     """How long a stream that broke may take to come back."""
     drain_s: float = 10.0
     """Longest wait for the last words after the end."""
+    recording: Literal["on", "paused", "off"] = "on"
+    """Whether the call's sound is recorded: `paused` begins without, until an operator resumes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,14 @@ Happening: TypeAlias = (
     | on.StreamLost
     | on.StreamStopped
     | on.TransferEnded
+    | on.RecordingWanted
     | on.DeadlineReached
     | PartyJoined
     | PartyTold
 )
-Order: TypeAlias = do.Record | do.LeaveCall | do.FinishRecognizer | do.Close
+Order: TypeAlias = (
+    do.Record | do.PauseRecording | do.ResumeRecording | do.LeaveCall | do.FinishRecognizer | do.Close
+)
 """`FinishRecognizer` is about all sessions that are open."""
 
 
@@ -88,6 +94,7 @@ class Overheard:
         self._now = self._began = self._until = 0.0
         self._reason = ""
         self._dialled = ""
+        self._recording = Recording(policy.recording)
         self._out: list[Order] = []
 
     def handle(self, event: Happening, now: float) -> list[Order]:
@@ -125,6 +132,8 @@ class Overheard:
                 self._record(journal.TransferTried(self._ms(), self._policy.to, status, duration_s=duration_s))
             case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
                 self._take_stream(event)
+            case on.RecordingWanted(state) if self._state != "waiting":
+                self._out += self._recording.want(state, self._ms())
             case _:
                 pass  # A second callback changes nothing, and the clock is looked at anyway.
 
@@ -133,6 +142,7 @@ class Overheard:
             case on.StreamStarted() if self._state == "waiting":
                 self._state, self._began = "live", self._now
                 self._record(journal.CallOpened())
+                self._out += self._recording.begin()
             case on.StreamStarted() if self._state == "broken":
                 self._state = "live"
                 self._record(journal.StreamResumed(self._ms()))
