@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
+from bridge.conversation.actions import Note
 from bridge.conversation.caller import CallerTurn
 from bridge.conversation.journal import Party
 from bridge.conversation.outage import Outage
@@ -62,6 +63,7 @@ Happening: TypeAlias = (
     | on.TransferEnded
     | on.RecordingWanted
     | on.DeadlineReached
+    | on.OperatorActed
     | PartyJoined
     | PartyTold
 )
@@ -134,6 +136,10 @@ class Overheard:
                 self._take_stream(event)
             case on.RecordingWanted(state) if self._state != "waiting":
                 self._out += self._recording.want(state, self._ms())
+            case on.OperatorActed(actions):
+                # Nothing can be said to the two, and nothing done but to note something.
+                for note in [action for action in actions if isinstance(action, Note)]:
+                    self._record(journal.NoteTaken(self._ms(), note.data))
             case _:
                 pass  # A second callback changes nothing, and the clock is looked at anyway.
 
