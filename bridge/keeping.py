@@ -40,7 +40,7 @@ async def open_keeping(settings: Settings, metrics: Metrics, stack: contextlib.A
     stack.push_async_callback(database.close)
     keeper = Keeper(database, folder)
     stack.push_async_callback(keeper.close)
-    files = FileStore(folder, record_audio=settings.store.record_audio, on_growth=keeper.grew)
+    files = FileStore(folder, on_growth=keeper.grew)
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(), name="finish-left-over").cancel)
     metrics.store_up.set_function(lambda: database.up)

@@ -181,6 +181,10 @@ class LogSession:
             case do.FinishRecognizer():
                 for party, recognizer in self._listening.items():
                     spawn(recognizer.finish(), name=f"drain-{self.info.id}-{party}")
+            case do.PauseRecording(at_ms):
+                self._record.pause_audio(at_ms)
+            case do.ResumeRecording(at_ms):
+                self._record.resume_audio(at_ms)
             case do.Close():
                 self._close()
 

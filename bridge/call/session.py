@@ -249,10 +249,8 @@ class Session:
                 self._to_recognizer(command)
             case do.CallOther() | do.CancelOther():
                 self._to_others(command)
-            case do.Record(entry):
-                self._record.append(entry)
-                if isinstance(entry, CallClosed):
-                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
+            case do.Record() | do.PauseRecording() | do.ResumeRecording():
+                self._to_record(command)
             case do.Close():
                 self._close()
 
@@ -324,6 +322,17 @@ class Session:
                     carrier.close()
             case _:
                 pass  # The stream is lost; the conversation hears of it on its own.
+
+    def _to_record(self, command: do.Record | do.PauseRecording | do.ResumeRecording) -> None:
+        match command:
+            case do.Record(entry):
+                self._record.append(entry)
+                if isinstance(entry, CallClosed):
+                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
+            case do.PauseRecording(at_ms):
+                self._record.pause_audio(at_ms)
+            case do.ResumeRecording(at_ms):
+                self._record.resume_audio(at_ms)
 
     # --- the end -------------------------------------------------------------------------------------------
 
