@@ -10,6 +10,8 @@ from bridge.live.taps import Taps
 from bridge.metrics import Metrics
 from bridge.parts import check_folder, make_redactor
 from bridge.settings import Settings
+from bridge.sink_parts import open_sinks
+from bridge.sinks.outbox import Outbox
 from bridge.store.files import FileStore
 from bridge.store.redacting import RedactingStore
 from bridge.store.sql.database import Database
@@ -26,6 +28,8 @@ class Keeping:
     database: Database
     keeper: Keeper
     """Lets the database follow the calls' journals. To be started once calls are taken: opening takes its time."""
+    outbox: Outbox | None
+    """What waits to be sent to sinks; None: there are none."""
 
 
 async def open_keeping(settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack) -> Keeping:
@@ -43,7 +47,8 @@ async def open_keeping(settings: Settings, metrics: Metrics, stack: contextlib.A
     files = FileStore(folder, on_growth=keeper.grew)
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(), name="finish-left-over").cancel)
+    store, outbox = await open_sinks(settings, files, metrics, stack)
     metrics.store_up.set_function(lambda: database.up)
     metrics.store_waiting.set_function(lambda: keeper.waiting)
     metrics.store_lag.set_function(lambda: keeper.lag_s)
-    return Keeping(Taps(RedactingStore(files, redactor)), database, keeper)
+    return Keeping(Taps(RedactingStore(store, redactor)), database, keeper, outbox)

@@ -93,6 +93,22 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | WORDS
     | ERRORS_AND_TASKS,
+    # Where what is kept of calls is also sent.
+    "bridge.sinks": {"bridge.sinks", "bridge.conversation.journal", "bridge.store.base", "bridge.errors"},
+    "bridge.sinks.feeding": {
+        "bridge.sinks",
+        "bridge.conversation.journal",
+        "bridge.store.base",
+        "bridge.store.folder",
+        "bridge.store.journal_file",
+        "bridge.errors",
+    },
+    "bridge.sinks.webhook": {
+        "bridge.sinks",
+        "bridge.agents.http_exchange",
+        "bridge.agents.webhook.wire",
+        "bridge.errors",
+    },
     # Live calls as people see them: events, and the sound.
     "bridge.live": {
         "bridge.live",
@@ -189,6 +205,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.app": None,
     "bridge.parts": None,
     "bridge.live_parts": None,
+    "bridge.sink_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
@@ -276,6 +293,7 @@ PURE = (
     "bridge.outbound.progress",
     "bridge.bench.figures",
     "bridge.simulator.junit",
+    "bridge.sinks.documents",
     "bridge.simulator.listening",
     "bridge.simulator.phone",
     "bridge.simulator.rooms",
