@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass
 
 from bridge.metrics import Metrics
-from bridge.parts import check_folder, make_redactor
+from bridge.parts import check_folder, make_redactor, recording_keys
 from bridge.settings import Settings
 from bridge.store.base import Store
 from bridge.store.files import FileStore
@@ -26,9 +26,9 @@ class Keeping:
 async def open_keeping(settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack) -> Keeping:
     """Begin to keep calls; the stack's end finishes that. Raises SettingsError for a folder that cannot be used."""
     del metrics
-    redactor = make_redactor(settings)
+    redactor, keys = make_redactor(settings), recording_keys(settings)
     await asyncio.to_thread(check_folder, settings.store.recordings)
-    files = FileStore(settings.store.recordings, record_audio=settings.store.record_audio)
+    files = FileStore(settings.store.recordings, settings.store.record_audio, keys=keys)
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(), name="finish-left-over").cancel)
     return Keeping(RedactingStore(files, redactor))
