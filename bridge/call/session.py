@@ -99,7 +99,7 @@ class Session:
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._carrier: Carrier | None = None
-        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take)
+        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take, record.settled)
         self._began: float | None = None
         self._offset_ms = 0
         record.trace(trace.first_line(policy))

@@ -87,6 +87,10 @@ class RedactingRecord:
             return
         self._record.trace(line)
 
+    async def settled(self) -> None:
+        """Wait until what was handed over has left the process."""
+        await self._record.settled()
+
     async def close(self) -> CallFiles:
         """Finish the record; as that of the store around which this is."""
         return await self._record.close()
