@@ -62,7 +62,7 @@ async def open_keeping(
     stack.push_async_callback(database.close)
     keeper = Keeper(database, folder)
     stack.push_async_callback(keeper.close)
-    files = FileStore(folder, settings.store.record_audio, keys=keys, on_growth=keeper.grew)
+    files = FileStore(folder, keys=keys, on_growth=keeper.grew)
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(), name="finish-left-over").cancel)
     metrics.store_up.set_function(lambda: database.up)
