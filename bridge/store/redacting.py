@@ -64,7 +64,6 @@ class RedactingRecord:
         self.agent_cleared = record.agent_cleared
         self.pause_audio = record.pause_audio
         self.resume_audio = record.resume_audio
-        self.settled = record.settled
 
     def append(self, entry: Entry) -> None:
         """Keep an entry of the journal, redacted. Never waits and never raises.
