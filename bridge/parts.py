@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Literal
 
 import structlog
 
+from bridge.api.access import Access, Token
+from bridge.api.operations import Principal
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
@@ -19,14 +20,13 @@ from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
+from bridge.privacy.redactor import Redactor
 from bridge.profiles import Openers, Profiles
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
-from bridge.store.files import FileStore
-from bridge.store.sql.database import Database
-from bridge.store.sql.keeper import Keeper
+from bridge.store.base import Store
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
@@ -50,24 +50,13 @@ def check_folder(folder: Path) -> None:
         ) from None
 
 
-def open_record(
-    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack
-) -> tuple[Database, Keeper, FileStore]:
-    """Make what keeps the calls: a folder each, and the database that a keeper lets follow the folders.
-
-    The keeper is not started yet. Raises SettingsError where the database's driver is missing.
-    """
-    folder = settings.store.recordings
-    database = Database(settings.store.url, folder)
-    stack.push_async_callback(database.close)
-    keeper = Keeper(database, folder)
-    stack.push_async_callback(keeper.close)
-    store = FileStore(folder, settings.store.record_audio, on_growth=keeper.grew)
-    stack.push_async_callback(store.close)
-    metrics.store_up.set_function(lambda: database.up)
-    metrics.store_waiting.set_function(lambda: keeper.waiting)
-    metrics.store_lag.set_function(lambda: keeper.lag_s)
-    return database, keeper, store
+def make_redactor(settings: Settings) -> Redactor:
+    """Return what strikes out what must not be written down. Raises SettingsError."""
+    privacy = settings.privacy
+    try:
+        return Redactor(privacy.redact, privacy.patterns)
+    except ValueError as error:
+        raise SettingsError(f"privacy.patterns (BRIDGE_PRIVACY__PATTERNS): {error}") from None
 
 
 def carrier_rest(settings: Settings) -> TwilioRest | None:
@@ -75,6 +64,18 @@ def carrier_rest(settings: Settings) -> TwilioRest | None:
     twilio = settings.twilio
     token = twilio.auth_token.get_secret_value()
     return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
+
+
+def make_access(settings: Settings) -> Access:
+    """Make what tells who may ask the API."""
+    api = settings.api
+    further = [Token(Principal(one.name, one.scope), one.token.get_secret_value()) for one in api.tokens]
+    return Access(
+        api.token.get_secret_value(),
+        further,
+        public_url=settings.server.public_url,
+        requests_per_second=api.requests_per_second,
+    )
 
 
 def openers(speech_url: str) -> Openers:
@@ -151,7 +152,7 @@ def make_dialer(
     return dialer
 
 
-def make_registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
+def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     """Make the registry of live calls, and let it be counted."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))

@@ -48,7 +48,11 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
+    # What must not be written down: knows what a call's entries are, and nothing of where they go.
+    "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
+    "bridge.store": {"bridge.store", "bridge.privacy", "bridge.conversation.journal", "bridge.audio"}
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
@@ -89,6 +93,28 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | WORDS
     | ERRORS_AND_TASKS,
+    # Live calls as people see them: events, and the sound.
+    "bridge.live": {
+        "bridge.live",
+        "bridge.call.log_calls",
+        "bridge.call.log_session",
+        "bridge.call.registry",
+        "bridge.call.session",
+        "bridge.conversation.journal",
+        "bridge.conversation.outlook",
+        "bridge.conversation.overheard",
+        "bridge.store.base",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.live.events": set(),
+    "bridge.live.watch": {
+        "bridge.live.events",
+        "bridge.conversation.journal",
+        "bridge.conversation.outlook",
+        "bridge.conversation.overheard",
+    }
+    | WORDS,
     # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
     "bridge.api.call_routes": {"bridge.api", "bridge.outbound"} | ERRORS_AND_TASKS,
     "bridge.api.log_routes": {
@@ -101,7 +127,20 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.twilio.tokens",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api.answers": {"bridge.outbound.progress"},
+    "bridge.api.control_routes": {
+        "bridge.api",
+        "bridge.call.log_session",
+        "bridge.call.session",
+        "bridge.live",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
+    "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
+    # Pages and what they are made of: they ask the API for all that they show.
+    "bridge.console": {"bridge.console"},
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",
@@ -147,6 +186,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
+    "bridge.live_parts": None,
+    "bridge.keeping": None,
+    "bridge.doors": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
     "bridge.reload": None,
@@ -175,11 +217,14 @@ COMMANDS = {"bridge.cli", "bridge.__main__"}
 
 PURE = (
     "bridge.conversation",
+    "bridge.api.softphone_steps",
     "bridge.audio",
     "bridge.stt.cartesia_query",
     "bridge.stt.cartesia_wire",
     "bridge.agent_check.findings",
     "bridge.agent_check.judge",
+    "bridge.api.ranges",
+    "bridge.api.rate",
     "bridge.agents.breaker",
     "bridge.agents.openai.wire",
     "bridge.agents.openai.argument_checks",
@@ -199,7 +244,25 @@ PURE = (
     "bridge.agents.flow.text",
     "bridge.agents.webhook.answers",
     "bridge.agents.webhook.wire",
+    "bridge.live.events",
+    "bridge.live.watch",
     "bridge.opening_hours",
+    "bridge.store.export.csv",
+    "bridge.store.export.cues",
+    "bridge.store.export.formats",
+    "bridge.store.export.jsonl",
+    "bridge.store.export.lines",
+    "bridge.store.export.plain",
+    "bridge.store.export.srt",
+    "bridge.store.export.webvtt",
+    "bridge.store.said",
+    "bridge.store.sql.call_filter",
+    "bridge.store.sql.call_rows",
+    "bridge.store.sql.cursors",
+    "bridge.store.sql.search_query",
+    "bridge.store.sql.words",
+    "bridge.store.texts",
+    "bridge.privacy",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from bridge.api.answers import OrderAnswer
 from bridge.api.door import Door, read
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
@@ -29,7 +30,8 @@ _MOST_CHARACTERS = 8000
 _AGAIN_AFTER_S = "5"
 
 
-def _parameters(given: dict[str, str]) -> dict[str, str]:
+def stream_parameters(given: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of a stream, if a carrier can carry them all. Raises `ValueError` with a sentence."""
     if len(given) > _MOST_PARAMETERS:
         raise ValueError(f"there are {len(given)}, at most {_MOST_PARAMETERS} are taken")
     for name, value in given.items():
@@ -54,7 +56,7 @@ class NewCallBody(BaseModel):
 
     to: str = Field(min_length=1, max_length=100)
     from_number: str = Field(default="", alias="from", max_length=100)
-    parameters: Annotated[dict[str, str], AfterValidator(_parameters)] = {}
+    parameters: Annotated[dict[str, str], AfterValidator(stream_parameters)] = {}
     voicemail: str | None = Field(default=None, max_length=2000)
     detect_machines: DetectMachines | None = None
     ring_seconds: int | None = Field(default=None, ge=5, le=600)
@@ -145,17 +147,17 @@ def _answer(call: OutboundCall, status: int = 200) -> web.Response:
 def as_dict(call: OutboundCall) -> dict[str, Any]:
     """Return a call as programs see it."""
     order = call.order
-    return {
-        "id": call.id,
-        "sid": call.sid or None,
-        "direction": "outbound",
-        "status": call.status,
-        "from": order.from_number,
-        "to": order.to,
-        "parameters": dict(order.parameters),
-        "answered_by": call.answered_by or None,
-        "reason": call.reason or None,
-        "detail": call.detail or None,
-        "duration_s": call.duration_s,
-        "created_at": call.created_at,
-    }
+    return OrderAnswer(
+        id=call.id,
+        sid=call.sid or None,
+        direction="outbound",
+        status=call.status,
+        from_number=order.from_number,
+        to=order.to,
+        parameters=dict(order.parameters),
+        answered_by=call.answered_by or None,
+        reason=call.reason or None,
+        detail=call.detail or None,
+        duration_s=call.duration_s,
+        created_at=call.created_at,
+    ).model_dump()

@@ -7,7 +7,7 @@ that result are carried out before the next event is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,8 +25,10 @@ from bridge.call.sounds import Sounds
 from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.actions import Action
 from bridge.conversation.journal import CallClosed
 from bridge.conversation.machine import Conversation
+from bridge.conversation.outlook import Floor, Saying
 from bridge.conversation.policy import Policy
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
@@ -92,6 +94,8 @@ class Session:
         self._closing = False
         self._others = others
         self._attending = attend(peers.agent, info, lambda: self.take(on.FloorWanted()))
+        self.secret = False
+        """Whether the step that observers are shown is a secret's: the caller's words and keys are to be hidden."""
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._carrier: Carrier | None = None
@@ -108,6 +112,40 @@ class Session:
         """Tell whether the call needs this peer until its end: an agent, a factory, a synthesiser, or sounds."""
         peers = self._peers
         return any(peer is one for one in (peers.recognizers, peers.synthesizer, peers.agent, peers.sounds))
+
+    # --- who looks after the call --------------------------------------------------------------------------
+
+    @property
+    def floor(self) -> Floor:
+        """Who has the floor."""
+        return self._conversation.floor
+
+    @property
+    def saying(self) -> Saying | None:
+        """What is being said to the caller; None: nothing."""
+        return self._conversation.saying
+
+    @property
+    def answered(self) -> bool:
+        """Tell whether an agent takes the call; else it is only transcribed."""
+        return self._asking is not None
+
+    @property
+    def away(self) -> bool:
+        """Tell whether the call goes on without us: the caller is connected with somebody else, or about to be."""
+        return self._conversation.leaves_for_a_while
+
+    def act(self, actions: Sequence[Action]) -> None:
+        """Say and do this in the agent's place, as an operator wants it. Never waits, never raises.
+
+        What is said, transfers and hanging up cut off the agent, and wait for words of the caller; they are heard,
+        interrupted and kept like an answer of the agent, which learns of them. Notes and settings disturb nothing.
+        """
+        self.take(on.OperatorActed(tuple(actions)))
+
+    def watch(self, observer: Observer) -> None:
+        """Let somebody see every step from here on."""
+        self._observers = (*self._observers, observer)
 
     # --- the carrier's side --------------------------------------------------------------------------------
 
@@ -189,7 +227,7 @@ class Session:
         self._masked = self._conversation.masked
         for command in commands:
             self._carry_out(command, now)
-        masked = was_masked or self._masked
+        self.secret = masked = was_masked or self._masked
         self._record.trace(trace.step_line(now, event, commands, masked=masked))
         if self._attending is not None:
             self._attending.look(event, commands, masked=masked)
@@ -211,10 +249,8 @@ class Session:
                 self._to_recognizer(command)
             case do.CallOther() | do.CancelOther():
                 self._to_others(command)
-            case do.Record(entry):
-                self._record.append(entry)
-                if isinstance(entry, CallClosed):
-                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
+            case do.Record() | do.PauseRecording() | do.ResumeRecording():
+                self._to_record(command)
             case do.Close():
                 self._close()
 
@@ -286,6 +322,17 @@ class Session:
                     carrier.close()
             case _:
                 pass  # The stream is lost; the conversation hears of it on its own.
+
+    def _to_record(self, command: do.Record | do.PauseRecording | do.ResumeRecording) -> None:
+        match command:
+            case do.Record(entry):
+                self._record.append(entry)
+                if isinstance(entry, CallClosed):
+                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
+            case do.PauseRecording(at_ms):
+                self._record.pause_audio(at_ms)
+            case do.ResumeRecording(at_ms):
+                self._record.resume_audio(at_ms)
 
     # --- the end -------------------------------------------------------------------------------------------
 

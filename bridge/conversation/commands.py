@@ -75,8 +75,8 @@ class LeaveCall:
     """Give up the media stream: hang up, or pass the caller on."""
 
     reason: str
-    """`agent`, `transfer`, `digits`, `handoff`, `silence`, `limit`, `agent_failed` or `speech_failed`; where a
-    machine answered a call of ours `voicemail`, `machine` or `fax`."""
+    """`agent`, `operator`, `transfer`, `digits`, `handoff`, `silence`, `limit`, `agent_failed` or `speech_failed`;
+    where a machine answered a call of ours `voicemail`, `machine` or `fax`."""
     transfer: Transfer | None = None
     """Whom to connect the caller with."""
     conference: str = ""
@@ -229,6 +229,21 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """From then on both sides of the call's recording are silence, also what the phone still plays."""
+
+    at_ms: int
+    """Time of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """From then on the call's recording holds again what is heard."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """The conversation is over and everything is recorded: let everything go."""
 
@@ -252,5 +267,7 @@ Command: TypeAlias = (
     | FinishRecognizer
     | OpenRecognizer
     | Record
+    | PauseRecording
+    | ResumeRecording
     | Close
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bridge.conversation.journal import Entry, Party
 
@@ -37,6 +37,8 @@ class CallHeader:
     """What answers: `webhook`, `python`, `echo`, …; `log` where two people talk and nobody else does."""
     other: str = ""
     """Whom the caller is connected with, where two people talk: number, address or conference."""
+    recording: Literal["on", "paused", "off"] = "on"
+    """Whether its sound is kept: `paused` begins without, `off` has no recording at all."""
 
     def name_of(self, party: Party) -> str:
         """What one of two people who talk is called: by their number or address."""
@@ -104,6 +106,15 @@ class CallRecord(Protocol):
         Takes as long as the disk does: the caller sets the limit. What could not be written is not waited for.
         Cancelling stops the waiting only. Never raises.
         """
+
+    def pause_audio(self, at_ms: float) -> None:
+        """From then on keep silence in place of both sides, also of what was handed to the phone before.
+
+        Never waits and never raises. What was said earlier and comes later is kept still.
+        """
+
+    def resume_audio(self, at_ms: float) -> None:
+        """From then on keep again what both sides say. Never waits and never raises."""
 
     async def close(self) -> CallFiles:
         """Finish the record: once this returns, all of it is durable. Anything that comes later is ignored.

@@ -15,11 +15,12 @@ from typing import TypeAlias
 import structlog
 
 from bridge.audio.wav import write_mulaw
-from bridge.conversation.journal import Entry, MessageLeft, StreamBroke
+from bridge.conversation.journal import Entry, MessageLeft, RecordingPaused, RecordingResumed, StreamBroke
 from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader
 from bridge.store.folder import JOURNAL, MESSAGE, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
+from bridge.store.markers import spans
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
@@ -89,7 +90,9 @@ class FileRecord:
         self._journal = JournalFile(self._folder, call=header.id)
         self._trace = JournalFile(self._folder, call=header.id, name=TRACE)
         recording = RecordingFile(self._folder, call=header.id)
-        self._recorder = Recorder(recording, disk) if record_audio else None
+        self._recorder = Recorder(recording, disk) if record_audio and header.recording != "off" else None
+        if self._recorder is not None and header.recording == "paused":
+            self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
         self._put(header_line(header))
 
@@ -135,6 +138,16 @@ class FileRecord:
     async def settled(self) -> None:
         """Wait until all entries handed over so far have left the process. Cancelling stops the waiting only."""
         await self._disk.run(lambda: None)
+
+    def pause_audio(self, at_ms: float) -> None:
+        """From then on keep silence in place of both sides. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.pause(at_ms)
+
+    def resume_audio(self, at_ms: float) -> None:
+        """From then on keep again what both sides say. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.resume(at_ms)
 
     async def close(self) -> CallFiles:
         """Finish the record: journal and recording are durable then, transcript and picture written.
@@ -195,11 +208,23 @@ def finish_from_journal(folder: Path) -> CallFiles:
 
 
 def _cut_messages(recording: Path, entries: Sequence[Entry]) -> None:
-    """Give each message that the caller left a file of its own. Raises `OSError`."""
+    """Give each message that the caller left a file of its own, but those of which nothing was recorded.
+
+    Raises `OSError`.
+    """
+    paused = spans(entries, RecordingPaused, RecordingResumed)
     for entry in entries:
-        if isinstance(entry, MessageLeft):
+        if isinstance(entry, MessageLeft) and not _within(entry, paused):
             audio = read_caller(recording, entry.from_ms, entry.to_ms)
             _replace(recording.with_name(MESSAGE.format(number=entry.number)), write_mulaw(audio))
+
+
+def _within(message: MessageLeft, paused: Sequence[tuple[int, int | None]]) -> bool:
+    """Tell whether the recording was paused for as long as a message lasted."""
+    return any(
+        start <= message.from_ms and (stop is None or stop >= message.to_ms) and message.to_ms > message.from_ms
+        for start, stop in paused
+    )
 
 
 def unfinished(folder: Path) -> list[Path]:

@@ -138,11 +138,14 @@ class JournalFile:
         file = self._file
         if file is None:
             file = self._file = (self._folder.make() / self._name).open("xb", buffering=0)
-        while self._pending:
+        if self._pending:
             file.seek(self._whole)  # over what a failed attempt may have left half written
-            if file.write(self._pending) == len(self._pending):
-                self._whole += len(self._pending)
-                self._pending.clear()
+            lines = bytes(self._pending)
+            rest = memoryview(lines)
+            while rest:  # A disk that is nearly full takes a part, and refuses what is left of it.
+                rest = rest[file.write(rest) :]
+            self._whole += len(lines)
+            self._pending.clear()
         return file
 
     def _report(self, error: OSError) -> None:

@@ -190,6 +190,12 @@ class KeptRecord(CallRecord):
     def agent_cleared(self, at_ms: float) -> None:
         self.sound.append(("cleared", at_ms))
 
+    def pause_audio(self, at_ms: float) -> None:
+        self.sound.append(("paused", at_ms))
+
+    def resume_audio(self, at_ms: float) -> None:
+        self.sound.append(("resumed", at_ms))
+
     async def close(self) -> CallFiles:
         if self.hold is not None:
             await self.hold.wait()

@@ -5,7 +5,21 @@ When the code changes, the catalogue must follow it: `test_catalogue.py` says wh
 
 from __future__ import annotations
 
-from tests.mutants import caller, clock, ending, floor, keys, ledger, listening, messages, outbound, passing, speech
+from tests.mutants import (
+    caller,
+    clock,
+    ending,
+    floor,
+    keys,
+    ledger,
+    listening,
+    messages,
+    operator,
+    outbound,
+    passing,
+    recording,
+    speech,
+)
 
 MUTANTS = (
     *caller.MUTANTS,
@@ -19,4 +33,6 @@ MUTANTS = (
     *listening.MUTANTS,
     *outbound.MUTANTS,
     *messages.MUTANTS,
+    *operator.MUTANTS,
+    *recording.MUTANTS,
 )
