@@ -11,35 +11,27 @@ from dataclasses import dataclass
 import structlog
 from aiohttp import web
 
-from bridge.agents import schema
-from bridge.api.access import Access
-from bridge.api.call_routes import CallRoutes
-from bridge.api.door import Door, problems
-from bridge.api.log_routes import LogRoutes
+from bridge.api.door import problems
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
-from bridge.health import HealthRoutes
+from bridge.doors import House, add_doors
+from bridge.keeping import open_keeping
 from bridge.local_speech import open_speech
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import (
     auth_token_of,
     carrier_rest,
-    check_folder,
     consult_rules,
     make_dialer,
     make_registry,
     openers,
-    order_rules,
-    stream_addresses,
     transfer_rules,
 )
 from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
-from bridge.store.files import FileStore
-from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.routes import TwilioRoutes
@@ -76,10 +68,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
-        await asyncio.to_thread(check_folder, settings.store.recordings)
-        store = FileStore(settings.store.recordings)
-        stack.push_async_callback(store.close)
-        stack.callback(spawn(store.finish_left_over(), name="finish-left-over").cancel)
+        keeping = await open_keeping(settings, metrics, stack)
 
         speech_url = await open_speech(settings, stack)
         profiles = Profiles(settings, openers(speech_url), metrics)
@@ -89,7 +78,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         rest = carrier_rest(settings)
         if rest is not None:
             stack.callback(rest.close)
-        registry = make_registry(profiles, store, metrics, rest)
+        registry = make_registry(profiles, keeping.store, metrics, rest)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = auth_token_of(settings)
         listening: list[int] = []
@@ -102,7 +91,6 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
-        access = Access(settings.api.token.get_secret_value())
         routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
@@ -111,19 +99,18 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         routes.add_to(app)
         consultations = None
         if rest is not None:
-            rules = consult_rules(settings.transfer)
-            consultations = Consultations(gate, rest, rules, routes.departures.bring_back)
+            consultations = Consultations(
+                gate, rest, consult_rules(settings.transfer), routes.departures.bring_back
+            )
             consultations.add_to(app)
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-        door = Door(access)
-        CallRoutes(dialer, order_rules(settings)).add_to(app, door)
-        listener = LogRoutes(registry, rest, gate.tokens, lambda: stream_addresses(settings, listening[0]))
-        listener.add_to(app, door)
-        routes.logs.restart = None if rest is None else listener.restart
-        HealthRoutes(registry, metrics, access).add_to(app)
-        app.router.add_get(schema.ADDRESS, _schema)
+        port = functools.partial(listening.__getitem__, 0)
+        await add_doors(
+            app,
+            House(settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port),
+        )
         listening.append(await _listen(app, settings, stack))
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
@@ -181,11 +168,6 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
     hand_offs.take(own)
     if consultations is not None:
         consultations.rules = consult_rules(own.transfer)
-
-
-async def _schema(_: web.Request) -> web.Response:
-    """Answer what a webhook agent is sent and may answer, as a JSON Schema."""
-    return web.Response(text=schema.text(), content_type="application/schema+json")
 
 
 async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:

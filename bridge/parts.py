@@ -9,6 +9,8 @@ from typing import Literal
 
 import structlog
 
+from bridge.api.access import Access, Token
+from bridge.api.operations import Principal
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
@@ -23,7 +25,7 @@ from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
-from bridge.store.files import FileStore
+from bridge.store.base import Store
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
@@ -52,6 +54,18 @@ def carrier_rest(settings: Settings) -> TwilioRest | None:
     twilio = settings.twilio
     token = twilio.auth_token.get_secret_value()
     return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
+
+
+def make_access(settings: Settings) -> Access:
+    """Make what tells who may ask the API."""
+    api = settings.api
+    further = [Token(Principal(one.name, one.scope), one.token.get_secret_value()) for one in api.tokens]
+    return Access(
+        api.token.get_secret_value(),
+        further,
+        public_url=settings.server.public_url,
+        requests_per_second=api.requests_per_second,
+    )
 
 
 def openers(speech_url: str) -> Openers:
@@ -128,7 +142,7 @@ def make_dialer(
     return dialer
 
 
-def make_registry(profiles: Profiles, store: FileStore, metrics: Metrics, rest: TwilioRest | None) -> Registry:
+def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:
     """Make the registry of live calls, and let it be counted."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,11 @@ class Profiles:
         self._sounds: Shared[Sounds] = Shared("sounds")
         self._settings = settings
         self._plan = self._planned(settings)
+
+    @property
+    def numbers(self) -> Sequence[str]:
+        """Those that have settings of their own, in their order there."""
+        return [*self._plan.by_number]
 
     def of(self, called: str) -> Profile:
         """Return how a call to this number is held."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -29,6 +30,31 @@ WATCHED = (
 )
 """Calls of ours that may wait for the disk, a peer or the clock. What the loop itself calls on each turn is left
 alone: watching it would make every test slower and its times untrue."""
+
+
+REAL_TIME = (
+    "demo",
+    "simulator/test_scenario_speech.py",
+    "speech_server/test_stt_sockets.py",
+    "stt/test_cartesia_manual.py",
+    "test_speech_set.py",
+    "test_two_people.py",
+    "turn_taking",
+)
+"""Whole calls in real time, most of them with real speech recognition beside them. To a recogniser, a machine that
+stands still for half a second is a speaker who pauses: so they run one after the other, whatever runs beside them,
+and one that fails is tried again, twice at most. The summary of a run counts these as `rerun`."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are looked at by what runs tests side by side
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs in real time."""
+    here = Path(__file__).parent
+    rooms = [here / name for name in REAL_TIME]
+    for item in items:
+        if any(item.path == room or room in item.path.parents for room in rooms):
+            item.add_marker(pytest.mark.xdist_group("real_time"))
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -89,6 +89,28 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | WORDS
     | ERRORS_AND_TASKS,
+    # Live calls as people see them: events, and the sound.
+    "bridge.live": {
+        "bridge.live",
+        "bridge.call.log_calls",
+        "bridge.call.log_session",
+        "bridge.call.registry",
+        "bridge.call.session",
+        "bridge.conversation.journal",
+        "bridge.conversation.outlook",
+        "bridge.conversation.overheard",
+        "bridge.store.base",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.live.events": set(),
+    "bridge.live.watch": {
+        "bridge.live.events",
+        "bridge.conversation.journal",
+        "bridge.conversation.outlook",
+        "bridge.conversation.overheard",
+    }
+    | WORDS,
     # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
     "bridge.api.call_routes": {"bridge.api", "bridge.outbound"} | ERRORS_AND_TASKS,
     "bridge.api.log_routes": {
@@ -101,7 +123,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.twilio.tokens",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
+    # Pages and what they are made of: they ask the API for all that they show.
+    "bridge.console": {"bridge.console"},
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",
@@ -147,6 +172,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
+    "bridge.keeping": None,
+    "bridge.doors": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
     "bridge.reload": None,
@@ -175,6 +202,7 @@ COMMANDS = {"bridge.cli", "bridge.__main__"}
 
 PURE = (
     "bridge.conversation",
+    "bridge.api.softphone_steps",
     "bridge.audio",
     "bridge.stt.cartesia_query",
     "bridge.stt.cartesia_wire",
@@ -199,6 +227,8 @@ PURE = (
     "bridge.agents.flow.text",
     "bridge.agents.webhook.answers",
     "bridge.agents.webhook.wire",
+    "bridge.live.events",
+    "bridge.live.watch",
     "bridge.opening_hours",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",

@@ -35,7 +35,7 @@ def test_the_quick_start_holds_two_commands_the_demo_first() -> None:
     blocks = re.findall(r"^```sh\n(.*?)^```$", section("Quick start"), re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2
     assert blocks[0].strip().endswith("phone-bridge demo")
-    assert blocks[1].strip().endswith("-m pytest -q")
+    assert "-m pytest -q" in blocks[1]
 
 
 @pytest.mark.parametrize("example", ["webhook_agent.py", "webhook_agent.mjs", "signature.py"])

@@ -29,7 +29,8 @@ _MOST_CHARACTERS = 8000
 _AGAIN_AFTER_S = "5"
 
 
-def _parameters(given: dict[str, str]) -> dict[str, str]:
+def stream_parameters(given: dict[str, str]) -> dict[str, str]:
+    """Return the parameters of a stream, if a carrier can carry them all. Raises `ValueError` with a sentence."""
     if len(given) > _MOST_PARAMETERS:
         raise ValueError(f"there are {len(given)}, at most {_MOST_PARAMETERS} are taken")
     for name, value in given.items():
@@ -54,7 +55,7 @@ class NewCallBody(BaseModel):
 
     to: str = Field(min_length=1, max_length=100)
     from_number: str = Field(default="", alias="from", max_length=100)
-    parameters: Annotated[dict[str, str], AfterValidator(_parameters)] = {}
+    parameters: Annotated[dict[str, str], AfterValidator(stream_parameters)] = {}
     voicemail: str | None = Field(default=None, max_length=2000)
     detect_machines: DetectMachines | None = None
     ring_seconds: int | None = Field(default=None, ge=5, le=600)

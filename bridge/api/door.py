@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, get_origin
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bridge.api import access
 from bridge.api.access import Access
-from bridge.api.operations import Operation
+from bridge.api.operations import Operation, Principal
 from bridge.api.problems import Problem
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 B = TypeVar("B", bound=BaseModel)
 
+ASKER: Final = web.RequestKey("principal", Principal)
+"""Who asks, in a request; `asker` reads it."""
 API = "/api/"
 """What all addresses of the API begin with."""
 _BODY_WITHIN_S = 5.0
@@ -49,16 +50,21 @@ class Door:
 
     def __init__(self, who: Access) -> None:
         self._access = who
+        self._apps: set[int] = set()
         self.operations: dict[tuple[str, str], Operation] = {}
         """What there is, by path and method in lower case."""
 
     def add(self, app: web.Application, method: str, path: str, handler: Handler, operation: Operation) -> None:
-        """Let `handler` answer `method` at `path`, for whoever may do what the operation needs."""
+        """Let `handler` answer `method` at `path`, for whoever may do what the operation needs.
+
+        It finds who asks with `asker(request)`. What answers GET answers HEAD as well.
+        """
         self.operations[path, method.lower()] = operation
 
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
-                self._check(request)
+                if not operation.open:
+                    self._admit(request, operation)
                 return await handler(request)
             except Problem as problem:
                 return problem.answer()
@@ -71,11 +77,51 @@ class Door:
                 return Problem(500, "internal", "Something went wrong in the bridge; its log says what.").answer()
 
         app.router.add_route(method, path, answer)
+        if method == "GET":
+            app.router.add_route("HEAD", path, answer)
+        if id(app) not in self._apps:
+            self._apps.add(id(app))
+            app.on_response_prepare.append(_keep_private)
 
-    def _check(self, request: web.Request) -> None:
-        if not self._access.granted(request):
-            log.warning("api_refused", path=request.path, remote=request.remote)
-            raise Problem(401, "unauthorized", access.REFUSAL, headers={"WWW-Authenticate": "Bearer"})
+    def _admit(self, request: web.Request, operation: Operation) -> None:
+        try:
+            request[ASKER] = self._access.admit(request, operation.scope)
+        except Problem as problem:
+            log.warning("api_refused", path=request.path, remote=request.remote, code=problem.code)
+            raise
+
+
+async def _keep_private(request: web.Request, response: web.StreamResponse) -> None:
+    """Let nobody keep what the API answers, or take it for something else than it says it is."""
+    if request.path.startswith(API):
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; sandbox")
+
+
+def asker(request: web.Request) -> Principal:
+    """Return who asks; for handlers behind a door."""
+    return request[ASKER]
+
+
+def query(request: web.Request, kind: type[B]) -> B:
+    """Return what stands behind the `?` as a `kind`. Raises `Problem` that names the field when it is not one."""
+    found: dict[str, Any] = {}
+    lists = {known.alias or name for name, known in kind.model_fields.items() if _is_list(known.annotation)}
+    for name in request.query:
+        values = request.query.getall(name)
+        if name not in lists and len(values) > 1:
+            fault = {"field": name, "message": "it is given more than once"}
+            raise Problem(422, "invalid", f"{name[:70]}: it is given more than once.", errors=[fault])
+        found[name] = values if name in lists else values[0]
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        raise _invalid(error, kind) from None
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) in {list, tuple}
 
 
 async def read(request: web.Request, kind: type[B]) -> B:

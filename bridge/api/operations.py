@@ -21,6 +21,8 @@ class Operation:
     """One line."""
     scope: Scope = "read"
     """What whoever asks must be allowed."""
+    open: bool = False
+    """Whether it is answered to anybody, as signing in must be."""
     tag: str = "calls"
     """Under which heading it stands."""
     about: str = ""
@@ -41,7 +43,8 @@ class Principal:
     """Who asks: whoever holds a token, or uses the console, or sits at this machine."""
 
     name: str
-    """For the audit: `api` for `api.token`, the name of a further token, `console`, or `local`."""
+    """For the audit: `api` for `api.token`, the name of a further token, or `local`. A browser has the name of the
+    token that it was signed in with."""
     scope: Scope
 
     def may(self, scope: Scope) -> bool:

@@ -54,6 +54,8 @@ class LogCalls:
         self._early: OrderedDict[str, TransferEnded] = OrderedDict()
         self.observers: list[Callable[[CallInfo], LogObserver]] = []
         """Asked for an observer of every new call."""
+        self.watchers: list[Callable[[LogSession], LogObserver]] = []
+        """The same, for who needs the call itself to make sense of its steps."""
 
     @property
     def live(self) -> Mapping[str, LogSession]:
@@ -86,6 +88,8 @@ class LogCalls:
         )
         own = replace(policy, to=who.other or who.called, ended="over" if who.elsewhere else "caller")
         session = LogSession(info, own, recognizers, record, tuple(make(info) for make in self.observers))
+        for make_watch in self.watchers:
+            session.watch(make_watch(session))
         self._live[who.sid] = session
         ending = spawn(self._forget(session), name=f"log-{info.id}")
         self._endings.add(ending)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import structlog
 
@@ -19,7 +19,16 @@ from bridge.call.inbox import Inbox, attempt
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.journal import CallClosed, Party
-from bridge.conversation.overheard import Happening, ListenPolicy, Order, Overheard, PartyJoined, PartyTold
+from bridge.conversation.overheard import (
+    Happening,
+    ListenPolicy,
+    Order,
+    Overheard,
+    PartyJoined,
+    PartyTold,
+    RecordingWanted,
+)
+from bridge.conversation.recording import State
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
@@ -74,6 +83,10 @@ class LogSession:
         """Tell whether the call needs this peer until its end."""
         return peer is self._recognizers
 
+    def watch(self, observer: LogObserver) -> None:
+        """Let somebody see every step from here on."""
+        self._observers = (*self._observers, observer)
+
     # --- the carrier's side --------------------------------------------------------------------------------
 
     @property
@@ -124,6 +137,15 @@ class LogSession:
         elif self._carrier is not None or isinstance(event, on.StreamLost):
             return
         self.take(event)
+
+    @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._overheard.recording
+
+    def set_recording(self, state: Literal["on", "paused"]) -> None:
+        """Pause the recording, or go on with it. Where the call is not recorded at all, nothing changes."""
+        self.take(RecordingWanted(state))
 
     def stop(self, reason: str) -> None:
         """Stop listening: the carrier says that the call is over (`caller`), or somebody wants it so."""

@@ -7,7 +7,7 @@ import datetime as dt
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -66,12 +66,15 @@ class Registry:
         self._warm = WarmRecognizers()
         self._left: OrderedDict[str, LeaveCall] = OrderedDict()
         self._asked: dict[str, asyncio.Event] = {}
+        self._softphones: set[str] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._draining = False
         self.logs = LogCalls(store)
         """The calls between two people, which are listened to."""
         self.observers: list[Callable[[CallInfo], Observer]] = []
         """Asked for an observer of every new call."""
+        self.watchers: list[Callable[[Session], Observer]] = []
+        """The same, for who needs the call itself to make sense of its steps."""
 
     @property
     def live(self) -> Mapping[str, Session]:
@@ -115,6 +118,10 @@ class Registry:
         self._warm.expect(sid, peers.recognizers, call_id)
         peers.synthesizer.warm()
 
+    def by_softphone(self, sid: str) -> bool:
+        """Tell whether a page of ours is the phone of this live call: no carrier knows it."""
+        return sid in self._softphones
+
     def carrier_ended(self, sid: str) -> None:
         """The carrier says that a call is over: end it, or give up waiting for it."""
         self._warm.give_up(sid)
@@ -135,16 +142,21 @@ class Registry:
         direction: str,
         parameters: Mapping[str, str],
         outgoing: OutgoingCall | None = None,
+        softphone: str = "",
     ) -> Session:
         """Begin a call. The caller of this attaches the media stream to it.
 
-        `outgoing`: what was ordered of a call of ours.
+        `outgoing`: what was ordered of a call of ours. `softphone`: the id that the call was promised, where a page
+        of ours is the phone; no carrier is asked anything about such a call. Empty: a carrier carries it.
         """
         profile = self._profile_of(caller if direction == "outbound" else called)
         policy = profile.policy if outgoing is None else outgoing.applied_to(profile.policy)
+        if softphone:
+            policy = replace(policy, warm=False)  # Nobody could be put into a conference with a page.
         warm = self._warm.claim(sid, profile.peers.recognizers)
+        given = softphone if outgoing is None else outgoing.id
         info = CallInfo(
-            id=outgoing.id if outgoing is not None else uuid.uuid4().hex if warm is None else warm.call_id,
+            id=given or (uuid.uuid4().hex if warm is None else warm.call_id),
             sid=sid,
             caller=caller,
             called=called,
@@ -168,8 +180,13 @@ class Registry:
             earlier.set()  # The carrier has brought the call back: it is not to be ended there.
         self._asked[sid] = asked = asyncio.Event()
         observers = (*(make(info) for make in self.observers), self._leaving(sid, asked))
-        session = Session(info, policy, profile.peers, record, observers, warm, self.others)
+        others = None if softphone else self.others
+        session = Session(info, policy, profile.peers, record, observers, warm, others)
+        for make_watch in self.watchers:
+            session.watch(make_watch(session))
         self._live[sid] = session
+        if softphone:
+            self._softphones.add(sid)
         self._left.pop(sid, None)
         ending = spawn(self._end(session, asked), name=f"call-{info.id}")
         self._endings.add(ending)
@@ -210,12 +227,15 @@ class Registry:
         sid = session.info.sid
         await session.ended.wait()
         del self._live[sid]
+        by_carrier = not self.by_softphone(sid)
+        self._softphones.discard(sid)
         try:
             if session.departure is not None:
                 self._left[sid] = session.departure
                 while len(self._left) > _REMEMBERED:
                     self._left.popitem(last=False)
-                await self._make_sure(sid, asked)
+                if by_carrier:
+                    await self._make_sure(sid, asked)
         finally:
             if self._asked.get(sid) is asked:
                 del self._asked[sid]

@@ -7,7 +7,7 @@ that result are carried out before the next event is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,9 +25,12 @@ from bridge.call.sounds import Sounds
 from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.actions import Action
 from bridge.conversation.journal import CallClosed
 from bridge.conversation.machine import Conversation
+from bridge.conversation.outlook import Floor, Saying
 from bridge.conversation.policy import Policy
+from bridge.conversation.recording import State
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
@@ -92,6 +95,8 @@ class Session:
         self._closing = False
         self._others = others
         self._attending = attend(peers.agent, info, lambda: self.take(on.FloorWanted()))
+        self.secret = False
+        """Whether the step that observers are shown is a secret's: what the caller says and presses is to be hidden."""
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._carrier: Carrier | None = None
@@ -109,7 +114,41 @@ class Session:
         peers = self._peers
         return any(peer is one for one in (peers.recognizers, peers.synthesizer, peers.agent, peers.sounds))
 
+    # --- who looks after the call --------------------------------------------------------------------------
+
+    @property
+    def floor(self) -> Floor:
+        """Who has the floor."""
+        return self._conversation.floor
+
+    @property
+    def saying(self) -> Saying | None:
+        """What is being said to the caller; None: nothing."""
+        return self._conversation.saying
+
+    @property
+    def answered(self) -> bool:
+        """Tell whether an agent takes the call; else it is only transcribed."""
+        return self._asking is not None
+
+    def act(self, actions: Sequence[Action]) -> None:
+        """Say and do this in the agent's place, as an operator wants it. Never waits, never raises.
+
+        What is said, transfers and hanging up cut off the agent, and wait for words of the caller; they are heard,
+        interrupted and kept like an answer of the agent, which learns of them. Notes and settings disturb nothing.
+        """
+        self.take(on.OperatorActed(tuple(actions)))
+
+    def watch(self, observer: Observer) -> None:
+        """Let somebody see every step from here on."""
+        self._observers = (*self._observers, observer)
+
     # --- the carrier's side --------------------------------------------------------------------------------
+
+    @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._conversation.recording
 
     @property
     def attached(self) -> bool:
@@ -189,7 +228,7 @@ class Session:
         self._masked = self._conversation.masked
         for command in commands:
             self._carry_out(command, now)
-        masked = was_masked or self._masked
+        self.secret = masked = was_masked or self._masked
         self._record.trace(trace.step_line(now, event, commands, masked=masked))
         if self._attending is not None:
             self._attending.look(event, commands, masked=masked)

@@ -75,8 +75,8 @@ class LeaveCall:
     """Give up the media stream: hang up, or pass the caller on."""
 
     reason: str
-    """`agent`, `transfer`, `digits`, `handoff`, `silence`, `limit`, `agent_failed` or `speech_failed`; where a
-    machine answered a call of ours `voicemail`, `machine` or `fax`."""
+    """`agent`, `operator`, `transfer`, `digits`, `handoff`, `silence`, `limit`, `agent_failed` or `speech_failed`;
+    where a machine answered a call of ours `voicemail`, `machine` or `fax`."""
     transfer: Transfer | None = None
     """Whom to connect the caller with."""
     conference: str = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from bridge.conversation.actions import Action
 
@@ -181,6 +181,21 @@ class FloorWanted:
     """The agent has something to say that nobody has asked for."""
 
 
+# --- who looks after the call -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorActed:
+    """Somebody who looks after the call wants this said or done, in the agent's place.
+
+    What is said, transfers and hanging up take the floor from the agent at once; they wait for words of the caller.
+    Notes and settings disturb nothing.
+    """
+
+    actions: tuple[Action, ...]
+    """All kinds but `GatherDigits`, `RecordMessage` and `HandOff`, whose results nobody would be told."""
+
+
 # --- text to speech ----------------------------------------------------------------------------------------
 
 
@@ -228,16 +243,6 @@ class SpeechFailed:
     """False: it was the connection that failed, so the rest can be asked for again."""
 
 
-# --- operators ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingWanted:
-    """An operator wants the call's recording paused, or on again."""
-
-    state: Literal["on", "paused"]
-
-
 # --- the clock ---------------------------------------------------------------------------------------------
 
 
@@ -270,5 +275,5 @@ CarrierEvent: TypeAlias = (
 )
 AgentEvent: TypeAlias = AgentActed | AgentFinished | AgentFailed
 Event: TypeAlias = (
-    CarrierEvent | RecognizerEvent | AgentEvent | FloorWanted | SpeechEvent | RecordingWanted | DeadlineReached
+    CarrierEvent | RecognizerEvent | AgentEvent | FloorWanted | OperatorActed | SpeechEvent | DeadlineReached
 )

@@ -70,7 +70,7 @@ class AgentSpoke:
     turn: int
     """The caller's turn it answers; 0 for what is said unasked."""
     occasion: str
-    """`call.started`, `turn.ended` or `prompt` (said by the bridge itself)."""
+    """As in `AskAgent`; `prompt`: said by the bridge itself; `operator`: by somebody who looks after the call."""
     heard: str
     """What the caller heard: always a prefix of what was to be said."""
     unheard: str

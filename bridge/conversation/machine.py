@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation import journal, rules, transfers
+from bridge.conversation import journal, operator, outlook, rules, transfers
 from bridge.conversation.actions import Say
 from bridge.conversation.caller import bare
 from bridge.conversation.policy import Policy
+from bridge.conversation.recording import State
 from bridge.conversation.state import Talk
 
 
@@ -54,6 +55,11 @@ class Conversation:
         return self._talk.masked
 
     @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._talk.recording.state
+
+    @property
     def over(self) -> bool:
         """Tell whether everything is done and recorded."""
         return self._talk.state == "over"
@@ -70,6 +76,16 @@ class Conversation:
     def leaves_for_a_while(self) -> bool:
         """Tell whether the stream is left, or being left, by a call that goes on without it."""
         return self._talk.state in {"leaving", "away"} and self._talk.left.for_a_while
+
+    @property
+    def floor(self) -> outlook.Floor:
+        """Who has the floor, for whoever looks at the call."""
+        return outlook.floor(self._talk)
+
+    @property
+    def saying(self) -> outlook.Saying | None:
+        """What is being said to the caller, for whoever looks at the call; None: nothing."""
+        return outlook.saying(self._talk)
 
     def _settle(self) -> bool:
         """Run the first rule that finds something to do. False: all is as it should be."""
@@ -100,8 +116,10 @@ class Conversation:
                 self._take_from_phone(event)
             case on.OtherAccepted() | on.TransferEnded():
                 transfers.take(self._talk, event)
-            case on.FloorWanted() | on.RecordingWanted():
-                self._take_wish(event)
+            case on.FloorWanted():
+                self._talk.floor_wanted = self._talk.policy.agent
+            case on.OperatorActed(actions):
+                operator.take(self._talk, actions)
             case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
                 self._take_speech(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
@@ -150,16 +168,6 @@ class Conversation:
                 transfers.line_over(talk, reason)
             case _:
                 pass  # A stream that starts or stops twice changes nothing.
-
-    def _take_wish(self, event: on.FloorWanted | on.RecordingWanted) -> None:
-        talk = self._talk
-        match event:
-            case on.FloorWanted():
-                talk.floor_wanted = talk.policy.agent
-            case on.RecordingWanted(state) if talk.state != "waiting":
-                talk.out += talk.recording.want(state, talk.ms())
-            case _:
-                pass
 
     def _take_from_phone(self, event: on.MarkReturned | on.DigitPressed) -> None:
         talk = self._talk

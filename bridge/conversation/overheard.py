@@ -15,7 +15,7 @@ from bridge.conversation import journal
 from bridge.conversation.caller import CallerTurn
 from bridge.conversation.journal import Party
 from bridge.conversation.outage import Outage
-from bridge.conversation.recording import Recording
+from bridge.conversation.recording import Recording, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,19 @@ class PartyTold:
     event: on.RecognizerEvent
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingWanted:
+    """Who looks after the call wants its recording paused, or on again."""
+
+    state: Literal["on", "paused"]
+
+
 Happening: TypeAlias = (
     on.StreamStarted
     | on.StreamLost
     | on.StreamStopped
     | on.TransferEnded
-    | on.RecordingWanted
+    | RecordingWanted
     | on.DeadlineReached
     | PartyJoined
     | PartyTold
@@ -119,6 +126,11 @@ class Overheard:
         """Tell whether no stream can carry the call any more."""
         return self._state in {"draining", "over"}
 
+    @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._recording.state
+
     # --- events --------------------------------------------------------------------------------------------
 
     def _take(self, event: Happening) -> None:
@@ -132,7 +144,7 @@ class Overheard:
                 self._record(journal.TransferTried(self._ms(), self._policy.to, status, duration_s=duration_s))
             case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
                 self._take_stream(event)
-            case on.RecordingWanted(state) if self._state != "waiting":
+            case RecordingWanted(state) if self._state != "waiting":
                 self._out += self._recording.want(state, self._ms())
             case _:
                 pass  # A second callback changes nothing, and the clock is looked at anyway.

@@ -7,7 +7,7 @@ returns True when it changed something that another may care about.
 
 from __future__ import annotations
 
-from bridge.conversation import answerer, journal, limits, transfers
+from bridge.conversation import answerer, journal, limits, operator, transfers
 from bridge.conversation import commands as do
 from bridge.conversation.actions import GatherDigits, HandOff, HangUp, SendDigits, Transfer
 from bridge.conversation.caller import count_words, joined
@@ -92,14 +92,15 @@ def reply_over(talk: Talk) -> bool:
         return False
     if not talk.speech.playout.heard_out(talk.now):
         return False
-    if reply.ends_call and not reply.failed and talk.turn.speaking and talk.meaning() == "words":
+    final = reply.occasion == operator.OCCASION
+    if reply.ends_call and not (reply.failed or final) and talk.turn.speaking and talk.meaning() == "words":
         return False  # The caller has begun to say something, and may finish.
     talk.close_reply(reply, interrupted=False)
-    if reply.failed and talk.policy.agent:
+    if reply.failed and talk.policy.agent and not final:
         _apologise(talk, reply)
         return True
     talk.speech_failures = 0
-    if talk.unanswered:
+    if talk.unanswered and not final:
         return True  # The caller has said something meanwhile: that is answered before anything is done.
     if reply.fallback and reply.silent:
         talk.say_instead(reply)
@@ -143,6 +144,14 @@ def keys_interrupt(talk: Talk) -> bool:
         talk.digits.begin(gather, talk.now)
     elif record is not None:
         talk.begin_message(record)
+    return True
+
+
+def operator_due(talk: Talk) -> bool:
+    """Somebody who looks after the call wants something said or done: the agent gives way, the caller does not."""
+    if not talk.operated or operator.must_wait(talk, caller_speaks=_says_something(talk)):
+        return False
+    operator.begin(talk)
     return True
 
 
@@ -343,7 +352,12 @@ def moments(talk: Talk) -> list[float]:
         if talk.policy.barge_in_s and talk.now < _insists_at(talk):
             due.append(_insists_at(talk))
     waiting = talk.unanswered or talk.floor_wanted or talk.passage.returned is not None
-    if reply is None and waiting and turn.speaking and not _only_noise(talk) and not turn.worded:
+    if (
+        (talk.operated or (reply is None and waiting))
+        and turn.speaking
+        and not _only_noise(talk)
+        and not turn.worded
+    ):
         due.append(_false_alarm_at(talk))  # If that has passed, it is something else that is waited for.
     return due
 
@@ -379,6 +393,7 @@ RULES = (
     caller_interrupts,
     fall_silent,
     keys_interrupt,
+    operator_due,
     speak_on,
     limits.agent_too_slow,
     limits.agent_slow,

@@ -59,6 +59,8 @@ class Talk:
         """What nobody has answered yet was said over speech that went on."""
         self.floor_wanted = False
         """The agent has something to say of its own accord."""
+        self.operated: list[Action] = []
+        """What somebody who looks after the call wants said and done, until the floor is theirs."""
         self.passage = Passage()
         self.deferred: list[Action] = []
         """What is to be done when the caller is back."""
@@ -336,8 +338,12 @@ class Talk:
             if not same_words(reply.transcript, now):
                 self.drop_speculation()
 
-    def close_reply(self, reply: Reply, *, interrupted: bool) -> None:
-        """The reply is over: keep what was heard of it."""
+    def close_reply(self, reply: Reply, *, interrupted: bool, again: bool = False) -> None:
+        """The reply is over: keep what was heard of it.
+
+        `again`: it was cut off, though not by the caller. Either way what it answers is asked again where nothing
+        of the answer was heard; what an operator's reply has put off, always.
+        """
         begun = self.speech.playout.begun
         heard, unheard = self.speech.close(reply, self.now)
         if self.turn.over_reply == reply.number and self.turn.over_text is None:
@@ -354,13 +360,15 @@ class Talk:
             self.interruption = do.Interruption(heard_answer, reply.answer[len(heard_answer) :])
         elif reply.occasion == "turn.ended" and not interrupted:
             self.interruption = None
-        if interrupted and reply.transcript and not heard_answer.strip():
+        cut = interrupted or again
+        lost = reply.occasion == "operator" or (cut and not heard_answer.strip())
+        if lost and reply.transcript:
             # The caller went on before a word of the answer was heard: both halves are one question.
             self.unanswered_turn = self.unanswered_turn if self.unanswered else reply.turn
             self.unanswered.insert(0, reply.transcript)
-        if interrupted and reply.digits and not heard_answer.strip():
+        if lost and reply.digits:
             self.digits.give_back(reply.digits, secret=reply.secret)  # The same for keys.
-        if interrupted and not heard_answer.strip():
+        if lost:
             self.passage.returned = self.passage.returned or reply.transfer  # Who was not reached is told again.
         if not reply.text and reply.occasion not in {"turn.ended", "digits"}:
             return
@@ -443,6 +451,7 @@ class Talk:
         if self.state not in {"live", "broken"}:
             return
         self.stop_consulting("canceled")
+        self.operated.clear()
         self.speech.silence(self.now)
         self.drop_speculation()
         if self.speech.reply is not None:

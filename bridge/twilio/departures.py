@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import structlog
 from aiohttp import web
@@ -15,7 +15,7 @@ from bridge.conversation.commands import LeaveCall
 from bridge.conversation.events import TransferEnded
 from bridge.errors import CarrierError
 from bridge.twilio import twiml
-from bridge.twilio.documents import STREAM_ENDED, StreamDocuments, xml
+from bridge.twilio.documents import SOFTPHONE, STREAM_ENDED, StreamDocuments, xml
 from bridge.twilio.gate import Gate, number
 from bridge.twilio.once import LEG
 
@@ -24,6 +24,8 @@ CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """Statuses of a call that does not go on."""
 
 Fields: TypeAlias = Mapping[str, str]
+Ended: TypeAlias = Literal["stream", "dial"]
+"""What is over when it is asked what comes next."""
 HandOff: TypeAlias = Callable[[str, Sequence[tuple[str, str]], LeaveCall | None], Awaitable[str | None]]
 """Asks an agent's own hand-off webhook: the call's id, the fields of Twilio's question, and how we left the call.
 Returns what the call goes on with; None: there is no such webhook."""
@@ -62,28 +64,32 @@ class Departures:
 
     async def stream_ended(self, request: web.Request) -> web.Response:
         """The media stream is over: pass the caller on, hang up, or take a broken stream up again."""
-        return await self._answer(request, "stream", self._after_stream)
+        return await self._answer(request, "stream")
 
     async def dial_ended(self, request: web.Request) -> web.Response:
         """A dialled talk is over, or did not come about: hang up, or bring the caller back."""
-        return await self._answer(request, "dial", self._after_dial)
+        return await self._answer(request, "dial")
 
-    async def _answer(
-        self, request: web.Request, what: str, answer: Callable[[str, str, Fields], str]
-    ) -> web.Response:
-        """Answer a question once; asked again, about the same leg, it gets the same document."""
+    async def _answer(self, request: web.Request, what: Ended) -> web.Response:
         fields = await self._gate.signed_form(request)
+        return xml(await self.document(what, request.query.get(LEG, ""), fields))
+
+    async def document(self, what: Ended, leg: str, fields: Sequence[tuple[str, str]]) -> str:
+        """Answer a question once; asked again, about the same leg, it gets the same document.
+
+        `what` has ended, and `fields` are those of Twilio's question.
+        """
         form = dict(fields)
-        sid, leg = form.get("CallSid", ""), request.query.get(LEG, "")
+        sid = form.get("CallSid", "")
         answers = self._documents.answers
         if (given := answers.given(sid, what, leg)) is not None:
             log.info("carrier_asked_again", sid=sid, what=what)
-            return xml(given)
+            return given
         departure = self._registry.departure(sid)
-        document = answer(sid, leg, form)
+        document = self._after_stream(sid, leg, form) if what == "stream" else self._after_dial(sid, form)
         if self.hand_off is not None and what == "stream" and _lets_go(departure, form):
             document = await self.hand_off(sid, fields, departure) or document
-        return xml(answers.keep(sid, what, leg, document))
+        return answers.keep(sid, what, leg, document)
 
     def _after_stream(self, sid: str, leg: str, form: Fields) -> str:
         departure = self._registry.departure(sid)
@@ -127,7 +133,7 @@ class Departures:
             digits=wanted.digits,
         )
 
-    def _after_dial(self, sid: str, _leg: str, form: Fields) -> str:
+    def _after_dial(self, sid: str, form: Fields) -> str:
         status = form.get("DialCallStatus") or "failed"
         log.info("dial_ended", sid=sid, status=status)
         document = self._not_connected(sid, status, number(form.get("DialCallDuration")) or 0)
@@ -161,6 +167,8 @@ class Departures:
     def _stream(self, session: Session, digits: str = "") -> str:
         info = session.info
         facts = {"from": info.caller, "to": info.called, "direction": info.direction}
+        if self._registry.by_softphone(info.sid):
+            facts[SOFTPHONE] = info.id
         return self._documents.stream(info.sid, facts, digits=digits)
 
 

@@ -14,6 +14,9 @@ MEDIA = "/twilio/media"
 STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
 
+SOFTPHONE = "softphone"
+"""The fact of a stream's token that holds the call's id where a page of ours is the phone."""
+
 
 class StreamDocuments:
     """Makes the documents that open media streams, one leg of a call each."""

@@ -44,13 +44,28 @@ class Gate:
         return form
 
     def check_upgrade(self, request: web.Request) -> None:
-        """Check the signature of a media stream's upgrade. Raises 403 for a forged one, and counts it."""
+        """Check the signature of a media stream's upgrade, or the site that asks for one without.
+
+        Raises 403 for a forged signature and for a page of another site, and counts it.
+        """
         given = request.headers.get(signature.HEADER)
         url = "ws" + self.public_url().removeprefix("http") + request.raw_path
         # Not every upgrade is known to be signed, so a missing signature is left to the token.
         checked = self.validate and given is not None
         if checked and not signature.verify_upgrade(self.auth_tokens, url, given):
             self._refuse("signature", request, url)
+        if not checked and self._by_a_foreign_page(request):
+            self.metrics.refused_requests.labels(reason="origin").inc()
+            log.warning("request_refused", reason="origin", url=url, remote=request.remote)
+            raise web.HTTPForbidden(text="Pages of other sites may not open media streams here.\n")
+
+    def _by_a_foreign_page(self, request: web.Request) -> bool:
+        """Tell whether a browser asks for a page of another site: it names that site, and Twilio names none."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return False
+        # Behind a proxy the bridge may be asked by another name than the one that the browser knows it by.
+        return origin.partition("://")[2] not in {request.host, self.public_url().partition("://")[2]}
 
     def _refuse(self, reason: str, request: web.Request, url: str) -> None:
         self.metrics.refused_requests.labels(reason=reason).inc()

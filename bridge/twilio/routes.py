@@ -22,7 +22,7 @@ from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
 from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
-from bridge.twilio.documents import MEDIA, STATUS, StreamDocuments, xml
+from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, xml
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
@@ -75,13 +75,23 @@ class TwilioRoutes:
     async def voice(self, request: web.Request) -> web.Response:
         """A call comes in: answer with a media stream both ways ("Twilio: the inbound call webhook")."""
         form = dict(await self._gate.signed_form(request))
-        sid = form.get("CallSid", "")
-        if not sid:
+        if not form.get("CallSid"):
             raise web.HTTPBadRequest(text="CallSid is missing: this address is for Twilio's voice webhook\n")
         if form.get("Direction", "").startswith("outbound"):
             return self._outbound.voice(request.query.get(CALL, ""), form)
         if self._registry.draining:
             return xml(twiml.reject("busy"))
+        return self.answer(form)
+
+    def answer(
+        self, form: Mapping[str, str], parameters: Mapping[str, str] | None = None, softphone: str = ""
+    ) -> web.Response:
+        """Answer a call that comes in with its first document.
+
+        `parameters` go along with the stream; `softphone` is the id that the call of a page of ours was promised,
+        and empty where a carrier carries the call.
+        """
+        sid = form.get("CallSid", "")
         facts = {
             "from": form.get("From", ""),
             "to": form.get("To", ""),
@@ -90,9 +100,12 @@ class TwilioRoutes:
         log.info("call_coming", sid=sid, caller=facts["from"], called=facts["to"])
         if (other := self.logs.first_document(form)) is not None:
             return other
-        self._registry.expect(sid, called=facts["to"])
+        if softphone:
+            facts[SOFTPHONE] = softphone
+        self._registry.expect(sid, called=facts["to"], call_id=softphone)
         answering = self._registry.profile_of(facts["to"]).answering
-        return xml(announced(self._documents.stream(sid, facts), answering.said_first, answering.language))
+        document = self._documents.stream(sid, facts, parameters)
+        return xml(announced(document, answering.said_first, answering.language))
 
     async def status(self, request: web.Request) -> web.Response:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
@@ -178,6 +191,7 @@ class TwilioRoutes:
             direction=facts.get("direction", "inbound"),
             parameters=given,
             outgoing=ordered,
+            softphone=facts.get(SOFTPHONE, ""),
         )
 
     async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:

@@ -14,6 +14,7 @@ from tests.mutants import (
     ledger,
     listening,
     messages,
+    operator,
     outbound,
     passing,
     recording,
@@ -32,5 +33,6 @@ MUTANTS = (
     *listening.MUTANTS,
     *outbound.MUTANTS,
     *messages.MUTANTS,
+    *operator.MUTANTS,
     *recording.MUTANTS,
 )

@@ -59,14 +59,14 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "if interrupted and reply.transcript and not heard_answer.strip():",
-        "if interrupted and reply.transcript:",
+        "(cut and not heard_answer.strip())",
+        "cut",
         "Each interruption has the question before it answered again.",
     ),
     Mutant(
         _TALK,
-        "if interrupted and reply.transcript and not heard_answer.strip():",
-        "if interrupted and reply.transcript and not heard.strip():",
+        "(cut and not heard_answer.strip())",
+        "(cut and not heard.strip())",
         "A caller who goes on over `One moment, please` has the first half of the question forgotten.",
     ),
     Mutant(

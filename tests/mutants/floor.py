@@ -127,7 +127,7 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "    if talk.unanswered:\n        return True  # The",
+        "    if talk.unanswered and not final:\n        return True  # The",
         "    if not reply:\n        return True  # The",
         "The call is ended although the caller asked something during the good-bye.",
     ),
@@ -247,14 +247,14 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "    caller_interrupts,\n    fall_silent,\n    keys_interrupt,\n    speak_on,\n",
-        "    fall_silent,\n    keys_interrupt,\n    speak_on,\n",
+        "    caller_interrupts,\n    fall_silent,\n    keys_interrupt,\n    operator_due,\n",
+        "    fall_silent,\n    keys_interrupt,\n    operator_due,\n",
         "Nobody can interrupt the agent.",
     ),
     Mutant(
         _RULES,
-        "    caller_interrupts,\n    fall_silent,\n    keys_interrupt,\n    speak_on,\n",
-        "    caller_interrupts,\n    keys_interrupt,\n",
+        "    caller_interrupts,\n    fall_silent,\n    keys_interrupt,\n    operator_due,\n",
+        "    caller_interrupts,\n    keys_interrupt,\n    operator_due,\n",
         "The agent talks on until words are recognised.",
     ),
     Mutant(_ACTIONS, "return int(number)", "return 1", "A single word interrupts where several are wanted."),

@@ -51,7 +51,7 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "if interrupted and reply.digits and not heard_answer.strip():",
+        "if lost and reply.digits:",
         "if False:",
         "The first of two keys is lost.",
     ),

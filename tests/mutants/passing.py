@@ -258,8 +258,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "        if interrupted and not heard_answer.strip():\n            self.passage.returned",
-        "        if interrupted:\n            self.passage.returned",
+        "        if lost:\n            self.passage.returned",
+        "        if cut:\n            self.passage.returned",
         "A transfer is told of twice.",
     ),
     Mutant(

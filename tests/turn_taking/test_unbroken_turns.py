@@ -1,6 +1,6 @@
-"""The speech socket dropped at every half second of a ten-second sentence: every word once, in one turn.
+"""The speech socket dropped at every second of a ten-second sentence: every word once, in one turn.
 
-Sixty calls at once: twenty moments, and the service away for 0, 1 and 5 seconds. The service recognises each word
+Thirty calls at once: ten moments, and the service away for 0, 1 and 5 seconds. The service recognises each word
 by its sound alone (`hearing_speech.py`), so what is missing or doubled here was lost or sent twice by the bridge.
 """
 
@@ -58,7 +58,7 @@ SENTENCE = [
     "the",
     "season",
 ]
-MOMENTS_S = tuple(0.5 * number for number in range(1, 21))
+MOMENTS_S = tuple(float(number) for number in range(1, 11))
 AWAY_S = (0.0, 1.0, 5.0)
 START_S = 0.6
 """Before the caller begins to speak."""

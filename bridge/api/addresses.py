@@ -1,0 +1,55 @@
+"""From where a request comes: which machine, and which site's page."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from bridge.settings_values import is_loopback
+
+_OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP")
+
+
+def from_this_machine(request: web.Request) -> bool:
+    """Tell whether a program on this machine asks, or somebody who sits at it."""
+    # A tunnel or proxy on this machine also connects from loopback, but says for whom it asks.
+    if any(name in request.headers for name in _OF_PROXIES) or not is_loopback(request.remote or ""):
+        return False
+    if by_a_foreign_page(request):
+        return False
+    try:
+        # A site whose name was made to lead to this machine is still called by that name.
+        return is_loopback(urlsplit(f"//{request.host}").hostname or "")
+    except ValueError:
+        return False
+
+
+def by_a_foreign_page(request: web.Request, public_url: str = "") -> bool:
+    """Tell whether a page of another site asks, through somebody's browser. Browsers name the page's site.
+
+    `public_url` is where browsers reach the bridge, if they do so through a proxy that asks for another host.
+    """
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    return origin.partition("://")[2] != request.host and origin != public_url
+
+
+def who_is_counted(request: web.Request) -> str:
+    """Return the address that a request counts for.
+
+    Through a proxy on this machine it is the one that the proxy saw: the last it has written, as what stands before
+    that may come from anywhere. Of IPv6 it is the network, as whoever has one address has all of it.
+    """
+    address = request.remote or ""
+    if is_loopback(address) and (forwarded := request.headers.get("X-Forwarded-For")):
+        address = forwarded.rpartition(",")[2].strip()
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((found, 64), strict=False))
+    return str(found)

@@ -1,0 +1,353 @@
+/** The softphone's page: its buttons and keys, and what it shows of a call. */
+
+import { ApiError, get, sentence, session } from "../common/api.js";
+import { h, replace, setText } from "../common/dom.js";
+import { follow } from "../common/events.js";
+import { duration, latency, moment, number as shown } from "../common/format.js";
+import { Call } from "./call.js";
+import { Captions } from "./captions.js";
+import { checkPlace, devices, Sound, SoundError } from "./sound.js";
+import { Speech } from "./speech.js";
+import { soundKey, soundKeys } from "./tones.js";
+
+const at = (id) => document.getElementById(id);
+const captions = new Captions(at("captions"));
+
+const STATES = {
+  idle: ["Ready", ""],
+  asking: ["Asking for the microphone", "warn"],
+  calling: ["Calling", "warn"],
+  talking: ["Connected", "good"],
+  listening: ["Listening", "good"],
+  thinking: ["Thinking", "accent"],
+  speaking: ["Agent talks", "good"],
+  away: ["Away from the bridge", "warn"],
+  broken: ["Connection broke", "bad"],
+  over: ["Over", ""],
+};
+const LOG_LINES = 500;
+/** An answer that comes later than this belongs to something else. In seconds. */
+const LONGEST_ANSWER_S = 60;
+const QUIETEST_DB = -60;
+
+let call = null;
+let sound = null;
+let speech = new Speech();
+let began = 0;
+let reattachMs = 10_000;
+let numbers = [];
+let answers = [];
+
+// --- what is shown -------------------------------------------------------------------------------------
+
+function state(name) {
+  const [text, kind] = STATES[name];
+  document.body.dataset.state = name;
+  setText(at("state"), text);
+  at("state").className = `badge ${kind}`;
+}
+
+function busy(is) {
+  at("call").hidden = is;
+  at("hang-up").hidden = !is;
+  at("mute").disabled = !is;
+  at("number").disabled = is;
+  for (const id of ["caller", "parameters"]) at(id).disabled = is;
+}
+
+function notice(id, text) {
+  at(id).hidden = !text;
+  setText(at(id), text);
+}
+
+function log(text, kind = "") {
+  const place = at("log");
+  const stamp = began ? moment(performance.now() - began) : "0:00.0";
+  place.append(h("li", { class: kind }, `${stamp} ${text}`));
+  while (place.children.length > LOG_LINES) place.firstChild.remove();
+  place.scrollTop = place.scrollHeight;
+}
+
+function level(id, loudness) {
+  const db = 20 * Math.log10(Math.max(loudness, 1e-4));
+  at(id).style.transform = `scaleX(${Math.max(0, 1 - db / QUIETEST_DB).toFixed(3)})`;
+}
+
+function showAnswers() {
+  const sorted = [...answers].sort((one, other) => one - other);
+  const half = (sorted.length - 1) / 2;
+  const middle = (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
+  const text = `Answer after ${latency(answers.at(-1))}`;
+  setText(at("latency"), answers.length > 1 ? `${text}, median ${latency(middle)}` : text);
+}
+
+// --- one call ------------------------------------------------------------------------------------------
+
+const heard = {
+  frame({ frame, level: loudness, at: when }) {
+    const silent = call?.muted;
+    call?.frame(frame);
+    level("level-you", silent ? 0 : loudness);
+    if (!silent) speech.take(loudness, when);
+  },
+  marks(names, cleared) {
+    call?.marks(names);
+    log(`${cleared ? "returned by clear" : "played up to"} mark ${names.join(", ")}`);
+  },
+  dropped: (seconds) => log(`clear: ${seconds.toFixed(2)} s thrown away`),
+  sound(when) {
+    const asked = speech.endedAt;
+    speech.answered();
+    if (asked === null || when < asked || when - asked > LONGEST_ANSWER_S) return;
+    const ms = (when - asked) * 1000;
+    if (!captions.answered(ms)) return;
+    answers.push(ms);
+    showAnswers();
+    log(`sound, ${Math.round(ms)} ms after your last word`);
+  },
+  level: (loudness) => level("level-agent", loudness),
+  lost: () => notice("problem", "The microphone is gone. Choose another one below, or call again."),
+};
+
+const follower = {
+  state,
+  log,
+  says: (text) => captions.aside("carrier", text),
+  keys: (digits) => soundKeys(sound.context, digits),
+  dial: askHowItEnds,
+  begun(found) {
+    log(`call ${found.call}, to ${found.called} as ${found.caller}`);
+    const link = at("record");
+    link.href = `/#/calls/${encodeURIComponent(found.call)}`;
+    link.hidden = false;
+    watch(found.call);
+  },
+  over(text, bad) {
+    log(text, bad ? "bad" : "");
+    notice(bad ? "problem" : "ending", text);
+  },
+};
+
+async function begin() {
+  let asked;
+  notice("problem", "");
+  notice("ending", "");
+  try {
+    asked = { number: at("number").value, caller: at("caller").value.trim(), parameters: parameters() };
+  } catch (error) {
+    notice("problem", error.message);
+    return;
+  }
+  reset();
+  busy(true);
+  state("asking");
+  try {
+    sound = await Sound.open({ microphone: at("microphone").value, speaker: at("speaker").value }, heard);
+    showDevices();
+    log(`sound at ${sound.context.sampleRate} Hz, ${latency((sound.context.outputLatency || sound.context.baseLatency) * 1000)} to the speaker`);
+    call = new Call(sound, follower, reattachMs);
+    began = performance.now();
+    at("hang-up").focus();
+    await call.run(asked);
+  } catch (error) {
+    state("over");
+    notice("problem", error instanceof SoundError ? error.message : sentence(error));
+  } finally {
+    await end();
+  }
+}
+
+function reset() {
+  captions.clear();
+  replace(at("log"));
+  setText(at("latency"), "");
+  at("record").hidden = true;
+  answers = [];
+  speech = new Speech();
+  began = 0;
+  setText(at("duration"), "0:00");
+  mute(false);
+}
+
+async function end() {
+  const was = document.activeElement === at("hang-up");
+  showDuration();
+  call = null;
+  began = 0;
+  await sound?.close();
+  sound = null;
+  level("level-you", 0);
+  level("level-agent", 0);
+  mute(false);
+  busy(false);
+  if (was || document.activeElement === document.body) at("call").focus();
+}
+
+function mute(muted) {
+  if (call) call.muted = muted;
+  sound?.mute(muted);
+  at("mute").setAttribute("aria-pressed", String(muted));
+  setText(at("mute"), muted ? "Muted" : "Mute");
+  document.body.toggleAttribute("data-muted", muted);
+}
+
+function press(key) {
+  if (!call?.stream) return;
+  call.press(key);
+  soundKey(sound.context, key);
+  log(`key ${key}`);
+  const button = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  button?.classList.add("down");
+  setTimeout(() => button?.classList.remove("down"), 120);
+}
+
+function showDuration() {
+  if (began) setText(at("duration"), duration(performance.now() - began));
+}
+
+// --- what the bridge tells -----------------------------------------------------------------------------
+
+let feed = null;
+/** How long after a call its last events may still come. */
+const AFTERWARDS_MS = 5000;
+
+function watch(id) {
+  feed?.stop();
+  const mine = follow(
+    {
+      event(event) {
+        if (event.call && event.call !== id) return;
+        captions.take(event);
+        if (event.type === "state" && call) spokenState(event.state);
+        if (event.type === "call.ended") setTimeout(() => mine.stop(), AFTERWARDS_MS);
+      },
+      state(how) {
+        const away = { lost: "Captions are away; trying again.", refused: "Captions need a token that may read." };
+        setText(at("feed"), away[how] ?? "");
+      },
+    },
+    `/events?call=${encodeURIComponent(id)}`,
+  );
+  feed = mine;
+}
+
+function spokenState(name) {
+  if (["broken", "away"].includes(document.body.dataset.state) || !call?.stream) return;
+  state({ talking: "speaking" }[name] ?? (STATES[name] ? name : "talking"));
+}
+
+// --- transfers -----------------------------------------------------------------------------------------
+
+function askHowItEnds(step, signal) {
+  const place = at("dial");
+  const since = performance.now();
+  setText(at("dial-title"), `A phone company would now ring ${step.to}.`);
+  const facts = [`for up to ${step.ring_s} s`];
+  if (step.caller_id) facts.push(`showing ${step.caller_id}`);
+  if (step.digits) facts.push(`pressing ${step.digits} when they answer`);
+  setText(at("dial-about"), `It would ring ${facts.join(", ")}.`);
+  place.hidden = false;
+  at("dial-title").focus();
+  return new Promise((resolve) => {
+    const done = new AbortController();
+    const answer = (status) => {
+      done.abort();
+      place.hidden = true;
+      resolve({ status, seconds: Math.round((performance.now() - since) / 1000) });
+    };
+    signal.addEventListener("abort", () => answer("canceled"), { signal: done.signal });
+    place.addEventListener("click", ({ target }) => target.dataset.status && answer(target.dataset.status), {
+      signal: done.signal,
+    });
+  });
+}
+
+// --- what is chosen ------------------------------------------------------------------------------------
+
+function parameters() {
+  const found = {};
+  for (const line of at("parameters").value.split("\n")) {
+    if (!line.trim()) continue;
+    const split = line.indexOf("=");
+    if (split < 1) throw new Error(`“${line.trim()}” is no parameter: write name=value, one a line.`);
+    found[line.slice(0, split).trim()] = line.slice(split + 1).trim();
+  }
+  return found;
+}
+
+async function showDevices() {
+  const found = await devices();
+  at("speaker-field").hidden = !found.speakers.length;
+  for (const [id, list] of [["microphone", found.microphones], ["speaker", found.speakers]]) {
+    const chosen = at(id).value;
+    replace(
+      at(id),
+      h("option", { value: "" }, "The usual one"),
+      list.map((one) => h("option", { value: one.deviceId, selected: one.deviceId === chosen }, one.label)),
+    );
+  }
+}
+
+function named({ number, agent, open }) {
+  const kind = { log: "connects two people", none: "only transcribed" }[agent] ?? `${agent} agent`;
+  const other = numbers.length > 1 ? "Any other number" : "The bridge";
+  return `${number ? shown(number) : other} – ${kind}${open ? "" : ", closed now"}`;
+}
+
+function showNumber() {
+  const found = numbers.find((one) => one.number === at("number").value);
+  const texts = [];
+  if (found?.agent === "log") texts.push("The softphone cannot connect two people, so it cannot call this number.");
+  if (found?.announcement) texts.push(`Callers first hear: ${found.announcement}`);
+  notice("announcement", texts.join(" "));
+  at("call").disabled = found?.agent === "log";
+}
+
+async function load() {
+  try {
+    checkPlace();
+    const who = await session.load().catch((error) => (error.status === 404 ? undefined : Promise.reject(error)));
+    if (who === null) throw new ApiError(401, "unauthorized", "");
+    const found = await get("/softphone");
+    numbers = found.numbers;
+    reattachMs = found.reattach_seconds * 1000;
+    const asked = new URLSearchParams(location.search).get("number");
+    replace(
+      at("number"),
+      numbers.map((one) => h("option", { value: one.number, selected: one.number === asked }, named(one))),
+    );
+    showNumber();
+    showDevices();
+  } catch (error) {
+    at("call").disabled = true;
+    at("problem").hidden = false;
+    if (error.status === 401) {
+      replace(at("problem"), h("span", {}, "Log in at the ", h("a", { href: "/" }, "console"), " first, then come back."));
+    } else setText(at("problem"), error instanceof SoundError ? error.message : sentence(error));
+  }
+}
+
+// --- listeners -----------------------------------------------------------------------------------------
+
+at("call").addEventListener("click", begin);
+at("hang-up").addEventListener("click", () => call?.hangUp());
+at("mute").addEventListener("click", () => mute(!call?.muted));
+at("number").addEventListener("change", showNumber);
+at("microphone").addEventListener("change", () => {
+  notice("problem", "");
+  sound?.hearWith(at("microphone").value).catch((error) => notice("problem", error.message));
+});
+at("speaker").addEventListener("change", () => {
+  sound?.playOn(at("speaker").value).catch(() => notice("problem", "This speaker cannot be used."));
+});
+document.querySelector(".keys").addEventListener("click", ({ target }) => target.dataset.key && press(target.dataset.key));
+document.addEventListener("keydown", (event) => {
+  if (!call || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.target.matches("input, textarea, select")) return;
+  if (/^[0-9*#]$/.test(event.key)) press(event.key);
+  else if (event.key.toLowerCase() === "m") mute(!call.muted);
+});
+addEventListener("pagehide", () => call?.hangUp());
+navigator.mediaDevices?.addEventListener?.("devicechange", showDevices);
+setInterval(showDuration, 250);
+load();

@@ -1,0 +1,45 @@
+"""How a call stands, for somebody who looks at it from outside. Nothing here decides anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from bridge.conversation.state import Talk
+
+Floor: TypeAlias = Literal["listening", "thinking", "talking", "away"]
+"""The agent listens, makes up its answer, or is being heard; `away`: no stream carries the call now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """What is being said to the caller."""
+
+    reply: int
+    occasion: str
+    """As in `journal.AgentSpoke`."""
+    turn: int
+    text: str
+    """All of the reply so far, verbatim."""
+    heard: int
+    """Characters of it that have been heard, by what was known at the call's last step."""
+
+
+def floor(talk: Talk) -> Floor:
+    """Tell who has the floor."""
+    if talk.state not in {"waiting", "live"}:
+        return "away"
+    reply = talk.speech.reply
+    if reply is None or reply.speculative or reply.paused:
+        return "listening"
+    return "talking" if talk.speech.playout.begun else "thinking"
+
+
+def saying(talk: Talk) -> Saying | None:
+    """Return what is being said; None: nothing, or nothing of it has left for the phone yet."""
+    reply = talk.speech.reply
+    if reply is None or reply.speculative or not talk.speech.playout.begun:
+        return None
+    # Of the same moment as the last step: what is known of the speech must not depend on who looks at it.
+    heard = talk.speech.playout.heard_before(talk.now, 0.0)
+    return Saying(reply.number, reply.occasion, reply.turn, reply.text, heard)

@@ -1,0 +1,78 @@
+"""What answers people and their programs: the API, the console, the softphone, and what operators' machines ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bridge.agents import schema
+from bridge.api.access import Access
+from bridge.api.call_routes import CallRoutes
+from bridge.api.door import Door
+from bridge.api.log_routes import LogRoutes
+from bridge.api.session import SessionRoutes
+from bridge.api.softphone_routes import SoftphoneRoutes
+from bridge.call.registry import Registry
+from bridge.console.files import read_files
+from bridge.console.routes import ConsoleRoutes
+from bridge.health import HealthRoutes
+from bridge.keeping import Keeping
+from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer
+from bridge.parts import make_access, order_rules, stream_addresses
+from bridge.profiles import Profiles
+from bridge.settings import Settings
+from bridge.twilio.rest import TwilioRest
+from bridge.twilio.routes import TwilioRoutes
+from bridge.twilio.tokens import StreamTokens
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the doors lead to."""
+
+    settings: Settings
+    metrics: Metrics
+    keeping: Keeping
+    profiles: Profiles
+    registry: Registry
+    dialer: Dialer
+    rest: TwilioRest | None
+    tokens: StreamTokens
+    twilio: TwilioRoutes
+    port: Callable[[], int]
+    """Where we listen; known only after that."""
+
+
+async def add_doors(app: web.Application, house: House) -> None:
+    """Put everything that is not Twilio's at its address."""
+    settings, registry = house.settings, house.registry
+    access = make_access(settings)
+    door = Door(access)
+    SessionRoutes(access).add_to(app, door)
+    CallRoutes(house.dialer, order_rules(settings)).add_to(app, door)
+    addresses = lambda: stream_addresses(settings, house.port())  # noqa: E731  It is one expression.
+    listener = LogRoutes(registry, house.rest, house.tokens, addresses)
+    listener.add_to(app, door)
+    house.twilio.logs.restart = None if house.rest is None else listener.restart
+    SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
+    HealthRoutes(registry, house.metrics, access).add_to(app)
+    app.router.add_get(schema.ADDRESS, _schema)
+    await _add_pages(app, settings, access)
+
+
+async def _add_pages(app: web.Application, settings: Settings, access: Access) -> None:
+    """Put the console there, unless it is off: with a token for everybody, to log in; without for who may ask."""
+    if not settings.api.console:
+        return
+    has_token = bool(settings.api.token.get_secret_value() or settings.api.tokens)
+    files = await asyncio.to_thread(read_files)
+    ConsoleRoutes(files, lambda request: has_token or access.granted(request)).add_to(app)
+
+
+async def _schema(_: web.Request) -> web.Response:
+    """Answer what a webhook agent is sent and may answer, as a JSON Schema."""
+    return web.Response(text=schema.text(), content_type="application/schema+json")

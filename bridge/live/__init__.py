@@ -1,0 +1,1 @@
+"""Live calls as people see them: what happens, as it happens, and the sound."""

@@ -1,0 +1,157 @@
+"""The live calls as people see them: what was said so far, how they stand, and who may act on them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+
+from bridge.call.log_calls import KIND
+from bridge.call.log_session import LogSession
+from bridge.call.registry import Registry
+from bridge.call.session import Session
+from bridge.conversation.commands import Command
+from bridge.conversation.events import Event
+from bridge.conversation.overheard import Happening, Order
+from bridge.live.events import News
+from bridge.live.feed import Feed
+from bridge.live.watch import Hide, Watch
+
+TALK_KEPT: Final = 500
+"""Lines of a call's talk that are kept for who begins to look at it; earlier ones are in its record."""
+
+log = structlog.get_logger()
+
+
+class LiveCall:
+    """One live call. It is shown every step of its session, and tells the feed of it."""
+
+    def __init__(self, session: Session | LogSession, agent: str, feed: Feed, hide: Hide) -> None:
+        self.session = session
+        self.agent = agent
+        self._feed = feed
+        info = session.info
+        self._facts: dict[str, Any] = {
+            "sid": info.sid,
+            "from": info.caller,
+            "to": info.called,
+            "direction": info.direction,
+            "agent": agent,
+            "started_at": info.started_at,
+        }
+        look = session if isinstance(session, Session) else None
+        self._watch = Watch(info.id, self._facts, look, hide)
+        self._talk: deque[Mapping[str, Any]] = deque(maxlen=TALK_KEPT)
+        self._words: dict[str, str] = {}
+        self._state = "listening"
+        self._at_ms = 0
+        self._deaf = False
+
+    @property
+    def id(self) -> str:
+        """The bridge's id of the call."""
+        return self.session.info.id
+
+    @property
+    def state(self) -> str:
+        """As in the event `state`."""
+        return self._state
+
+    def look(self, now: float, event: Event, commands: list[Command]) -> None:
+        """Look at a step of an agent's call, as its observer. Never raises."""
+        self._see(now, event, commands, secret=isinstance(self.session, Session) and self.session.secret)
+
+    def overhear(self, now: float, event: Happening, orders: list[Order]) -> None:
+        """The same for a call between two people."""
+        self._see(now, event, orders, secret=False)
+
+    def _see(self, now: float, event: Event | Happening, commands: Any, *, secret: bool) -> None:
+        if self._deaf:
+            return
+        try:
+            for news in self._watch.step(now, event, commands, secret=secret, fine=self._feed.fine):
+                self._remember(news)
+                self._feed.publish(news)
+        except Exception:
+            log.exception("live_watch_failed", call=self.id)
+            self._deaf = True
+
+    def _remember(self, news: News) -> None:
+        data = news.data
+        self._at_ms = data["at_ms"]
+        match news.type:
+            case "state":
+                self._state = data["state"]
+            case "turn.words":
+                self._words[data["speaker"]] = data["text"]
+            case "turn.ended":
+                self._words.pop(data["speaker"], None)
+                if data["text"].strip():
+                    self._talk.append(data)
+            case "agent.spoke":
+                self._talk.append({"speaker": "agent", **data})
+            case _:
+                pass
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the call as programs see it."""
+        saying = self.session.saying if isinstance(self.session, Session) else None
+        return {
+            "id": self.id,
+            **self._facts,
+            "mode": _mode(self.session),
+            "state": self._state,
+            "at_ms": self._at_ms,
+            "talk": list(self._talk),
+            "words": dict(self._words),
+            "saying": None if saying is None else self._watch.as_data(saying),
+        }
+
+
+def _mode(session: Session | LogSession) -> str:
+    if isinstance(session, LogSession):
+        return "log"
+    return "agent" if session.answered else "transcribe"
+
+
+class LiveCalls:
+    """The live calls of a process, and the feed of what happens in them."""
+
+    def __init__(self, registry: Registry, hide: Hide | None = None) -> None:
+        """Begins to look at every call that comes from now on."""
+        self.feed = Feed()
+        self._registry = registry
+        self._hide = hide or Hide()
+        self._calls: dict[str, LiveCall] = {}
+        registry.watchers.append(self._watch)
+        registry.logs.watchers.append(self._overhear)
+
+    def all(self) -> list[LiveCall]:
+        """Return the calls that are not over, in the order in which they came."""
+        self._forget()
+        return list(self._calls.values())
+
+    def find(self, call: str) -> LiveCall | None:
+        """Return a live call by the bridge's id or the carrier's; None: there is none."""
+        self._forget()
+        if (found := self._calls.get(call)) is not None:
+            return found
+        return next((one for one in self._calls.values() if one.session.info.sid == call), None)
+
+    def _forget(self) -> None:
+        over = [id_ for id_, call in self._calls.items() if call.session.ended.is_set()]
+        for id_ in over:
+            del self._calls[id_]
+
+    def _watch(self, session: Session) -> Any:
+        self._forget()
+        kind = self._registry.profile_of(session.info.number).agent_kind
+        self._calls[session.info.id] = call = LiveCall(session, kind, self.feed, self._hide)
+        return call.look
+
+    def _overhear(self, session: LogSession) -> Any:
+        self._forget()
+        self._calls[session.info.id] = call = LiveCall(session, KIND, self.feed, self._hide)
+        return call.overhear
