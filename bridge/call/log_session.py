@@ -7,8 +7,8 @@ heard costs nothing. Nothing is ever sent to the carrier, which would break off 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -18,6 +18,7 @@ from bridge.call.carrier import Carrier
 from bridge.call.inbox import Inbox, attempt
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.actions import Action
 from bridge.conversation.journal import CallClosed, Party
 from bridge.conversation.overheard import (
     Happening,
@@ -26,7 +27,6 @@ from bridge.conversation.overheard import (
     Overheard,
     PartyJoined,
     PartyTold,
-    RecordingWanted,
 )
 from bridge.conversation.recording import State
 from bridge.store.base import CallFiles, CallRecord
@@ -82,6 +82,10 @@ class LogSession:
     def uses(self, peer: object) -> bool:
         """Tell whether the call needs this peer until its end."""
         return peer is self._recognizers
+
+    def act(self, actions: Sequence[Action]) -> None:
+        """Keep what an operator notes, and pause or resume the recording as they set; nothing else can be done."""
+        self.take(on.OperatorActed(tuple(actions)))
 
     def watch(self, observer: LogObserver) -> None:
         """Let somebody see every step from here on."""
@@ -142,10 +146,6 @@ class LogSession:
     def recording(self) -> State:
         """Whether the call's sound is recorded now."""
         return self._overheard.recording
-
-    def set_recording(self, state: Literal["on", "paused"]) -> None:
-        """Pause the recording, or go on with it. Where the call is not recorded at all, nothing changes."""
-        self.take(RecordingWanted(state))
 
     def stop(self, reason: str) -> None:
         """Stop listening: the carrier says that the call is over (`caller`), or somebody wants it so."""

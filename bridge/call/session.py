@@ -96,11 +96,11 @@ class Session:
         self._others = others
         self._attending = attend(peers.agent, info, lambda: self.take(on.FloorWanted()))
         self.secret = False
-        """Whether the step that observers are shown is a secret's: what the caller says and presses is to be hidden."""
+        """Whether the step that observers are shown is a secret's: the caller's words and keys are to be hidden."""
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._carrier: Carrier | None = None
-        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take)
+        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take, record.settled)
         self._began: float | None = None
         self._offset_ms = 0
         record.trace(trace.first_line(policy))
@@ -130,6 +130,11 @@ class Session:
     def answered(self) -> bool:
         """Tell whether an agent takes the call; else it is only transcribed."""
         return self._asking is not None
+
+    @property
+    def away(self) -> bool:
+        """Tell whether the call goes on without us: the caller is connected with somebody else, or about to be."""
+        return self._conversation.leaves_for_a_while
 
     def act(self, actions: Sequence[Action]) -> None:
         """Say and do this in the agent's place, as an operator wants it. Never waits, never raises.

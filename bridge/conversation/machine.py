@@ -116,10 +116,8 @@ class Conversation:
                 self._take_from_phone(event)
             case on.OtherAccepted() | on.TransferEnded():
                 transfers.take(self._talk, event)
-            case on.FloorWanted():
-                self._talk.floor_wanted = self._talk.policy.agent
-            case on.OperatorActed(actions):
-                operator.take(self._talk, actions)
+            case on.FloorWanted() | on.OperatorActed():
+                self._take_wish(event)
             case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
                 self._take_speech(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
@@ -168,6 +166,14 @@ class Conversation:
                 transfers.line_over(talk, reason)
             case _:
                 pass  # A stream that starts or stops twice changes nothing.
+
+    def _take_wish(self, event: on.FloorWanted | on.OperatorActed) -> None:
+        talk = self._talk
+        match event:
+            case on.FloorWanted():
+                talk.floor_wanted = talk.policy.agent
+            case on.OperatorActed(actions):
+                operator.take(talk, actions)
 
     def _take_from_phone(self, event: on.MarkReturned | on.DigitPressed) -> None:
         talk = self._talk

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
+from bridge.conversation.actions import Action, Note, Set
 from bridge.conversation.caller import CallerTurn
 from bridge.conversation.journal import Party
 from bridge.conversation.outage import Outage
@@ -55,20 +56,13 @@ class PartyTold:
     event: on.RecognizerEvent
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingWanted:
-    """Who looks after the call wants its recording paused, or on again."""
-
-    state: Literal["on", "paused"]
-
-
 Happening: TypeAlias = (
     on.StreamStarted
     | on.StreamLost
     | on.StreamStopped
     | on.TransferEnded
-    | RecordingWanted
     | on.DeadlineReached
+    | on.OperatorActed
     | PartyJoined
     | PartyTold
 )
@@ -144,10 +138,21 @@ class Overheard:
                 self._record(journal.TransferTried(self._ms(), self._policy.to, status, duration_s=duration_s))
             case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
                 self._take_stream(event)
-            case RecordingWanted(state) if self._state != "waiting":
-                self._out += self._recording.want(state, self._ms())
+            case on.OperatorActed(actions):
+                self._take_acts(actions)
             case _:
                 pass  # A second callback changes nothing, and the clock is looked at anyway.
+
+    def _take_acts(self, actions: tuple[Action, ...]) -> None:
+        """Nothing can be said to the two: something may be noted, and the recording paused, or go on."""
+        for action in actions:
+            match action:
+                case Note(data):
+                    self._record(journal.NoteTaken(self._ms(), data))
+                case Set(recording=("on" | "paused") as state) if self._state != "waiting":
+                    self._out += self._recording.want(state, self._ms())
+                case _:
+                    pass
 
     def _take_stream(self, event: on.StreamStarted | on.StreamLost | on.StreamStopped) -> None:
         match event:

@@ -7,9 +7,10 @@ call is over, by the same function that makes them for a call whose process died
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 
@@ -28,20 +29,33 @@ from bridge.tasks import spawn
 
 __all__ = ["FileRecord", "FileStore", "finish_from_journal", "read_journal", "unfinished"]
 
+OnGrowth: TypeAlias = Callable[[Path, str], None]
+"""Is told the folder and the id of a call whose journal on the disk has grown; called on the disk thread."""
+
 _log = structlog.get_logger()
 
 
 class FileStore:
     """Keeps calls as files under `folder`; a `bridge.store.base.Store`."""
 
-    def __init__(self, folder: Path, record_audio: bool = True, *, disk: DiskThread | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        record_audio: bool = True,
+        *,
+        disk: DiskThread | None = None,
+        on_growth: OnGrowth = lambda *_: None,
+    ) -> None:
         self._folder = folder
         self._record_audio = record_audio
         self._disk = disk or shared_disk()
+        self._on_growth = on_growth
 
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
-        return FileRecord(self._folder, header, self._disk, record_audio=self._record_audio)
+        return FileRecord(
+            self._folder, header, self._disk, record_audio=self._record_audio, on_growth=self._on_growth
+        )
 
     async def finish_left_over(self) -> None:
         """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time."""
@@ -60,8 +74,17 @@ class FileStore:
 class FileRecord:
     """One call's folder; a `bridge.store.base.CallRecord`."""
 
-    def __init__(self, folder: Path, header: CallHeader, disk: DiskThread, *, record_audio: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        header: CallHeader,
+        disk: DiskThread,
+        *,
+        record_audio: bool,
+        on_growth: OnGrowth,
+    ) -> None:
         self._call = header.id
+        self._on_growth = on_growth
         self._disk = disk
         self._folder = CallFolder(folder, header)
         self._journal = JournalFile(self._folder, call=header.id)
@@ -112,6 +135,10 @@ class FileRecord:
         if self._recorder is not None and self._closing is None:
             self._recorder.agent_cleared(at_ms)
 
+    async def settled(self) -> None:
+        """Wait until all entries handed over so far have left the process. Cancelling stops the waiting only."""
+        await self._disk.run(lambda: None)
+
     def pause_audio(self, at_ms: float) -> None:
         """From then on keep silence in place of both sides. Never waits and never raises."""
         if self._recorder is not None and self._closing is None:
@@ -143,6 +170,7 @@ class FileRecord:
     def _finish(self, *, recorded: bool) -> CallFiles:
         self._trace.finish()
         self._journal.finish()
+        self._on_growth(self._folder.path, self._call)  # what had failed before may be in now
         try:
             return finish_from_journal(self._folder.path)
         except (OSError, BridgeError) as error:
@@ -152,7 +180,11 @@ class FileRecord:
         return files_in(self._folder.path, recording=recorded)
 
     def _put(self, line: bytes) -> None:
-        self._disk.put(partial(self._journal.write, line), len(line), vital=True)
+        self._disk.put(partial(self._write, line), len(line), vital=True)
+
+    def _write(self, line: bytes) -> None:
+        self._journal.write(line)
+        self._on_growth(self._folder.path, self._call)
 
 
 def finish_from_journal(folder: Path) -> CallFiles:

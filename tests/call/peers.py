@@ -165,9 +165,15 @@ class KeptRecord(CallRecord):
         self.sound: list[Any] = []
         self.closed = 0
         self.hold: asyncio.Event | None = None
+        self.unsettled: asyncio.Event | None = None
+        """Settling waits for this, as for a slow disk."""
 
     def append(self, entry: Entry) -> None:
         self.entries.append(entry)
+
+    async def settled(self) -> None:
+        if self.unsettled is not None:
+            await self.unsettled.wait()
 
     def trace(self, line: bytes) -> None:
         self.lines.append(line)

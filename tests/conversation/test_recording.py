@@ -9,7 +9,7 @@ from bridge.conversation import events as on
 from bridge.conversation import journal
 from bridge.conversation.actions import Say, Set
 from bridge.conversation.journal import RecordingPaused, RecordingResumed
-from bridge.conversation.overheard import Happening, ListenPolicy, Overheard, RecordingWanted
+from bridge.conversation.overheard import Happening, ListenPolicy, Overheard
 from bridge.conversation.recording import State
 from tests.conversation.playbook import Play
 
@@ -94,8 +94,8 @@ def test_where_nothing_is_recorded_nothing_is_switched_and_the_agent_is_told_of(
 @pytest.mark.parametrize("begins", ["on", "paused", "off"])
 def test_two_people(begins: State) -> None:
     heard = Overheard(ListenPolicy(recording=begins))
-    assert heard.handle(RecordingWanted("paused"), 9.0) == []
-    happens: list[Happening] = [on.StreamStarted(), RecordingWanted("paused"), RecordingWanted("on")]
+    assert heard.handle(PAUSED, 9.0) == []
+    happens: list[Happening] = [on.StreamStarted(), PAUSED, ON]
     steps = [heard.handle(event, 10.0 + 1.25 * number) for number, event in enumerate(happens)]
     switched = [[type(one).__name__ for one in step] for step in steps]
     paused, resumed = ["PauseRecording", "Record"], ["ResumeRecording", "Record"]

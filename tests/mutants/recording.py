@@ -32,8 +32,8 @@ MUTANTS = (
     ),
     Mutant(
         "overheard.py",
-        'RecordingWanted(state) if self._state != "waiting":',
-        "RecordingWanted(state):",
+        'Set(recording=("on" | "paused") as state) if self._state != "waiting":',
+        'Set(recording=("on" | "paused") as state):',
         "A pause before two people's call has a time that cannot be.",
     ),
 )
