@@ -13,6 +13,8 @@ from bridge.api.access import Access
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
 from bridge.api.log_routes import LogRoutes
+from bridge.api.openapi import OpenApiRoutes
+from bridge.api.operations import Operation
 from bridge.api.session import SessionRoutes
 from bridge.api.softphone_routes import SoftphoneRoutes
 from bridge.call.registry import Registry
@@ -60,7 +62,10 @@ async def add_doors(app: web.Application, house: House) -> None:
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
     HealthRoutes(registry, house.metrics, access).add_to(app)
-    app.router.add_get(schema.ADDRESS, _schema)
+    about = "Tell what a webhook agent is sent and may answer"
+    answers = {200: "application/schema+json"}
+    door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))
+    OpenApiRoutes().add_to(app, door)
     await _add_pages(app, settings, access)
 
 
@@ -68,9 +73,8 @@ async def _add_pages(app: web.Application, settings: Settings, access: Access) -
     """Put the console there, unless it is off: with a token for everybody, to log in; without for who may ask."""
     if not settings.api.console:
         return
-    has_token = bool(settings.api.token.get_secret_value() or settings.api.tokens)
     files = await asyncio.to_thread(read_files)
-    ConsoleRoutes(files, lambda request: has_token or access.granted(request)).add_to(app)
+    ConsoleRoutes(files, lambda request: access.needed or access.granted(request)).add_to(app)
 
 
 async def _schema(_: web.Request) -> web.Response:

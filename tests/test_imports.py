@@ -48,7 +48,11 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
+    # What must not be written down: knows what a call's entries are, and nothing of where they go.
+    "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
+    "bridge.store": {"bridge.store", "bridge.privacy", "bridge.conversation.journal", "bridge.audio"}
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
@@ -123,6 +127,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.twilio.tokens",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api.answers": {"bridge.outbound.progress"},
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
@@ -208,6 +213,8 @@ PURE = (
     "bridge.stt.cartesia_wire",
     "bridge.agent_check.findings",
     "bridge.agent_check.judge",
+    "bridge.api.ranges",
+    "bridge.api.rate",
     "bridge.agents.breaker",
     "bridge.agents.openai.wire",
     "bridge.agents.openai.argument_checks",
@@ -230,6 +237,22 @@ PURE = (
     "bridge.live.events",
     "bridge.live.watch",
     "bridge.opening_hours",
+    "bridge.store.export.csv",
+    "bridge.store.export.cues",
+    "bridge.store.export.formats",
+    "bridge.store.export.jsonl",
+    "bridge.store.export.lines",
+    "bridge.store.export.plain",
+    "bridge.store.export.srt",
+    "bridge.store.export.webvtt",
+    "bridge.store.said",
+    "bridge.store.sql.call_filter",
+    "bridge.store.sql.call_rows",
+    "bridge.store.sql.cursors",
+    "bridge.store.sql.search_query",
+    "bridge.store.sql.words",
+    "bridge.store.texts",
+    "bridge.privacy",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",

@@ -34,7 +34,7 @@ def test_the_transcript_of_a_call() -> None:
 
 def test_what_was_not_heard_without_being_cut_off() -> None:
     spoke = AgentSpoke(1, 1, "turn.ended", "", "Never.", False, 10, 20)
-    assert '[ 0:00.0] Agent    — not heard: "Never."' in transcript_text(HEADER, [spoke])
+    assert '[ 0:00.0] Agent   — not heard: "Never."' in transcript_text(HEADER, [spoke])
 
 
 def test_of_masked_keys_only_their_number_is_told() -> None:
