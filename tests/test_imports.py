@@ -80,7 +80,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
+    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access", "bridge.store.sql.database"},
     # Places calls by the carrier's REST API, and follows them in the registry.
     "bridge.outbound": {
         "bridge.outbound",
@@ -128,6 +128,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     "bridge.api.answers": {"bridge.outbound.progress"},
+    "bridge.api.control_routes": {
+        "bridge.api",
+        "bridge.call.log_session",
+        "bridge.call.session",
+        "bridge.live",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
@@ -177,6 +186,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
+    "bridge.live_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
@@ -258,6 +268,7 @@ PURE = (
     "bridge.stt.overlap",
     "bridge.stt.stitching",
     "bridge.tts.cartesia_wire",
+    "bridge.store.sql.rows",
     "bridge.outbound.dispatch",
     "bridge.outbound.order",
     "bridge.outbound.progress",

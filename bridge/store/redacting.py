@@ -62,6 +62,9 @@ class RedactingRecord:
         self.callee_audio = record.callee_audio
         self.agent_audio = record.agent_audio
         self.agent_cleared = record.agent_cleared
+        self.pause_audio = record.pause_audio
+        self.resume_audio = record.resume_audio
+        self.settled = record.settled
 
     def append(self, entry: Entry) -> None:
         """Keep an entry of the journal, redacted. Never waits and never raises.
