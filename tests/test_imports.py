@@ -48,7 +48,11 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
+    # What must not be written down: knows what a call's entries are, and nothing of where they go.
+    "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
+    "bridge.store": {"bridge.store", "bridge.privacy", "bridge.conversation.journal", "bridge.audio"}
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
@@ -76,7 +80,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
+    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access", "bridge.store.sql.database"},
     # Places calls by the carrier's REST API, and follows them in the registry.
     "bridge.outbound": {
         "bridge.outbound",
@@ -139,6 +143,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.store.sql.audit_pages",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api.control_routes": {
+        "bridge.api",
+        "bridge.call.log_session",
+        "bridge.call.session",
+        "bridge.live",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
@@ -188,6 +201,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
+    "bridge.live_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
     "bridge.api_parts": None,
@@ -265,11 +279,13 @@ PURE = (
     "bridge.store.sql.search_query",
     "bridge.store.sql.words",
     "bridge.store.texts",
+    "bridge.privacy",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",
     "bridge.stt.stitching",
     "bridge.tts.cartesia_wire",
+    "bridge.store.sql.rows",
     "bridge.outbound.dispatch",
     "bridge.outbound.order",
     "bridge.outbound.progress",

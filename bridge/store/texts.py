@@ -14,6 +14,8 @@ from bridge.conversation.journal import (
     DigitsGathered,
     Entry,
     MessageLeft,
+    RecordingPaused,
+    RecordingResumed,
     TransferTried,
 )
 from bridge.store.base import CallHeader
@@ -79,7 +81,7 @@ def ending(entries: Sequence[Entry], direction: str = "inbound") -> str:
 def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
     """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing.
 
-    In brackets stands what was done: keys, messages, transfers.
+    In brackets stands what was done: keys, messages, transfers, and where the recording was paused.
     """
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
@@ -103,6 +105,10 @@ def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, s
                 yield at_ms, "caller", f"pressed {count} keys, which are not kept"
             case MessageLeft(number, words, from_ms):
                 yield from_ms, "caller", f"left message {number}{'' if words.strip() else ', without a word'}"
+            case RecordingPaused(at_ms):
+                yield at_ms, "", "recording paused"
+            case RecordingResumed(at_ms):
+                yield at_ms, "", "recording resumed"
             case TransferTried(at_ms, to, status, warm) if header.agent_kind != "log":
                 yield at_ms, "agent", f"{'warm ' if warm else ''}transfer to {to}: {status}"
             case _:
@@ -125,7 +131,8 @@ def _names(header: CallHeader) -> dict[str, str]:
     """What stands before each line: where two people talk, who they are as well, in columns."""
     names = {speaker: speaker_name(header, speaker) for speaker in SPEAKERS}
     width = max(len(names["caller"]), len(names["callee"]) if header.agent_kind == "log" else 0)
-    return {speaker: f"{name:{width}}" for speaker, name in names.items()}
+    padded = {speaker: f"{name:{width}}" for speaker, name in names.items()}
+    return padded | {"": " " * width}
 
 
 def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:

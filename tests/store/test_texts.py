@@ -23,6 +23,8 @@ Call 5f0c2a7be1d9 (CA0123456789abcdef0123456789abcdef), inbound, from +155512345
 [ 0:11.5] Caller  (pressed 4#)
 [ 0:11.9] Caller  (left message 1)
 [ 0:11.9] Agent   (warm transfer to +15550100009: busy)
+[ 0:12.6]         (recording paused)
+[ 0:12.9]         (recording resumed)
 [ 0:15.5] Caller  uh-huh
 [ 0:16.0] Caller  Bye
 """  # noqa: W291 - the caller's words are kept as they came, spaces included

@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 _ENDS: Final = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
-_EMPTY_LINES: Final = re.compile(r"\n[ \t]*(?=\n)|^[ \t]*\n|\n[ \t]*$")
 
 
 def encodable(value: T) -> T:
@@ -20,5 +19,5 @@ def encodable(value: T) -> T:
 
 def cue_text(text: str) -> str:
     """A text as a subtitle can hold it: without empty lines, which would end it, and without NUL."""
-    text = _ENDS.sub("\n", encodable(text)).replace("\0", "\ufffd")
-    return _EMPTY_LINES.sub("", text)
+    lines = _ENDS.sub("\n", encodable(text)).replace("\0", "\ufffd").split("\n")
+    return "\n".join(line for line in lines if line.strip(" \t")) if len(lines) > 1 else lines[0]

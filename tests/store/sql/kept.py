@@ -8,6 +8,7 @@ import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event, insert, text
@@ -51,9 +52,9 @@ def postgres() -> str:
 
 
 @asynccontextmanager
-async def kept(dialect: str) -> AsyncIterator[Plain]:
-    """An empty database."""
-    url = "sqlite+aiosqlite:///:memory:"
+async def kept(dialect: str, file: Path | None = None) -> AsyncIterator[Plain]:
+    """An empty database; SQLite's in memory, or in a file."""
+    url = f"sqlite+aiosqlite:///{file or ':memory:'}"
     if dialect == "postgresql":
         url = f"postgresql+asyncpg://postgres@/postgres?host={await asyncio.to_thread(postgres)}"
     database = await plain(url)

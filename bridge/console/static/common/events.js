@@ -15,7 +15,8 @@ const SILENT_MS = 40_000;
 /**
  * Take server-sent text apart. Pure; exported for tests.
  *
- * @param {(event: {id: string, type: string, data: string}) => void} take called for each event that is whole
+ * @param {(event: {id: string, type: string, data: string}) => void} take called for each event that is whole; one
+ *   without data only moves the id that is gone on after, which is why it is told as well
  * @returns {(text: string) => void} to be handed the text piece by piece, cut anywhere
  */
 export function parser(take) {
@@ -31,7 +32,7 @@ export function parser(take) {
     rest = lines.pop() + rest.slice(whole.length);
     for (const line of lines) {
       if (line === "") {
-        if (data.length) take({ id, type: type || "message", data: data.join("\n") });
+        if (data.length || id) take({ id, type: type || "message", data: data.join("\n") });
         type = "";
         data = [];
         continue;
@@ -66,6 +67,7 @@ export function follow(does, where = "/events", after = "") {
 
   const take = parser((event) => {
     if (event.id) last = event.id;
+    if (!event.data) return;
     let read;
     try {
       read = JSON.parse(event.data);

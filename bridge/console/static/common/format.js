@@ -37,7 +37,7 @@ export function bytes(size) {
 const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric" });
 const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const TIME_TO_SECONDS = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const LONG = new Intl.DateTimeFormat("en", { dateStyle: "full", timeStyle: "long" });
+const LONG = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
 
 /** The `Date` of ms since 1970 or ISO 8601 text; null for none. */
 export function date(when) {
@@ -77,6 +77,7 @@ export function count(number, one, many = `${one}s`) {
 export function spelled(code) {
   if (!code) return "–";
   const text = String(code).replaceAll(/[._-]+/g, " ").trim();
+  if (text === "ok") return "OK";
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
