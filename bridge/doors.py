@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bridge.agents import schema
 from bridge.api.access import Access
+from bridge.api.addresses import from_this_machine
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
 from bridge.api.log_routes import LogRoutes
@@ -68,9 +69,8 @@ async def _add_pages(app: web.Application, settings: Settings, access: Access) -
     """Put the console there, unless it is off: with a token for everybody, to log in; without for who may ask."""
     if not settings.api.console:
         return
-    has_token = bool(settings.api.token.get_secret_value() or settings.api.tokens)
     files = await asyncio.to_thread(read_files)
-    ConsoleRoutes(files, lambda request: has_token or access.granted(request)).add_to(app)
+    ConsoleRoutes(files, lambda request: access.needed or from_this_machine(request)).add_to(app)
 
 
 async def _schema(_: web.Request) -> web.Response:
