@@ -112,6 +112,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             House(settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port),
         )
         listening.append(await _listen(app, settings, stack))
+        keeping.keeper.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)

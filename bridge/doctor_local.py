@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
 from bridge.errors import BridgeError, MissingExtraError
+from bridge.profiles import answering_from, recording_of
 from bridge.settings import Settings
 from bridge.settings_calls import NumberSettings
 from bridge.settings_source import overlooked_file
@@ -59,7 +60,11 @@ def check_numbers(settings: Settings) -> list[Finding]:
 
 def _number(entry: NumberSettings, own: Settings) -> Finding:
     check = f"number {entry.number}"
-    said = [f"announced with {entry.announcement!r}"] if entry.announcement else []
+    answering = answering_from(own, entry)
+    said = [f"announced with {answering.said_first!r}"] if answering.said_first else []
+    recording = recording_of(own, entry)
+    if recording != "on":
+        said.append("not recorded" if recording == "off" else "not recorded until that is resumed")
     if entry.mode == "log":
         said.append(f"connected with {entry.forward_to}, and both sides are transcribed")
         if any(value is not None for _, value in entry.agent):

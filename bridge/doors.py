@@ -14,6 +14,8 @@ from bridge.api.addresses import from_this_machine
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
 from bridge.api.log_routes import LogRoutes
+from bridge.api.openapi import OpenApiRoutes
+from bridge.api.operations import Operation
 from bridge.api.session import SessionRoutes
 from bridge.api.softphone_routes import SoftphoneRoutes
 from bridge.call.registry import Registry
@@ -21,6 +23,7 @@ from bridge.console.files import read_files
 from bridge.console.routes import ConsoleRoutes
 from bridge.health import HealthRoutes
 from bridge.keeping import Keeping
+from bridge.live_parts import open_live
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import make_access, order_rules, stream_addresses
@@ -60,8 +63,12 @@ async def add_doors(app: web.Application, house: House) -> None:
     listener.add_to(app, door)
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
-    HealthRoutes(registry, house.metrics, access).add_to(app)
-    app.router.add_get(schema.ADDRESS, _schema)
+    open_live(app, door, settings, registry, house.rest)
+    HealthRoutes(registry, house.metrics, access, house.keeping.database).add_to(app)
+    about = "Tell what a webhook agent is sent and may answer"
+    answers = {200: "application/schema+json"}
+    door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))
+    OpenApiRoutes().add_to(app, door)
     await _add_pages(app, settings, access)
 
 

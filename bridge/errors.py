@@ -90,3 +90,12 @@ class CarrierError(BridgeError):
     Codes: `carrier_request`, `carrier_auth`, `carrier_limit` (429), `carrier_server` (5xx), `carrier_unreachable`
     (no connection), `carrier_timeout` (no answer: what was asked may be done all the same).
     """
+
+
+class StoreError(BridgeError):
+    """The database of calls did not do what was asked of it.
+
+    Codes: `store_unreachable` (no connection, no answer, no room, locked or read-only: it may be back later),
+    `store_too_new` (its tables are those of a newer version of the bridge), `store_damaged` (it is no database of
+    calls, or one that cannot be read).
+    """

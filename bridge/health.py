@@ -9,15 +9,17 @@ from aiohttp import web
 from bridge.api.access import REFUSAL, Access
 from bridge.call.registry import Registry
 from bridge.metrics import Metrics
+from bridge.store.sql.database import Database
 
 
 class HealthRoutes:
     """`/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, access: Access) -> None:
+    def __init__(self, registry: Registry, metrics: Metrics, access: Access, database: Database) -> None:
         self._registry = registry
         self._metrics = metrics
         self._access = access
+        self._database = database
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -30,9 +32,16 @@ class HealthRoutes:
         return web.json_response({"status": "ok"})
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 while new calls are taken, else 503."""
+        """Answer 200 while new calls are taken, else 503.
+
+        A database that is away keeps no call from being taken or recorded: it only shows.
+        """
         draining = self._registry.draining
-        body = {"status": "draining" if draining else "ready", "live_calls": len(self._registry.sessions)}
+        body = {
+            "status": "draining" if draining else "ready",
+            "live_calls": len(self._registry.sessions),
+            "store": "up" if self._database.up else "down",
+        }
         return web.json_response(body, status=503 if draining else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:

@@ -24,7 +24,7 @@ SECRET_KEYS = frozenset({"api_key", "auth_token", "authorization", "password", "
 
 MASK = "********"
 
-_NOISY = ("aiohttp.access", "asyncio", "twilio", "websockets")
+_NOISY = ("alembic", "aiohttp.access", "asyncio", "twilio", "websockets")
 """Libraries whose `info` lines tell nothing beyond ours."""
 
 

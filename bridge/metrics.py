@@ -65,6 +65,13 @@ class Metrics:
         )
         self.under_runs = self._counter("under_runs_total", "Gaps in the agent's speech: audio came too late.")
         self.lost_marks = self._counter("lost_marks_total", "Marks that the carrier did not send back in time.")
+        self.store_up = self._gauge("store_up", "Whether the database of calls does what it is asked: 1 or 0.")
+        self.store_waiting = self._gauge(
+            "store_waiting_calls", "Calls with entries in their journals that the database lacks."
+        )
+        self.store_lag = self._gauge(
+            "store_lag_seconds", "How long the database has lacked an entry that it is to have."
+        )
         self.first_text = self._latency("first_text", "End of the caller's turn to the agent's first text.")
         self.first_audio = self._latency("first_audio", "End of the caller's turn to the first audio sent.")
         self.first_mark = self._latency("first_mark", "End of the caller's turn to the first mark that came back.")
@@ -72,6 +79,9 @@ class Metrics:
     def render(self) -> tuple[bytes, str]:
         """The page that Prometheus reads, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _gauge(self, name: str, about: str) -> Gauge:
+        return Gauge(f"phone_bridge_{name}", about, registry=self.registry)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(f"phone_bridge_{name}", about, labels, registry=self.registry)

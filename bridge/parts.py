@@ -20,6 +20,7 @@ from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
+from bridge.privacy.redactor import Redactor
 from bridge.profiles import Openers, Profiles
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
@@ -47,6 +48,15 @@ def check_folder(folder: Path) -> None:
             f"store.recordings (BRIDGE_STORE__RECORDINGS) is {str(folder)!r}, which cannot be written to:"
             f" {error.strerror or error}. Choose another folder, or mend its rights"
         ) from None
+
+
+def make_redactor(settings: Settings) -> Redactor:
+    """Return what strikes out what must not be written down. Raises SettingsError."""
+    privacy = settings.privacy
+    try:
+        return Redactor(privacy.redact, privacy.patterns)
+    except ValueError as error:
+        raise SettingsError(f"privacy.patterns (BRIDGE_PRIVACY__PATTERNS): {error}") from None
 
 
 def carrier_rest(settings: Settings) -> TwilioRest | None:

@@ -22,6 +22,7 @@ from bridge.call.session import Peers, Session
 from bridge.call.sounds import Sounds
 from bridge.conversation.overheard import ListenPolicy
 from bridge.conversation.policy import Policy
+from bridge.conversation.recording import State
 from bridge.metrics import Metrics
 from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
@@ -135,7 +136,8 @@ class Profiles:
         listens = entry is not None and entry.mode == "log"
         asked = settings.agent.kind != "none" and not listens
         agent = self._agent(settings) if asked else None
-        policy = replace(policy_from(settings), agent=asked)
+        recording = recording_of(settings, entry)
+        policy = replace(policy_from(settings), agent=asked, recording=recording)
         if isinstance(agent, ActingAgent) and agent.acts_at_once:
             policy = replace(policy, eager=False)  # What it does may change something: only when it is certain.
         return Profile(
@@ -157,7 +159,7 @@ class Profiles:
             ),
             agent_kind="log" if listens else settings.agent.kind,
             answering=answering_from(settings, entry),
-            listening=ListenPolicy(max_call_s=settings.turns.max_call_seconds),
+            listening=ListenPolicy(max_call_s=settings.turns.max_call_seconds, recording=recording),
         )
 
     def relay_session(self, sid: str) -> SessionFacts | None:
@@ -208,17 +210,25 @@ def _stamp(file: Path) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
+def recording_of(settings: Settings, entry: NumberSettings | None) -> State:
+    """Return whether calls to a number are recorded; `entry`: the number's own settings, if it has some."""
+    if entry is not None and entry.recording is not None:
+        return entry.recording
+    return "on" if settings.store.record_audio else "off"
+
+
 def answering_from(settings: Settings, entry: NumberSettings | None) -> Answering:
     """Return what becomes of a call before anybody talks; `entry`: the number's own, if it has one."""
     closed = None
     if entry is not None and entry.hours is not None:
         hours = entry.hours
         closed = Closed(hours.parsed().open_at, hours.closed, hours.closed_forward_to)
-    transfer = settings.transfer
+    transfer, recorded = settings.transfer, recording_of(settings, entry) == "on"
     return Answering(
         mode="agent" if entry is None else entry.mode,
         forward_to="" if entry is None else entry.forward_to,
         announcement="" if entry is None else entry.announcement,
+        recording_announcement=entry.recording_announcement if entry is not None and recorded else "",
         closed=closed,
         language=settings.tts.language,
         caller_id=transfer.caller_id,

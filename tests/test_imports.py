@@ -48,7 +48,11 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.store": {"bridge.store", "bridge.conversation.journal", "bridge.audio"} | WORDS | ERRORS_AND_TASKS,
+    # What must not be written down: knows what a call's entries are, and nothing of where they go.
+    "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
+    "bridge.store": {"bridge.store", "bridge.privacy", "bridge.conversation.journal", "bridge.audio"}
+    | WORDS
+    | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
@@ -76,7 +80,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access"},
+    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access", "bridge.store.sql.database"},
     # Places calls by the carrier's REST API, and follows them in the registry.
     "bridge.outbound": {
         "bridge.outbound",
@@ -123,6 +127,16 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.twilio.tokens",
     }
     | ERRORS_AND_TASKS,
+    "bridge.api.answers": {"bridge.outbound.progress"},
+    "bridge.api.control_routes": {
+        "bridge.api",
+        "bridge.call.log_session",
+        "bridge.call.session",
+        "bridge.live",
+    }
+    | WORDS
+    | ERRORS_AND_TASKS,
+    "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
@@ -172,6 +186,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
+    "bridge.live_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
@@ -208,6 +223,8 @@ PURE = (
     "bridge.stt.cartesia_wire",
     "bridge.agent_check.findings",
     "bridge.agent_check.judge",
+    "bridge.api.ranges",
+    "bridge.api.rate",
     "bridge.agents.breaker",
     "bridge.agents.openai.wire",
     "bridge.agents.openai.argument_checks",
@@ -230,11 +247,28 @@ PURE = (
     "bridge.live.events",
     "bridge.live.watch",
     "bridge.opening_hours",
+    "bridge.store.export.csv",
+    "bridge.store.export.cues",
+    "bridge.store.export.formats",
+    "bridge.store.export.jsonl",
+    "bridge.store.export.lines",
+    "bridge.store.export.plain",
+    "bridge.store.export.srt",
+    "bridge.store.export.webvtt",
+    "bridge.store.said",
+    "bridge.store.sql.call_filter",
+    "bridge.store.sql.call_rows",
+    "bridge.store.sql.cursors",
+    "bridge.store.sql.search_query",
+    "bridge.store.sql.words",
+    "bridge.store.texts",
+    "bridge.privacy",
     "bridge.stt.manual_turns",
     "bridge.stt.outbox",
     "bridge.stt.overlap",
     "bridge.stt.stitching",
     "bridge.tts.cartesia_wire",
+    "bridge.store.sql.rows",
     "bridge.outbound.dispatch",
     "bridge.outbound.order",
     "bridge.outbound.progress",

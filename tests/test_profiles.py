@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -147,3 +149,32 @@ def test_an_agent_that_cannot_be_imported_is_told_at_the_start() -> None:
     wrong = settings(BRIDGE_AGENT__URL="no_such_module:agent")
     with pytest.raises(SettingsError, match="no_such_module"):
         Profiles(wrong, openers(), Metrics())
+
+
+@pytest.mark.parametrize(
+    ("own", "keeps", "recording", "said"),
+    [
+        ("", "true", "on", "Hello. Recorded."),
+        ("", "false", "off", "Hello."),
+        ('recording = "on"', "false", "on", "Hello. Recorded."),
+        ('recording = "off"', "true", "off", "Hello."),
+        ('recording = "paused"', "true", "paused", "Hello."),
+    ],
+)
+@pytest.mark.parametrize("mode", ["", 'mode = "log"\nforward_to = "+15550100009"'])
+async def test_whether_a_number_is_recorded_and_what_callers_are_told_of_it(
+    own: str, keeps: str, recording: str, said: str, mode: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "bridge.toml"
+    number = (
+        f'number = "+15550100002"\nannouncement = "Hello."\nrecording_announcement = "Recorded."\n{own}\n{mode}\n'
+    )
+    await asyncio.to_thread(file.write_text, f"store.record_audio = {keeps}\n[[numbers]]\n{number}")
+    given = await asyncio.to_thread(load_settings, environment={}, files=(file,))
+    profiles = Profiles(given, openers(), Metrics())
+    profile = profiles.of("+15550100002")
+    assert (profile.policy.recording, profile.listening.recording) == (recording, recording)
+    assert profile.answering.said_first == said
+    other = profiles.of("+15550100003")
+    assert (other.policy.recording, other.answering.said_first) == ("on" if keeps == "true" else "off", "")
+    await profiles.close()

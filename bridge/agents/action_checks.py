@@ -32,9 +32,11 @@ def fault(action: Action) -> str:
     match action:
         case Note(data):
             return _note_fault(data)
-        case Set(voice, language, tuning):
-            if voice is None and language is None and (tuning is None or tuning == Tuning()):
-                return "`set` changes nothing: give `voice`, `language` or a field of `stt`"
+        case Set(voice, language, tuning, recording):
+            if tuning == Tuning():
+                tuning = None
+            if all(part is None for part in (voice, language, tuning, recording)):
+                return "`set` changes nothing: give `voice`, `language`, `recording` or a field of `stt`"
             if "" in {voice, language}:
                 return "`voice` and `language` must not be empty"
             return "" if tuning is None else _tuning_fault(tuning)

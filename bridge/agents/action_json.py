@@ -8,7 +8,7 @@ with actions and `{"say": "…"}` in the order in which they are to be carried o
     {"type": "send_digits", "digits": "12w3#", "by_carrier": false}
     {"type": "gather_digits", "length": 4, "terminator": "#", "first_s": 10, "next_s": 4, "masked": false}
     {"type": "record_message", "max_s": 120, "silence_s": 4, "terminator": "#"}
-    {"type": "set", "voice": "…", "language": "…", "stt": {…}}
+    {"type": "set", "voice": "…", "language": "…", "stt": {…}, "recording": "paused"}
     {"type": "hang_up", "reason": "…"}
     {"type": "transfer", "to": "+15551234567", "summary": "…", "timeout_s": 30, "caller_id": "", "digits": ""}
     {"type": "note", "data": {…}}
@@ -17,7 +17,8 @@ with actions and `{"say": "…"}` in the order in which they are to be carried o
 and `data` may be left out. Texts of one `actions` are kept apart by a blank where they have none.
 `barge_in` is `speech`, `words:N`, `voice`, `keys` or `never`, and `interruptible: false` is another word for
 `never`. `stt` holds `model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and
-`end_timeout_ms`, as `Tuning` tells; a `set` must change something. `actions` holds `MAX_ACTIONS` entries at most.
+`end_timeout_ms`, as `Tuning` tells; `recording` is `on` or `paused`; a `set` must change something. `actions`
+holds `MAX_ACTIONS` entries at most.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -145,6 +146,7 @@ class _Set(msgspec.Struct):
     voice: str | None = None
     language: str | None = None
     stt: Tuning | None = None
+    recording: Literal["on", "paused"] | None = None
 
 
 def parse_item(raw: bytes | msgspec.Raw) -> list[Piece]:
@@ -233,7 +235,7 @@ _ACTIONS: dict[str, tuple[type[Any], Callable[[Any], Piece]]] = {
     "send_digits": (_SendDigits, lambda wire: SendDigits(*msgspec.structs.astuple(wire))),
     "gather_digits": (_GatherDigits, lambda wire: GatherDigits(*msgspec.structs.astuple(wire))),
     "record_message": (_RecordMessage, lambda wire: RecordMessage(*msgspec.structs.astuple(wire))),
-    "set": (_Set, lambda wire: Set(wire.voice, wire.language, _changed(wire.stt))),
+    "set": (_Set, lambda wire: Set(wire.voice, wire.language, _changed(wire.stt), wire.recording)),
     "hang_up": (_HangUp, lambda wire: HangUp(wire.reason)),
     "transfer": (_Transfer, _to_transfer),
     "note": (_Note, lambda wire: Note(wire.data)),

@@ -64,6 +64,7 @@ _CHECKS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 _CHANGED_VOICE, _CHANGED_LANGUAGE = (
     {"required": [name], "properties": {name: {"type": "string"}}} for name in ("voice", "language")
 )
+_CHANGED_RECORDING = {"required": ["recording"], "properties": {"recording": {"enum": ["on", "paused"]}}}
 _CHANGED_STT = {"required": ["stt"], "properties": {"stt": {"type": "object", "minProperties": 1}}}
 _UNTYPED = {"not": {"required": ["type"]}}
 _LISTED = {
@@ -171,7 +172,7 @@ def _answers() -> dict[str, Any]:
         fields = defs.get(name, {}).get("properties", {})
         for field in checks.keys() & fields.keys():
             _add(fields[field], checks[field])
-    defs["set"]["anyOf"] = [_CHANGED_VOICE, _CHANGED_LANGUAGE, _CHANGED_STT]
+    defs["set"]["anyOf"] = [_CHANGED_VOICE, _CHANGED_LANGUAGE, _CHANGED_STT, _CHANGED_RECORDING]
     defs["ShortSay"] |= _UNTYPED
     action = {"title": "One action", "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in sorted(kinds)]}
     forms = [{"$ref": f"#/$defs/{name}"} for name in ("ShortSay", "Action", "Actions", "Nothing")]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from bridge.api.answers import OrderAnswer
 from bridge.api.door import Door, read
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
@@ -146,17 +147,17 @@ def _answer(call: OutboundCall, status: int = 200) -> web.Response:
 def as_dict(call: OutboundCall) -> dict[str, Any]:
     """Return a call as programs see it."""
     order = call.order
-    return {
-        "id": call.id,
-        "sid": call.sid or None,
-        "direction": "outbound",
-        "status": call.status,
-        "from": order.from_number,
-        "to": order.to,
-        "parameters": dict(order.parameters),
-        "answered_by": call.answered_by or None,
-        "reason": call.reason or None,
-        "detail": call.detail or None,
-        "duration_s": call.duration_s,
-        "created_at": call.created_at,
-    }
+    return OrderAnswer(
+        id=call.id,
+        sid=call.sid or None,
+        direction="outbound",
+        status=call.status,
+        from_number=order.from_number,
+        to=order.to,
+        parameters=dict(order.parameters),
+        answered_by=call.answered_by or None,
+        reason=call.reason or None,
+        detail=call.detail or None,
+        duration_s=call.duration_s,
+        created_at=call.created_at,
+    ).model_dump()

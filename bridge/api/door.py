@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from bridge.api.access import Access
 from bridge.api.operations import Operation, Principal
 from bridge.api.problems import Problem
+from bridge.errors import BridgeError
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 B = TypeVar("B", bound=BaseModel)
@@ -22,6 +23,7 @@ ASKER: Final = web.RequestKey("principal", Principal)
 """Who asks, in a request; `asker` reads it."""
 API = "/api/"
 """What all addresses of the API begin with."""
+_AGAIN_AFTER_S = "5"
 _BODY_WITHIN_S = 5.0
 MAX_BODY_BYTES = 64 * 1024
 
@@ -72,9 +74,8 @@ class Door:
                 return Problem(413, "body_too_large", f"The body is longer than {MAX_BODY_BYTES} bytes.").answer()
             except web.HTTPException:
                 raise
-            except Exception:
-                log.exception("api_failed", method=request.method, path=request.path)
-                return Problem(500, "internal", "Something went wrong in the bridge; its log says what.").answer()
+            except Exception as error:  # noqa: BLE001  What is a bug is logged with its traceback.
+                return _failure(request, error).answer()
 
         app.router.add_route(method, path, answer)
         if method == "GET":
@@ -89,6 +90,16 @@ class Door:
         except Problem as problem:
             log.warning("api_refused", path=request.path, remote=request.remote, code=problem.code)
             raise
+
+
+def _failure(request: web.Request, error: Exception) -> Problem:
+    """Return what is answered where a handler failed. Nothing of what is inside is told; the log says it."""
+    if isinstance(error, BridgeError) and error.code.startswith("store_"):
+        log.warning("api_without_store", path=request.path, code=error.code, error=error.message)
+        detail = "The database of calls cannot be used at this moment; the log says why."
+        return Problem(503, error.code, detail, headers={"Retry-After": _AGAIN_AFTER_S})
+    log.error("api_failed", method=request.method, path=request.path, exc_info=error)
+    return Problem(500, "internal", "Something went wrong in the bridge; its log says what.")
 
 
 async def _keep_private(request: web.Request, response: web.StreamResponse) -> None:

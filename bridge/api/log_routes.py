@@ -33,10 +33,24 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    from_number: str = Field(default="", alias="from", max_length=100)
-    """What the record calls who called; empty: as Twilio has it."""
-    to: str = Field(default="", max_length=100)
-    """What the record calls who was called."""
+    from_number: str = Field(
+        default="",
+        alias="from",
+        max_length=100,
+        description="What the record calls who called; empty: as Twilio has it.",
+    )
+    to: str = Field(default="", max_length=100, description="What the record calls who was called.")
+
+
+class LogAnswer(BaseModel):
+    """A call that is listened to from now on."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    sid: str = Field(examples=["CA0123456789abcdef0123456789abcdef"])
+    stream: str = Field(description="Twilio's id of the stream that listens.")
+    from_number: str = Field(serialization_alias="from", examples=["+15550100001"])
+    to: str = Field(examples=["+15550100005"])
 
 
 class Streams(Protocol):
@@ -78,9 +92,10 @@ class LogRoutes:
             "control",
             body=Body,
             body_required=False,
+            answers={201: LogAnswer},
             problems=(404, 409, 502, 503),
         )
-        stop = Operation("Stop listening to a call", "control", problems=(404, 502))
+        stop = Operation("Stop listening to a call", "control", answers={204: None}, problems=(404,))
         door.add(app, "POST", LOG, self.start, start)
         door.add(app, "DELETE", LOG, self.stop, stop)
 
@@ -113,8 +128,8 @@ class LogRoutes:
         except BridgeError as error:
             raise Problem(503, error.code, f"{error.message}.") from None
         log.info("log_started", sid=sid, stream=stream)
-        answer = {"sid": sid, "stream": stream, "from": who.caller, "to": who.called}
-        return web.json_response(answer, status=201)
+        answer = LogAnswer(sid=sid, stream=stream, from_number=who.caller, to=who.called)
+        return web.json_response(answer.model_dump(), status=201)
 
     async def stop(self, request: web.Request) -> web.Response:
         """Stop listening: 204. The call goes on, and what was said is kept."""

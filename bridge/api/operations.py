@@ -27,6 +27,8 @@ class Operation:
     """Under which heading it stands."""
     about: str = ""
     """More, in Markdown."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of a request that count, and what they do."""
     query: type[BaseModel] | None = None
     """What may stand behind the `?`; None: nothing is looked at."""
     body: type[BaseModel] | None = None

@@ -30,6 +30,8 @@ class Answering:
     """Number, `sip:` or `client:` address, or `conference:NAME`."""
     announcement: str = ""
     """Said first, by the carrier's own voice; empty: nothing."""
+    recording_announcement: str = ""
+    """Said behind it, where the call is recorded from its start; empty: nothing."""
     closed: Closed | None = None
     """None: calls are taken at all times."""
     language: str = "en-US"
@@ -42,3 +44,8 @@ class Answering:
     """How long two people may talk."""
     not_reached: str = "Sorry, I could not reach them."
     """Said when the other side does not take the call, before hanging up."""
+
+    @property
+    def said_first(self) -> str:
+        """All that callers hear before anything else; empty: nothing."""
+        return " ".join(filter(None, (self.announcement, self.recording_announcement)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -18,12 +18,23 @@ from bridge.tasks import spawn
 
 _FAREWELL_S = 20.0
 """How long the agent may take to be told that the call is over."""
+_SETTLED_WITHIN_S = 0.25
+"""How long a question may wait until what it is about is recorded: the caller waits for the answer."""
 
 
 class Asking:
     """The questions of one call that are open. Each is a task, which hands its pieces to `take` as they come."""
 
-    def __init__(self, agent: Agent, info: CallInfo, take: Callable[[on.AgentEvent], None]) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        info: CallInfo,
+        take: Callable[[on.AgentEvent], None],
+        settled: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`settled` waits until what was recorded of the call so far outlives this process."""
+        self._settled = settled
+        self._unsettled = False
         self._agent = agent
         self._info = info
         self._take = take
@@ -84,6 +95,8 @@ class Asking:
 
     async def _answer(self, question: Question) -> None:
         """Ask, and hand each piece on as it comes. Cancelling closes the agent's request."""
+        if question.occasion != "call.started":  # before that, nobody has said anything
+            await self._settle()
         try:
             async with contextlib.aclosing(_generator(self._agent, question)) as pieces:
                 async for action in pieces:
@@ -92,6 +105,16 @@ class Asking:
             self._take(on.AgentFailed(question.reply, error.code, error.message))
         else:
             self._take(on.AgentFinished(question.reply))
+
+    async def _settle(self) -> None:
+        """Wait until the turn that is asked about is recorded, but not for long: a slow disk must not be heard."""
+        try:
+            async with asyncio.timeout(_SETTLED_WITHIN_S):
+                await self._settled()
+        except TimeoutError:
+            if not self._unsettled:
+                self._unsettled = True
+                self._log.warning("question_before_record", waited_s=_SETTLED_WITHIN_S)
 
     async def _tell(self, question: Question) -> None:
         """Tell the agent something to which there is no answer."""

@@ -83,6 +83,7 @@ class LogCalls:
                 started_at=info.started_at,
                 agent_kind=KIND,
                 other=who.other,
+                recording=policy.recording,
             )
         )
         own = replace(policy, to=who.other or who.called, ended="over" if who.elsewhere else "caller")

@@ -7,7 +7,7 @@ heard costs nothing. Nothing is ever sent to the carrier, which would break off 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import structlog
@@ -18,6 +18,7 @@ from bridge.call.carrier import Carrier
 from bridge.call.inbox import Inbox, attempt
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
+from bridge.conversation.actions import Action
 from bridge.conversation.journal import CallClosed, Party
 from bridge.conversation.overheard import Happening, ListenPolicy, Order, Overheard, PartyJoined, PartyTold
 from bridge.store.base import CallFiles, CallRecord
@@ -73,6 +74,10 @@ class LogSession:
     def uses(self, peer: object) -> bool:
         """Tell whether the call needs this peer until its end."""
         return peer is self._recognizers
+
+    def act(self, actions: Sequence[Action]) -> None:
+        """Keep what an operator notes; nothing else can be done to a call that is only listened to."""
+        self.take(on.OperatorActed(tuple(actions)))
 
     def watch(self, observer: LogObserver) -> None:
         """Let somebody see every step from here on."""
@@ -176,6 +181,10 @@ class LogSession:
             case do.FinishRecognizer():
                 for party, recognizer in self._listening.items():
                     spawn(recognizer.finish(), name=f"drain-{self.info.id}-{party}")
+            case do.PauseRecording(at_ms):
+                self._record.pause_audio(at_ms)
+            case do.ResumeRecording(at_ms):
+                self._record.resume_audio(at_ms)
             case do.Close():
                 self._close()
 

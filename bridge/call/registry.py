@@ -173,6 +173,7 @@ class Registry:
                 direction=direction,
                 started_at=info.started_at,
                 agent_kind=profile.agent_kind,
+                recording=policy.recording,
             )
         )
         if (earlier := self._asked.get(sid)) is not None:

@@ -95,11 +95,11 @@ class Session:
         self._others = others
         self._attending = attend(peers.agent, info, lambda: self.take(on.FloorWanted()))
         self.secret = False
-        """Whether the step that observers are shown is a secret's: what the caller says and presses is to be hidden."""
+        """Whether the step that observers are shown is a secret's: the caller's words and keys are to be hidden."""
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._carrier: Carrier | None = None
-        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take)
+        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take, record.settled)
         self._began: float | None = None
         self._offset_ms = 0
         record.trace(trace.first_line(policy))
@@ -129,6 +129,11 @@ class Session:
     def answered(self) -> bool:
         """Tell whether an agent takes the call; else it is only transcribed."""
         return self._asking is not None
+
+    @property
+    def away(self) -> bool:
+        """Tell whether the call goes on without us: the caller is connected with somebody else, or about to be."""
+        return self._conversation.leaves_for_a_while
 
     def act(self, actions: Sequence[Action]) -> None:
         """Say and do this in the agent's place, as an operator wants it. Never waits, never raises.
@@ -244,10 +249,8 @@ class Session:
                 self._to_recognizer(command)
             case do.CallOther() | do.CancelOther():
                 self._to_others(command)
-            case do.Record(entry):
-                self._record.append(entry)
-                if isinstance(entry, CallClosed):
-                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
+            case do.Record() | do.PauseRecording() | do.ResumeRecording():
+                self._to_record(command)
             case do.Close():
                 self._close()
 
@@ -319,6 +322,17 @@ class Session:
                     carrier.close()
             case _:
                 pass  # The stream is lost; the conversation hears of it on its own.
+
+    def _to_record(self, command: do.Record | do.PauseRecording | do.ResumeRecording) -> None:
+        match command:
+            case do.Record(entry):
+                self._record.append(entry)
+                if isinstance(entry, CallClosed):
+                    self._log = self._log.bind(reason=entry.reason, seconds=round(entry.at_ms / 1000, 1))
+            case do.PauseRecording(at_ms):
+                self._record.pause_audio(at_ms)
+            case do.ResumeRecording(at_ms):
+                self._record.resume_audio(at_ms)
 
     # --- the end -------------------------------------------------------------------------------------------
 

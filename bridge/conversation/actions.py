@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 
 def words_needed(barge_in: str) -> int | None:
@@ -146,6 +146,8 @@ class Set:
     """Language of what is said after this."""
     tuning: Tuning | None = None
     """Settings of speech to text."""
+    recording: Literal["on", "paused"] | None = None
+    """`paused`: from now on both sides of the recording are silence, until it is `on` again."""
 
 
 @dataclass(frozen=True, slots=True)

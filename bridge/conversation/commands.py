@@ -229,6 +229,21 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseRecording:
+    """From then on both sides of the call's recording are silence, also what the phone still plays."""
+
+    at_ms: int
+    """Time of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRecording:
+    """From then on the call's recording holds again what is heard."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """The conversation is over and everything is recorded: let everything go."""
 
@@ -252,5 +267,7 @@ Command: TypeAlias = (
     | FinishRecognizer
     | OpenRecognizer
     | Record
+    | PauseRecording
+    | ResumeRecording
     | Close
 )

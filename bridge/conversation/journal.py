@@ -203,6 +203,20 @@ class StreamResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingPaused:
+    """From then on both sides of the recording are silence; what is said is still transcribed."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResumed:
+    """The recording holds again what is heard."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallClosed:
     """The call is over."""
 
@@ -232,6 +246,8 @@ Entry: TypeAlias = (
     | ProblemMet
     | StreamBroke
     | StreamResumed
+    | RecordingPaused
+    | RecordingResumed
     | CallClosed
 )
 
@@ -252,6 +268,8 @@ _KINDS: dict[str, type[Any]] = {
     "problem_met": ProblemMet,
     "stream_broke": StreamBroke,
     "stream_resumed": StreamResumed,
+    "recording_paused": RecordingPaused,
+    "recording_resumed": RecordingResumed,
     "call_closed": CallClosed,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}

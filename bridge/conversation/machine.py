@@ -110,10 +110,8 @@ class Conversation:
                 self._take_from_phone(event)
             case on.OtherAccepted() | on.TransferEnded():
                 transfers.take(self._talk, event)
-            case on.FloorWanted():
-                self._talk.floor_wanted = self._talk.policy.agent
-            case on.OperatorActed(actions):
-                operator.take(self._talk, actions)
+            case on.FloorWanted() | on.RecordingWanted() | on.OperatorActed():
+                self._take_wish(event)
             case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
                 self._take_speech(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
@@ -134,6 +132,7 @@ class Conversation:
                 talk.state, talk.began = "live", talk.now
                 talk.patience.stir(talk.now)
                 talk.record(journal.CallOpened())
+                talk.out += talk.recording.begin()
                 talk.open_call()
             case on.StreamStarted() if talk.state == "broken":
                 talk.state = "live"
@@ -161,6 +160,18 @@ class Conversation:
                 transfers.line_over(talk, reason)
             case _:
                 pass  # A stream that starts or stops twice changes nothing.
+
+    def _take_wish(self, event: on.FloorWanted | on.RecordingWanted | on.OperatorActed) -> None:
+        talk = self._talk
+        match event:
+            case on.FloorWanted():
+                talk.floor_wanted = talk.policy.agent
+            case on.RecordingWanted(state) if talk.state != "waiting":
+                talk.out += talk.recording.want(state, talk.ms())
+            case on.OperatorActed(actions):
+                operator.take(talk, actions)
+            case _:
+                pass
 
     def _take_from_phone(self, event: on.MarkReturned | on.DigitPressed) -> None:
         talk = self._talk

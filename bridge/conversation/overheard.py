@@ -12,9 +12,11 @@ from typing import Literal, TypeAlias
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
+from bridge.conversation.actions import Note
 from bridge.conversation.caller import CallerTurn
 from bridge.conversation.journal import Party
 from bridge.conversation.outage import Outage
+from bridge.conversation.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class ListenPolicy:
     """How long a stream that broke may take to come back."""
     drain_s: float = 10.0
     """Longest wait for the last words after the end."""
+    recording: Literal["on", "paused", "off"] = "on"
+    """Whether the call's sound is recorded: `paused` begins without, until an operator resumes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,15 @@ Happening: TypeAlias = (
     | on.StreamLost
     | on.StreamStopped
     | on.TransferEnded
+    | on.RecordingWanted
     | on.DeadlineReached
+    | on.OperatorActed
     | PartyJoined
     | PartyTold
 )
-Order: TypeAlias = do.Record | do.LeaveCall | do.FinishRecognizer | do.Close
+Order: TypeAlias = (
+    do.Record | do.PauseRecording | do.ResumeRecording | do.LeaveCall | do.FinishRecognizer | do.Close
+)
 """`FinishRecognizer` is about all sessions that are open."""
 
 
@@ -88,6 +96,7 @@ class Overheard:
         self._now = self._began = self._until = 0.0
         self._reason = ""
         self._dialled = ""
+        self._recording = Recording(policy.recording)
         self._out: list[Order] = []
 
     def handle(self, event: Happening, now: float) -> list[Order]:
@@ -125,6 +134,12 @@ class Overheard:
                 self._record(journal.TransferTried(self._ms(), self._policy.to, status, duration_s=duration_s))
             case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
                 self._take_stream(event)
+            case on.RecordingWanted(state) if self._state != "waiting":
+                self._out += self._recording.want(state, self._ms())
+            case on.OperatorActed(actions):
+                # Nothing can be said to the two, and nothing done but to note something.
+                for note in [action for action in actions if isinstance(action, Note)]:
+                    self._record(journal.NoteTaken(self._ms(), note.data))
             case _:
                 pass  # A second callback changes nothing, and the clock is looked at anyway.
 
@@ -133,6 +148,7 @@ class Overheard:
             case on.StreamStarted() if self._state == "waiting":
                 self._state, self._began = "live", self._now
                 self._record(journal.CallOpened())
+                self._out += self._recording.begin()
             case on.StreamStarted() if self._state == "broken":
                 self._state = "live"
                 self._record(journal.StreamResumed(self._ms()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 BACKCHANNELS = (
     "uh-huh",
@@ -108,6 +109,9 @@ class Policy:
 
     voicemail: str = ""
     """Said whole to a machine that answers a call of ours, before hanging up; empty: hang up at once."""
+
+    recording: Literal["on", "paused", "off"] = "on"
+    """Whether the call's sound is recorded: `paused` begins without, until the agent or an operator resumes it."""
 
     max_call_s: float = 4 * 3600.0
     """A call is ended after this long, whatever happens."""

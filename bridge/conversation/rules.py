@@ -352,12 +352,8 @@ def moments(talk: Talk) -> list[float]:
         if talk.policy.barge_in_s and talk.now < _insists_at(talk):
             due.append(_insists_at(talk))
     waiting = talk.unanswered or talk.floor_wanted or talk.passage.returned is not None
-    if (
-        (talk.operated or (reply is None and waiting))
-        and turn.speaking
-        and not _only_noise(talk)
-        and not turn.worded
-    ):
+    silenced = turn.speaking and not _only_noise(talk) and not turn.worded
+    if (talk.operated or (reply is None and waiting)) and silenced:
         due.append(_false_alarm_at(talk))  # If that has passed, it is something else that is waited for.
     return due
 

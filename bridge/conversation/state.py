@@ -15,6 +15,7 @@ from bridge.conversation.outage import Outage
 from bridge.conversation.passage import Passage
 from bridge.conversation.patience import Patience
 from bridge.conversation.policy import Policy
+from bridge.conversation.recording import Recording
 from bridge.conversation.reply import Reply
 from bridge.conversation.speech import Speech
 
@@ -63,6 +64,7 @@ class Talk:
         self.passage = Passage()
         self.deferred: list[Action] = []
         """What is to be done when the caller is back."""
+        self.recording = Recording(policy.recording)
         self.tuning = Tuning()
         """How the agent has set speech to text: a new session is set like it."""
         self.recognizer_closed = False
@@ -293,6 +295,11 @@ class Talk:
         """Hold the call differently from here on, as the agent wants."""
         self.speech.voice = change.voice or self.speech.voice
         self.speech.language = change.language or self.speech.language
+        if change.recording == "on" and self.recording.state == "off":
+            why = "the call is not recorded: see numbers.recording and store.record_audio of the settings"
+            self.record(journal.ProblemMet(self.ms(), "agent", "recording_off", why))
+        elif change.recording is not None:
+            self.out += self.recording.want(change.recording, self.ms())
         if change.tuning is not None:
             self.tuning = self.tuning.changed_by(change.tuning)
             self.out.append(do.TuneRecognizer(change.tuning))

@@ -54,11 +54,6 @@ class LiveCall:
         """The bridge's id of the call."""
         return self.session.info.id
 
-    @property
-    def state(self) -> str:
-        """As in the event `state`."""
-        return self._state
-
     def look(self, now: float, event: Event, commands: list[Command]) -> None:
         """Look at a step of an agent's call, as its observer. Never raises."""
         self._see(now, event, commands, secret=isinstance(self.session, Session) and self.session.secret)

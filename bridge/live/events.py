@@ -17,7 +17,7 @@ TYPES: Final[Mapping[str, str]] = {
     "turn.words": "their words so far: `speaker`, `text`, and `eager` where they may be done",
     "turn.ended": "what they said: `speaker`, `turn`, `text`, `meaning`, `started_ms`, `ended_ms`",
     "agent.thinking": "the agent was asked: `reply`, `turn`, `occasion`, `speculative`",
-    "agent.speaking": "it is being heard: `reply`, `turn`, `occasion`, `text` (all so far), `heard` (of it), `answer_ms`",
+    "agent.speaking": "it is heard: `reply`, `turn`, `occasion`, `text` (all so far), `heard` of it, `answer_ms`",
     "agent.silenced": "it fell silent, because the caller made a sound: `reply`, `turn`",
     "agent.resumed": "it speaks on: `reply`, `turn`",
     "agent.spoke": "a reply is over: `heard`, `unheard`, `interrupted`, `speculative`, `latencies`, `occasion`",

@@ -1,8 +1,8 @@
 """What happens in the live calls, event by event, for everybody who listens.
 
 The last events are kept, so that who lost the connection can go on where it broke off. A listener has no queue of
-its own, only a place in what is kept: one that falls behind by more than that misses events, and is told so. Nothing
-here ever waits for a listener.
+its own, only a place in what is kept: one that falls behind by more than that misses events, and is told so.
+Nothing here ever waits for a listener.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Feed:
             "id": event.id,
             "type": news.type,
             "call": news.call,
-            "time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+            "time": _now(),
             **news.data,
         }
         event.size = sum(len(value) for value in news.data.values() if isinstance(value, str))
@@ -95,7 +95,7 @@ class Feed:
     def listen(
         self, after: str = "", *, calls: Collection[str] = (), types: Collection[str] = ()
     ) -> Iterator[Listener]:
-        """Listen for the length of the block: to what comes after the event of this id, or to what is still to come.
+        """Listen for the length of the block: to what comes after the event of this id; empty: from now on.
 
         `calls` and `types` are those that are wanted; empty: all. The event `gap` always comes.
         """
@@ -140,13 +140,7 @@ class Feed:
 
     def gap(self) -> Event:
         """Return what tells that events were missed, and from where it goes on."""
-        data = {
-            "id": self.last_id,
-            "type": GAP,
-            "call": "",
-            "time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-        }
-        return Event(self.last_id, GAP, "", data)
+        return Event(self.last_id, GAP, "", {"id": self.last_id, "type": GAP, "call": "", "time": _now()})
 
 
 class Listener:
@@ -194,3 +188,7 @@ class Listener:
                     await self.news.wait()
             except TimeoutError:
                 yield []
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

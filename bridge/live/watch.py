@@ -1,13 +1,13 @@
 """One step of a call, told as events for people. Pure: what is kept of the call is decided elsewhere.
 
-A watch is shown every step and says what there is to tell of it. It costs a look at the step's kind where nothing is
-to be told. The words of a turn that goes on, and how far the agent's text has sounded, are told only where somebody
+A watch is shown every step and says what there is to tell of it; it costs a look at the step's kind where that is
+nothing. The words of a turn that goes on, and how far the agent's text has sounded, are told only where somebody
 wants the fine grain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -75,7 +75,7 @@ class Watch:
         self,
         now: float,
         event: on.Event | Happening,
-        commands: Iterable[do.Command],
+        commands: Sequence[do.Command],
         *,
         secret: bool = False,
         fine: bool = True,
@@ -87,32 +87,36 @@ class Watch:
         self._began = now if self._began is None else self._began
         self._now_ms = round((now - self._began) * 1000)
         self._secret = secret
-        told: list[News] = []
-        speaks = False
-        if isinstance(event, PartyTold):
-            told += self._caller(event.event, event.party, fine=fine)
-        elif isinstance(event, on.TurnStarted | on.TurnUpdated | on.TurnEagerlyEnded):
-            told += self._caller(event, "caller", fine=fine)
+        told = self._event(event, fine=fine)
         for command in commands:
-            match command:
-                case do.Record(entry):
-                    told += self._entry(entry)
-                case do.SendAudio():
-                    speaks = True
-                case do.AskAgent():
-                    told.append(self._thinking(command))
-                case do.CallOther(transfer):
-                    told.append(self._news("transfer", to=transfer.to, status="calling", warm=True))
-                case do.LeaveCall(transfer=Transfer() as transfer):
-                    warm = bool(command.conference)
-                    told.append(self._news("transfer", to=transfer.to, status="leaving", warm=warm))
-                case _:
-                    pass
+            told += self._command(command)
         if isinstance(event, on.DigitPressed) and not any(one.type == "key" for one in told):
             told.append(self._news("key", digit="", masked=True))
+        speaks = any(isinstance(command, do.SendAudio) for command in commands)
         if speaks or (fine and isinstance(event, on.MarkReturned | on.AgentActed)):
             told += self._speaking(first=speaks, fine=fine)
         return told + self._state()
+
+    def _event(self, event: on.Event | Happening, *, fine: bool) -> list[News]:
+        if isinstance(event, PartyTold):
+            return self._caller(event.event, event.party, fine=fine)
+        if isinstance(event, on.TurnStarted | on.TurnUpdated | on.TurnEagerlyEnded):
+            return self._caller(event, "caller", fine=fine)
+        return []
+
+    def _command(self, command: do.Command) -> list[News]:
+        match command:
+            case do.Record(entry):
+                return self._entry(entry)
+            case do.AskAgent():
+                return [self._thinking(command)]
+            case do.CallOther(transfer):
+                return [self._news("transfer", to=transfer.to, status="calling", warm=True)]
+            case do.LeaveCall(transfer=Transfer() as transfer):
+                warm = bool(command.conference)
+                return [self._news("transfer", to=transfer.to, status="leaving", warm=warm)]
+            case _:
+                return []
 
     # --- the caller ----------------------------------------------------------------------------------------
 
@@ -173,7 +177,7 @@ class Watch:
 
     # --- the record ----------------------------------------------------------------------------------------
 
-    def _entry(self, entry: journal.Entry) -> list[News]:  # noqa: PLR0911  It is a table.
+    def _entry(self, entry: journal.Entry) -> list[News]:
         match entry:
             case journal.CallOpened():
                 return [self._news("call.started", **self._facts)]
@@ -185,6 +189,13 @@ class Watch:
                 return [self._news("agent.silenced", turn=turn, reply=reply)]
             case journal.AgentResumed(_, turn, reply):
                 return [self._news("agent.resumed", turn=turn, reply=reply)]
+            case journal.CallClosed(_, reason):
+                return [self._news("call.ended", reason=reason)]
+            case _:
+                return self._incident(entry)
+
+    def _incident(self, entry: journal.Entry) -> list[News]:
+        match entry:
             case journal.KeyPressed(_, digit):
                 return [self._news("key", digit=digit, masked=False)]
             case journal.MessageLeft(number, text):
@@ -195,12 +206,10 @@ class Watch:
                 return [self._news("transfer", to=to, status=status, warm=warm, duration_s=duration_s)]
             case journal.ProblemMet(_, source, code, message):
                 return [self._news("problem", source=source, code=code, message=self._hide.whole(message))]
-            case journal.CallClosed(_, reason):
-                return [self._news("call.ended", reason=reason)]
-            case journal.StreamBroke() | journal.StreamResumed() if self._look is None:
-                return [
-                    self._news("state", state="away" if isinstance(entry, journal.StreamBroke) else "listening")
-                ]
+            case journal.StreamBroke() if self._look is None:
+                return [self._news("state", state="away")]
+            case journal.StreamResumed() if self._look is None:
+                return [self._news("state", state="listening")]
             case _:
                 return []
 

@@ -1,8 +1,8 @@
 """What a store of calls must do. This is all you must write: a `Store` and its `CallRecord`.
 
-A record takes what happens in one call, as it happens, and never makes the call wait: everything but `close`
-returns at once, whatever the disk or the database behind it is doing. What goes wrong there is logged, and the call
-goes on.
+A record takes what happens in one call, as it happens, and never makes the call wait: all but `settled`
+and `close` returns at once, whatever the disk or the database behind it is doing. What goes wrong there is logged,
+and the call goes on.
 
 All times of a record count from one moment, the start of the call's first media stream. A call that comes back on a
 new stream goes on counting: the carrier's timestamps of the new stream need the time that has passed added to them.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bridge.conversation.journal import Entry, Party
 
@@ -37,6 +37,8 @@ class CallHeader:
     """What answers: `webhook`, `python`, `echo`, …; `log` where two people talk and nobody else does."""
     other: str = ""
     """Whom the caller is connected with, where two people talk: number, address or conference."""
+    recording: Literal["on", "paused", "off"] = "on"
+    """Whether its sound is kept: `paused` begins without, `off` has no recording at all."""
 
     def name_of(self, party: Party) -> str:
         """What one of two people who talk is called: by their number or address."""
@@ -97,6 +99,22 @@ class CallRecord(Protocol):
 
     def agent_cleared(self, at_ms: float) -> None:
         """Take back what had not sounded by `at_ms`: the phone dropped it. Never waits and never raises."""
+
+    async def settled(self) -> None:
+        """Wait until all entries that were handed over so far have left the process, whose death then loses none.
+
+        Takes as long as the disk does: the caller sets the limit. What could not be written is not waited for.
+        Cancelling stops the waiting only. Never raises.
+        """
+
+    def pause_audio(self, at_ms: float) -> None:
+        """From then on keep silence in place of both sides, also of what was handed to the phone before.
+
+        Never waits and never raises. What was said earlier and comes later is kept still.
+        """
+
+    def resume_audio(self, at_ms: float) -> None:
+        """From then on keep again what both sides say. Never waits and never raises."""
 
     async def close(self) -> CallFiles:
         """Finish the record: once this returns, all of it is durable. Anything that comes later is ignored.

@@ -7,18 +7,20 @@ call is over, by the same function that makes them for a call whose process died
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import structlog
 
 from bridge.audio.wav import write_mulaw
-from bridge.conversation.journal import Entry, MessageLeft, StreamBroke
+from bridge.conversation.journal import Entry, MessageLeft, RecordingPaused, RecordingResumed, StreamBroke
 from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader
 from bridge.store.folder import JOURNAL, MESSAGE, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
+from bridge.store.markers import spans
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
@@ -27,20 +29,33 @@ from bridge.tasks import spawn
 
 __all__ = ["FileRecord", "FileStore", "finish_from_journal", "read_journal", "unfinished"]
 
+OnGrowth: TypeAlias = Callable[[Path, str], None]
+"""Is told the folder and the id of a call whose journal on the disk has grown; called on the disk thread."""
+
 _log = structlog.get_logger()
 
 
 class FileStore:
     """Keeps calls as files under `folder`; a `bridge.store.base.Store`."""
 
-    def __init__(self, folder: Path, record_audio: bool = True, *, disk: DiskThread | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        record_audio: bool = True,
+        *,
+        disk: DiskThread | None = None,
+        on_growth: OnGrowth = lambda *_: None,
+    ) -> None:
         self._folder = folder
         self._record_audio = record_audio
         self._disk = disk or shared_disk()
+        self._on_growth = on_growth
 
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
-        return FileRecord(self._folder, header, self._disk, record_audio=self._record_audio)
+        return FileRecord(
+            self._folder, header, self._disk, record_audio=self._record_audio, on_growth=self._on_growth
+        )
 
     async def finish_left_over(self) -> None:
         """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time."""
@@ -59,14 +74,25 @@ class FileStore:
 class FileRecord:
     """One call's folder; a `bridge.store.base.CallRecord`."""
 
-    def __init__(self, folder: Path, header: CallHeader, disk: DiskThread, *, record_audio: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        header: CallHeader,
+        disk: DiskThread,
+        *,
+        record_audio: bool,
+        on_growth: OnGrowth,
+    ) -> None:
         self._call = header.id
+        self._on_growth = on_growth
         self._disk = disk
         self._folder = CallFolder(folder, header)
         self._journal = JournalFile(self._folder, call=header.id)
         self._trace = JournalFile(self._folder, call=header.id, name=TRACE)
         recording = RecordingFile(self._folder, call=header.id)
-        self._recorder = Recorder(recording, disk) if record_audio else None
+        self._recorder = Recorder(recording, disk) if record_audio and header.recording != "off" else None
+        if self._recorder is not None and header.recording == "paused":
+            self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
         self._put(header_line(header))
 
@@ -109,6 +135,20 @@ class FileRecord:
         if self._recorder is not None and self._closing is None:
             self._recorder.agent_cleared(at_ms)
 
+    async def settled(self) -> None:
+        """Wait until all entries handed over so far have left the process. Cancelling stops the waiting only."""
+        await self._disk.run(lambda: None)
+
+    def pause_audio(self, at_ms: float) -> None:
+        """From then on keep silence in place of both sides. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.pause(at_ms)
+
+    def resume_audio(self, at_ms: float) -> None:
+        """From then on keep again what both sides say. Never waits and never raises."""
+        if self._recorder is not None and self._closing is None:
+            self._recorder.resume(at_ms)
+
     async def close(self) -> CallFiles:
         """Finish the record: journal and recording are durable then, transcript and picture written.
 
@@ -130,6 +170,7 @@ class FileRecord:
     def _finish(self, *, recorded: bool) -> CallFiles:
         self._trace.finish()
         self._journal.finish()
+        self._on_growth(self._folder.path, self._call)  # what had failed before may be in now
         try:
             return finish_from_journal(self._folder.path)
         except (OSError, BridgeError) as error:
@@ -139,7 +180,11 @@ class FileRecord:
         return files_in(self._folder.path, recording=recorded)
 
     def _put(self, line: bytes) -> None:
-        self._disk.put(partial(self._journal.write, line), len(line), vital=True)
+        self._disk.put(partial(self._write, line), len(line), vital=True)
+
+    def _write(self, line: bytes) -> None:
+        self._journal.write(line)
+        self._on_growth(self._folder.path, self._call)
 
 
 def finish_from_journal(folder: Path) -> CallFiles:
@@ -163,11 +208,23 @@ def finish_from_journal(folder: Path) -> CallFiles:
 
 
 def _cut_messages(recording: Path, entries: Sequence[Entry]) -> None:
-    """Give each message that the caller left a file of its own. Raises `OSError`."""
+    """Give each message that the caller left a file of its own, but those of which nothing was recorded.
+
+    Raises `OSError`.
+    """
+    paused = spans(entries, RecordingPaused, RecordingResumed)
     for entry in entries:
-        if isinstance(entry, MessageLeft):
+        if isinstance(entry, MessageLeft) and not _within(entry, paused):
             audio = read_caller(recording, entry.from_ms, entry.to_ms)
             _replace(recording.with_name(MESSAGE.format(number=entry.number)), write_mulaw(audio))
+
+
+def _within(message: MessageLeft, paused: Sequence[tuple[int, int | None]]) -> bool:
+    """Tell whether the recording was paused for as long as a message lasted."""
+    return any(
+        start <= message.from_ms and (stop is None or stop >= message.to_ms) and message.to_ms > message.from_ms
+        for start, stop in paused
+    )
 
 
 def unfinished(folder: Path) -> list[Path]:

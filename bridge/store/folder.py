@@ -25,9 +25,7 @@ class CallFolder:
     """`<folder>/<YYYY-MM-DD>/<HHMMSS>-<call id>`, made when it is first needed."""
 
     def __init__(self, folder: Path, header: CallHeader) -> None:
-        moment = _moment(header)
-        name = f"{moment:%H%M%S}-{_UNFIT.sub('_', header.id)[:100] or 'call'}"
-        self.path = folder / f"{moment:%Y-%m-%d}" / name
+        self.path = folder / f"{_moment(header):%Y-%m-%d}" / folder_name(header)
         self._made = False
 
     def make(self) -> Path:
@@ -49,6 +47,11 @@ class CallFolder:
                 break
         self._made = True
         return self.path
+
+
+def folder_name(header: CallHeader) -> str:
+    """What the folder of a call is named within its day, where no other has that name."""
+    return f"{_moment(header):%H%M%S}-{_UNFIT.sub('_', header.id)[:100] or 'call'}"
 
 
 def files_in(folder: Path, *, recording: bool) -> CallFiles:

@@ -32,6 +32,26 @@ def entry_line(entry: Entry) -> bytes:
     return _line(to_dict(entry))
 
 
+def read_header(line: bytes) -> CallHeader:
+    """The header that a line holds. Raises `ValueError`, `KeyError` or `TypeError` where it is none."""
+    return msgspec.convert(msgspec.json.decode(line)["header"], CallHeader)
+
+
+def read_line(line: bytes) -> tuple[dict[str, Any], Entry | None]:
+    """The object that a line holds, and its entry: None for a kind that a newer version may have written.
+
+    Raises `ValueError` or `TypeError` where the line is torn or does not fit.
+    """
+    raw = msgspec.json.decode(line)
+    if not isinstance(raw, dict):
+        raise TypeError("not an object")
+    entry = from_dict(raw)
+    if entry is None:
+        return raw, None
+    checked: Entry = msgspec.convert(to_dict(entry), type(entry))  # refuses a text where a number belongs
+    return raw, checked
+
+
 def read_journal(path: Path) -> tuple[CallHeader, list[Entry]]:
     """Read a journal, whatever state its writer's death left it in.
 
@@ -41,7 +61,7 @@ def read_journal(path: Path) -> tuple[CallHeader, list[Entry]]:
     """
     first, *rest = path.read_bytes().split(b"\n")
     try:
-        header = msgspec.convert(msgspec.json.decode(first)["header"], CallHeader)
+        header = read_header(first)
     except (ValueError, KeyError, TypeError) as error:
         raise BridgeError(f"{path} is no journal of a call: {error}", code="journal_unreadable") from error
     entries: list[Entry] = []
@@ -50,7 +70,7 @@ def read_journal(path: Path) -> tuple[CallHeader, list[Entry]]:
         if not line:
             continue
         try:
-            entry = _entry(line)
+            entry = read_line(line)[1]
         except (ValueError, TypeError):  # msgspec's errors are ValueErrors
             passed_over += 1
             continue
@@ -59,17 +79,6 @@ def read_journal(path: Path) -> tuple[CallHeader, list[Entry]]:
     if passed_over:
         _log.warning("journal_lines_passed_over", path=str(path), lines=passed_over)
     return header, entries
-
-
-def _entry(line: bytes) -> Entry | None:
-    raw = msgspec.json.decode(line)
-    if not isinstance(raw, dict):
-        raise TypeError("not an object")
-    entry = from_dict(raw)
-    if entry is None:
-        return None
-    checked: Entry = msgspec.convert(to_dict(entry), type(entry))  # refuses a text where a number belongs
-    return checked
 
 
 def _line(data: dict[str, Any]) -> bytes:
@@ -129,11 +138,14 @@ class JournalFile:
         file = self._file
         if file is None:
             file = self._file = (self._folder.make() / self._name).open("xb", buffering=0)
-        while self._pending:
+        if self._pending:
             file.seek(self._whole)  # over what a failed attempt may have left half written
-            if file.write(self._pending) == len(self._pending):
-                self._whole += len(self._pending)
-                self._pending.clear()
+            lines = bytes(self._pending)
+            rest = memoryview(lines)
+            while rest:  # A disk that is nearly full takes a part, and refuses what is left of it.
+                rest = rest[file.write(rest) :]
+            self._whole += len(lines)
+            self._pending.clear()
         return file
 
     def _report(self, error: OSError) -> None:

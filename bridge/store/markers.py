@@ -23,6 +23,8 @@ MarkerKind: TypeAlias = Literal[
     "problem",
     "stream broke",
     "stream resumed",
+    "recording paused",
+    "recording resumed",
     "early answer dropped",
     "end",
 ]
@@ -34,7 +36,17 @@ _KEYS_TOGETHER_MS: Final = 2500
 """Keys that follow each other this fast are one number."""
 _PROBLEMS_TOGETHER_MS: Final = 15_000
 """The same problem again within this time, as while a service is away and called again, is one trouble."""
+_CHANGES: Final[Mapping[type[Entry], tuple[MarkerKind, str, str]]] = {
+    journal.StreamBroke: ("stream broke", "stream broke", "The carrier's stream broke."),
+    journal.StreamResumed: ("stream resumed", "resumed", "The call came back on a new stream."),
+    journal.RecordingPaused: ("recording paused", "(recording paused)", "From here on both sides are silence."),
+    journal.RecordingResumed: ("recording resumed", "(recording resumed)", "What is heard is recorded again."),
+}
+"""Kind, label and title of entries that tell of nothing but a change."""
 _SOURCES: Final = {"agent": "agent", "stt": "speech to text", "tts": "text to speech", "carrier": "carrier"}
+
+
+_Timed: TypeAlias = journal.StreamBroke | journal.StreamResumed | journal.RecordingPaused | journal.RecordingResumed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,19 @@ class Marker:
     label: str
     title: str
     """All there is to say about it."""
+
+
+def spans(entries: Iterable[Entry], begins: type[_Timed], ends: type[_Timed]) -> list[tuple[int, int | None]]:
+    """The stretches from an entry of one kind to one of another; None: nothing has ended the last of them."""
+    found: list[tuple[int, int | None]] = []
+    since: int | None = None
+    for entry in entries:
+        if isinstance(entry, begins):
+            since = entry.at_ms if since is None else since
+        elif isinstance(entry, ends) and since is not None:
+            found.append((since, entry.at_ms))
+            since = None
+    return found if since is None else [*found, (since, None)]
 
 
 def read_silences(entries: Iterable[Entry]) -> Silences:
@@ -81,10 +106,10 @@ def _marker(entry: Entry) -> Marker | None:
             return Marker(from_ms, "message", f"message {number}", f"The caller left message {number}.")
         case journal.TransferTried(at_ms, to, status):
             return Marker(at_ms, "transfer", f"transfer: {status}", f"The transfer to {to} ended: {status}.")
-        case journal.StreamBroke(at_ms):
-            return Marker(at_ms, "stream broke", "stream broke", "The carrier's stream broke.")
-        case journal.StreamResumed(at_ms):
-            return Marker(at_ms, "stream resumed", "resumed", "The call came back on a new stream.")
+        case (
+            journal.StreamBroke() | journal.StreamResumed() | journal.RecordingPaused() | journal.RecordingResumed()
+        ):
+            return Marker(entry.at_ms, *_CHANGES[type(entry)])
         case journal.SpeculationDropped(at_ms, _, reply):
             title = f"Reply {reply} was prepared before the caller was done, and not used."
             return Marker(at_ms, "early answer dropped", "early answer dropped", title)

@@ -160,6 +160,39 @@ class AgentTrack:
         self.now = max(self.now, _position(at_ms))
 
 
+class Muting:
+    """The stretches in which neither side is kept."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int | None]] = []
+        """From, to; the last one may be open. They stand in order and do not overlap."""
+
+    def begin(self, position: int) -> None:
+        """From here on nothing is kept."""
+        if self._spans:
+            _, stop = self._spans[-1]
+            if stop is None:
+                return
+            position = max(position, stop)
+        self._spans.append((position, None))
+
+    def end(self, position: int) -> None:
+        """From here on both sides are kept again."""
+        if self._spans and self._spans[-1][1] is None:
+            start = self._spans[-1][0]
+            self._spans[-1] = (start, max(start, position))
+
+    def applied(self, pieces: tuple[Piece, ...]) -> tuple[Piece, ...]:
+        """What of some pieces is kept."""
+        for start, stop in self._spans:
+            pieces = tuple(part for piece in pieces for part in _outside(piece, start, stop))
+        return pieces
+
+    def forget(self, position: int) -> None:
+        """Everything before this position was given out."""
+        self._spans = [span for span in self._spans if span[1] is None or span[1] > position]
+
+
 class Placement:
     """Both tracks of one recording, given out side by side.
 
@@ -171,6 +204,7 @@ class Placement:
         self.agent = AgentTrack()
         self.callee = CallerTrack()
         """Who the caller is connected with. Once anything of them has come, the agent's track stays out."""
+        self._muting = Muting()
         self.given = 0
         """Everything before this position was given out."""
 
@@ -181,6 +215,14 @@ class Placement:
     def callee_audio(self, at_ms: int, audio: bytes) -> None:
         """The person whom the caller is connected with said this; `at_ms` is the carrier's timestamp."""
         self.callee.place(at_ms, audio, self.caller.end)
+
+    def pause(self, at_ms: float) -> None:
+        """From this moment of the call on both sides are silence."""
+        self._muting.begin(_position(at_ms))
+
+    def resume(self, at_ms: float) -> None:
+        """From this moment of the call on both sides are kept again."""
+        self._muting.end(_position(at_ms))
 
     def take(self) -> Stretch | None:
         """What has become final since the last time, if it is worth a block."""
@@ -202,8 +244,11 @@ class Placement:
 
     def _give(self, stop: int) -> Stretch:
         start, self.given = self.given, stop
-        callee, agent = self.callee.give(stop), self.agent.give(stop)
-        return Stretch(start, stop, self.caller.give(stop), callee if self.callee.end else agent)
+        caller, callee, agent = self.caller.give(stop), self.callee.give(stop), self.agent.give(stop)
+        other = callee if self.callee.end else agent
+        stretch = Stretch(start, stop, self._muting.applied(caller), self._muting.applied(other))
+        self._muting.forget(stop)
+        return stretch
 
 
 def _position(at_ms: float) -> int:
@@ -212,6 +257,16 @@ def _position(at_ms: float) -> int:
 
 def _start(piece: Piece) -> int:
     return piece[0]
+
+
+def _outside(piece: Piece, start: int, stop: int | None) -> Iterator[Piece]:
+    """What of a piece is not between two positions; without the second there is no end."""
+    at, audio = piece
+    if at < start:
+        yield at, audio[: start - at]
+    if stop is not None and at + len(audio) > stop:
+        first = max(at, stop)
+        yield first, audio[first - at :]
 
 
 def _cut(pieces: list[Piece], stop: int) -> list[Piece]:

@@ -120,6 +120,14 @@ class Recorder:
         self._placement.agent.clear(at_ms)
         self._pass_on()
 
+    def pause(self, at_ms: float) -> None:
+        """From this moment of the call on neither side is kept."""
+        self._placement.pause(at_ms)
+
+    def resume(self, at_ms: float) -> None:
+        """From this moment of the call on both sides are kept again."""
+        self._placement.resume(at_ms)
+
     async def finish(self) -> bool:
         """Write the rest; False: there is no recording at all."""
         return await self._disk.run(partial(self._file.finish, self._placement.finish()))

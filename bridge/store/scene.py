@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from bridge.conversation import journal
 from bridge.conversation.journal import Entry
 from bridge.store.loudness import Ear, Peaks
-from bridge.store.markers import Marker, MarkerKind, read_markers, read_silences
+from bridge.store.markers import Marker, MarkerKind, read_markers, read_silences, spans
 
 Kind: TypeAlias = Literal["words", "backchannel", "empty", "echo"]
 _LONGEST_MS: Final = 24 * 3600 * 1000
@@ -109,6 +109,8 @@ class Scene:
     """The carrier's stream was gone: from, to."""
     answers: tuple[Answer, ...]
     closed: journal.CallClosed | None
+    unrecorded: tuple[tuple[int, int], ...] = ()
+    """The recording was paused: from, to."""
     other: Literal["agent", "callee"] = "agent"
     """Who the other side is."""
 
@@ -147,7 +149,8 @@ def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
         caller=tuple(caller),
         agent=tuple(agent),
         markers=markers,
-        breaks=_breaks(entries, duration),
+        breaks=_closed(spans(entries, journal.StreamBroke, journal.StreamResumed), duration),
+        unrecorded=_closed(spans(entries, journal.RecordingPaused, journal.RecordingResumed), duration),
         answers=tuple(
             _answer(reply, turns, quiet)
             for reply in replies
@@ -253,15 +256,6 @@ def _answer(
     )
 
 
-def _breaks(entries: Iterable[Entry], duration: int) -> tuple[tuple[int, int], ...]:
-    breaks: list[tuple[int, int]] = []
-    since: int | None = None
-    for entry in entries:
-        if isinstance(entry, journal.StreamBroke):
-            since = entry.at_ms
-        elif isinstance(entry, journal.StreamResumed) and since is not None:
-            breaks.append((since, entry.at_ms))
-            since = None
-    if since is not None:
-        breaks.append((since, duration))
-    return tuple(breaks)
+def _closed(open_spans: Iterable[tuple[int, int | None]], duration: int) -> tuple[tuple[int, int], ...]:
+    """Spans with an end: what nothing ended goes on to the end of the call."""
+    return tuple((start, duration if stop is None else stop) for start, stop in open_spans)

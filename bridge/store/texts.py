@@ -11,18 +11,16 @@ import msgspec
 
 from bridge.conversation.journal import (
     CallClosed,
-    CallerSpoke,
     DigitsGathered,
     Entry,
-    Line,
     MessageLeft,
-    Party,
-    PartySpoke,
+    RecordingPaused,
+    RecordingResumed,
     TransferTried,
-    transcript,
 )
 from bridge.store.base import CallHeader
 from bridge.store.markers import key_markers
+from bridge.store.said import SPEAKERS, Said, said, speaker_name
 
 ENDINGS: Final = {
     "caller": "the caller hung up",
@@ -47,9 +45,7 @@ ENDINGS: Final = {
 }
 """What `CallClosed.reason` says, in words."""
 
-_SPEAKERS: Final = {"caller": "Caller", "agent": "Agent ", "callee": "Callee"}
 _BROKEN_OFF: Final = "the record breaks off"
-_AWAY: Final = "(the speech service was away: words are missing)"
 
 
 def clock(ms: int) -> str:
@@ -82,32 +78,10 @@ def ending(entries: Sequence[Entry], direction: str = "inbound") -> str:
     return f"{words} to {closed.transfer_to}" if closed.transfer_to else words
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Said:
-    """A line of the transcript, and what there is to know about it."""
-
-    line: Line
-    degraded: bool
-    """Words of the caller's turn are missing, because the speech-to-text service was away."""
-
-
-def _said(entries: Iterable[Entry]) -> list[_Said]:
-    """The transcript's lines in their order; a degraded turn is told of even when none of its words is known."""
-    said: list[_Said] = []
-    for entry in entries:
-        degraded = isinstance(entry, CallerSpoke | PartySpoke) and entry.degraded
-        lines = transcript([entry])
-        if not lines and isinstance(entry, CallerSpoke | PartySpoke) and degraded:
-            party = entry.party if isinstance(entry, PartySpoke) else "caller"
-            lines = [Line(party, "", entry.started_ms, entry.ended_ms)]
-        said += [_Said(line, degraded) for line in lines]
-    return sorted(said, key=lambda one: one.line.started_ms)
-
-
 def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
     """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing.
 
-    In brackets stands what was done: keys, messages, transfers.
+    In brackets stands what was done: keys, messages, transfers, and where the recording was paused.
     """
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
@@ -115,9 +89,9 @@ def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
         "",
     ]
     names = _names(header)
-    said = [(one.line.started_ms, _text_line(one, names)) for one in _said(entries)]
+    lines = [(one.line.started_ms, _text_line(one, names)) for one in said(entries)]
     done = [(at_ms, f"{_start(at_ms, names[who])}({what})") for at_ms, who, what in _done(header, entries)]
-    body = [line for _, line in sorted(said + done, key=lambda timed: timed[0])]
+    body = [line for _, line in sorted(lines + done, key=lambda timed: timed[0])]
     return "\n".join(head + (body or ["(nothing was said)"])) + "\n"
 
 
@@ -131,6 +105,10 @@ def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, s
                 yield at_ms, "caller", f"pressed {count} keys, which are not kept"
             case MessageLeft(number, words, from_ms):
                 yield from_ms, "caller", f"left message {number}{'' if words.strip() else ', without a word'}"
+            case RecordingPaused(at_ms):
+                yield at_ms, "", "recording paused"
+            case RecordingResumed(at_ms):
+                yield at_ms, "", "recording resumed"
             case TransferTried(at_ms, to, status, warm) if header.agent_kind != "log":
                 yield at_ms, "agent", f"{'warm ' if warm else ''}transfer to {to}: {status}"
             case _:
@@ -151,11 +129,10 @@ def answered_by(header: CallHeader, entries: Sequence[Entry]) -> str:
 
 def _names(header: CallHeader) -> dict[str, str]:
     """What stands before each line: where two people talk, who they are as well, in columns."""
-    if header.agent_kind != "log":
-        return _SPEAKERS | ({"caller": "Called"} if header.direction == "outbound" else {})
-    width = max(len(header.caller), len(header.name_of("callee")))
-    parties: tuple[Party, Party] = ("caller", "callee")
-    return _SPEAKERS | {party: f"{_SPEAKERS[party]} {header.name_of(party):{width}}" for party in parties}
+    names = {speaker: speaker_name(header, speaker) for speaker in SPEAKERS}
+    width = max(len(names["caller"]), len(names["callee"]) if header.agent_kind == "log" else 0)
+    padded = {speaker: f"{name:{width}}" for speaker, name in names.items()}
+    return padded | {"": " " * width}
 
 
 def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:
@@ -168,27 +145,20 @@ def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:
     document: dict[str, Any] = {
         "header": header,
         "ended": closed,
-        "lines": [_json_line(header, one) for one in _said(entries)],
+        "lines": [_json_line(header, one) for one in said(entries)],
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _json_line(header: CallHeader, one: _Said) -> dict[str, Any]:
+def _json_line(header: CallHeader, one: Said) -> dict[str, Any]:
     fields = {**dataclasses.asdict(one.line), "degraded": one.degraded}
     if header.agent_kind == "log" and one.line.speaker != "agent":
         fields["name"] = header.name_of(one.line.speaker)
     return fields
 
 
-def _text_line(one: _Said, names: Mapping[str, str]) -> str:
+def _text_line(one: Said, names: Mapping[str, str]) -> str:
     line = one.line
     start = _start(line.started_ms, names[line.speaker])
-    words = line.text
-    if line.unheard:
-        # Between quotes the text stands as it was meant, spaces included, so heard and unheard join to the whole.
-        words += f'{" — cut off;" if line.interrupted else " —"} not heard: "{line.unheard}"'
-    elif line.interrupted:
-        words += " — cut off"
-    if one.degraded:
-        words += f" — {_AWAY}" if words else _AWAY
+    words = " ".join(filter(None, (line.text, one.remark)))
     return start + words.replace("\n", "\n" + " " * len(start))

@@ -83,10 +83,11 @@ class Lane:
                 yield svg.path(f"M{x:.1f} {self._axis_y:.1f}v3", "grid")
 
     def _breaks(self) -> Iterator[str]:
-        for start, stop in self._scene.breaks:
-            if self._plan.touches(start, stop):
-                x = self._plan.x(start)
-                yield svg.rect(x, self._caller_y - 4, self._plan.x(stop) - x, 2 * _BAR + _BAND + 8, "gone")
+        for spans, look in ((self._scene.breaks, "gone"), (self._scene.unrecorded, "unrecorded")):
+            for start, stop in spans:
+                if self._plan.touches(start, stop):
+                    x = self._plan.x(start)
+                    yield svg.rect(x, self._caller_y - 4, self._plan.x(stop) - x, 2 * _BAR + _BAND + 8, look)
 
     def _caller_bars(self) -> Iterator[str]:
         for speech in self._scene.caller:

@@ -72,6 +72,7 @@ _LOOKS: Final = {
     "idle": ({"stroke": "idle"}, "stroke-linecap:round;fill:none"),
     "wait": ({"stroke": "soft"}, "stroke-width:1.4;fill:none"),
     "gone": ({"fill": "problem"}, "opacity:.12"),
+    "unrecorded": ({"fill": "plain"}, "opacity:.16"),
     "cut": ({"stroke": "back"}, "stroke-width:1.6;fill:none"),
     "turn-end": ({"fill": "ink"}, ""),
     "fill-quiet": ({"fill": "quiet"}, ""),
@@ -91,6 +92,8 @@ MARKER_COLOURS: Final = {
     "problem": "problem",
     "stream broke": "problem",
     "stream resumed": "plain",
+    "recording paused": "plain",
+    "recording resumed": "plain",
     "early answer dropped": "plain",
     "end": "plain",
 }

@@ -96,7 +96,7 @@ class LogRoutes:
         except CarrierError as error:
             log.error("call_not_connected", sid=sid, error=error.message)
             return xml(twiml.hang_up(_REFUSED, listening.say_language(answering.language)))
-        return xml(listening.announced(document, answering.announcement, answering.language))
+        return xml(listening.announced(document, answering.said_first, answering.language))
 
     def _closed(self, answering: Answering, form: Mapping[str, str]) -> str:
         closed = answering.closed

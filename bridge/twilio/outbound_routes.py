@@ -19,6 +19,7 @@ from bridge.conversation.events import AnswererKnown
 from bridge.twilio import twiml
 from bridge.twilio.documents import StreamDocuments, xml
 from bridge.twilio.gate import Gate, number
+from bridge.twilio.listening import announced
 
 VERDICT = "/twilio/amd"
 CALL = "call"
@@ -75,7 +76,11 @@ class OutboundRoutes:
         if call_id:
             facts["call"] = call_id
         self._registry.expect(sid, called=facts["from"], call_id=call_id)
-        return xml(self._documents.stream(sid, facts, None if ordered is None else ordered.parameters))
+        document = self._documents.stream(sid, facts, None if ordered is None else ordered.parameters)
+        if kind.startswith("machine"):
+            return xml(document)  # A machine is left a message: nothing but that is to be on it.
+        answering = self._registry.profile_of(facts["from"]).answering
+        return xml(announced(document, answering.recording_announcement, answering.language))
 
     async def verdict(self, request: web.Request) -> web.Response:
         """Twilio has found out who answered, while the call goes on (`AsyncAmdStatusCallback`)."""

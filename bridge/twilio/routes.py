@@ -105,7 +105,7 @@ class TwilioRoutes:
         self._registry.expect(sid, called=facts["to"], call_id=softphone)
         answering = self._registry.profile_of(facts["to"]).answering
         document = self._documents.stream(sid, facts, parameters)
-        return xml(announced(document, answering.announcement, answering.language))
+        return xml(announced(document, answering.said_first, answering.language))
 
     async def status(self, request: web.Request) -> web.Response:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""

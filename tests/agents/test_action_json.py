@@ -18,6 +18,7 @@ from bridge.conversation.actions import HangUp, Note, Play, Say, Set, Transfer, 
         ('{"say": "By law.", "barge_in": "never"}', [Say("By law.", barge_in="never")]),
         ('{"type": "say", "text": "x", "barge_in": "words:3"}', [Say("x", barge_in="words:3")]),
         ('{"type": "set", "voice": "v"}', [Set(voice="v")]),
+        ('{"type": "set", "recording": "paused"}', [Set(recording="paused")]),
         ('{"type": "set", "language": "es", "stt": {}, "new": 1}', [Set(language="es")]),
         ('{"type": "set", "stt": {"keyterms": []}}', [Set(tuning=Tuning(keyterms=()))]),
         (

@@ -209,7 +209,7 @@ def test_a_target_that_cannot_work_is_a_wrong_setting(
 
 
 async def test_settings_can_be_changed(agent_of: Make) -> None:
-    change = Set("v", "es", Tuning(keyterms=("Ann",), end_threshold=0.1))
+    change = Set("v", "es", Tuning(keyterms=("Ann",), end_threshold=0.1), "paused")
 
     async def agent(question: Question) -> object:
         return [change, Say("Hola.", barge_in="never")]

@@ -165,9 +165,15 @@ class KeptRecord(CallRecord):
         self.sound: list[Any] = []
         self.closed = 0
         self.hold: asyncio.Event | None = None
+        self.unsettled: asyncio.Event | None = None
+        """Settling waits for this, as for a slow disk."""
 
     def append(self, entry: Entry) -> None:
         self.entries.append(entry)
+
+    async def settled(self) -> None:
+        if self.unsettled is not None:
+            await self.unsettled.wait()
 
     def trace(self, line: bytes) -> None:
         self.lines.append(line)
@@ -183,6 +189,12 @@ class KeptRecord(CallRecord):
 
     def agent_cleared(self, at_ms: float) -> None:
         self.sound.append(("cleared", at_ms))
+
+    def pause_audio(self, at_ms: float) -> None:
+        self.sound.append(("paused", at_ms))
+
+    def resume_audio(self, at_ms: float) -> None:
+        self.sound.append(("resumed", at_ms))
 
     async def close(self) -> CallFiles:
         if self.hold is not None:

@@ -45,6 +45,11 @@ class TestEvents:
         assert (step["now"], step["event"]["is"]) == (now, "DigitPressed")
         assert step["commands"][0]["entry"]["is"] == "KeyPressed"
 
+    async def test_the_record_is_told_when_its_sound_pauses(self, call: Call) -> None:
+        call.do(do.PauseRecording(1200), do.Record(journal.RecordingPaused(1200)), do.ResumeRecording(2400))
+        assert call.record.sound == [("paused", 1200), ("resumed", 2400)]
+        assert call.record.entries == [journal.RecordingPaused(1200)]
+
     async def test_what_a_peer_answers_within_its_command_comes_after_the_commands(self, call: Call) -> None:
         call.voice.fails_at_once = True
         call.do(do.Synthesize(1, "a", more=False, voice=None, language=None), do.CancelSpeech(7))

@@ -1,4 +1,4 @@
-"""What somebody who looks after the call says and does: the agent gives way, the caller does not, nothing is lost."""
+"""What somebody who looks after a call says and does: the agent gives way, the caller does not."""
 
 from __future__ import annotations
 

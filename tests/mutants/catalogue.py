@@ -17,6 +17,7 @@ from tests.mutants import (
     operator,
     outbound,
     passing,
+    recording,
     speech,
 )
 
@@ -33,4 +34,5 @@ MUTANTS = (
     *outbound.MUTANTS,
     *messages.MUTANTS,
     *operator.MUTANTS,
+    *recording.MUTANTS,
 )

@@ -126,8 +126,8 @@ MUTANTS = (
     ),
     Mutant(
         _RULES,
-        "    if (talk.operated or (reply is None and waiting)) and turn",
-        "    if reply is None and waiting and turn",
+        "    if (talk.operated or (reply is None and waiting)) and",
+        "    if reply is None and waiting and",
         "A noise on the line keeps the operator waiting for ever.",
     ),
     Mutant(

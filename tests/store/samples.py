@@ -38,6 +38,8 @@ ENTRIES: list[j.Entry] = [
     j.AnswererTold(11_990, "human"),
     j.NoteTaken(12000, {"name": "Zoë 😀", "numbers": [1, 2.5, None], "deep": {"a": True}}),
     j.ProblemMet(12500, "tts", "speech_timeout", "no audio within 3 s"),
+    j.RecordingPaused(12_600),
+    j.RecordingResumed(12_900),
     j.StreamBroke(13000),
     j.StreamResumed(15000),
     j.CallerSpoke(4, "uh-huh", 15500, 15800, meaning="backchannel"),

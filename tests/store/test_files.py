@@ -18,7 +18,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.audio import wav
-from bridge.conversation.journal import CallerSpoke, KeyPressed, MessageLeft, NoteTaken, StreamBroke, transcript
+from bridge.conversation.journal import (
+    CallerSpoke,
+    KeyPressed,
+    MessageLeft,
+    NoteTaken,
+    RecordingPaused,
+    RecordingResumed,
+    StreamBroke,
+    transcript,
+)
 from bridge.store import files as files_module
 from bridge.store.base import CallFiles, CallRecord, Store
 from bridge.store.files import FileStore, finish_from_journal, read_journal, unfinished
@@ -276,6 +285,52 @@ async def test_a_message_of_a_call_that_was_not_recorded_is_words_only(tmp_path:
 
     assert not list(files.folder.glob("*.wav"))
     await store.close()
+
+
+async def test_a_pause_is_silence_in_the_recording_and_makes_no_message_of_it(store: FileStore) -> None:
+    record = store.open(HEADER)
+    for at_ms in range(0, 5000, 20):
+        record.caller_audio(at_ms, b"\x55" * 160)
+        if at_ms == 1000:
+            record.agent_audio(1000, b"\x66" * 16_000)
+            record.pause_audio(1500)
+            record.append(RecordingPaused(1500))
+        if at_ms == 3000:
+            record.resume_audio(3000)
+            record.append(RecordingResumed(3000))
+    record.append(MessageLeft(1, " Not this.", 1600, 2500))
+    record.append(MessageLeft(2, " Half of this.", 2500, 3500))
+    files = await record.close()
+
+    assert files.recording is not None
+    heard = wav_reader.read(files.recording.read_bytes())
+    assert heard.left == b"\x55" * 12_000 + b"\xff" * 12_000 + b"\x55" * 16_000
+    assert heard.right == b"\xff" * 8000 + b"\x66" * 4000 + b"\xff" * 28_000
+    assert [path.name for path in files.folder.glob("message-*")] == ["message-2.wav"]
+    said = files.transcript_text.read_text(encoding="utf-8")
+    assert "[ 0:01.5]         (recording paused)" in said
+    assert "[ 0:03.0]         (recording resumed)" in said
+
+
+async def test_a_call_that_begins_paused_keeps_no_sound_until_it_is_resumed(store: FileStore) -> None:
+    record = store.open(replace(HEADER, recording="paused"))
+    for at_ms in range(0, 1000, 20):
+        record.caller_audio(at_ms, b"\x55" * 160)
+        if at_ms == 500:
+            record.resume_audio(500)
+    files = await record.close()
+    assert files.recording is not None
+    assert wav_reader.read(files.recording.read_bytes()).left == b"\xff" * 4000 + b"\x55" * 4000
+
+
+async def test_a_call_that_is_not_recorded_has_no_file_of_sound(store: FileStore) -> None:
+    record = store.open(replace(HEADER, recording="off"))
+    record.caller_audio(0, b"\x55" * 160)
+    record.resume_audio(0)
+    record.caller_audio(20, b"\x55" * 160)
+    files = await record.close()
+    assert files.recording is None
+    assert not list(files.folder.glob("*.wav"))
 
 
 async def test_many_calls_at_once(store: FileStore) -> None:

@@ -157,3 +157,36 @@ def test_a_disk_that_stays_full_does_not_fill_the_memory(tmp_path: Path) -> None
         journal.finish()
     assert len(journal._pending) <= 1024 * 1024
     assert [line["event"] for line in logs] == ["journal_not_written", "journal_incomplete"]
+
+
+def test_a_disk_that_takes_a_part_again_and_again_does_not_hold_the_thread(tmp_path: Path) -> None:
+    journal = JournalFile(CallFolder(tmp_path, HEADER), call=HEADER.id)
+    journal.write(LINES[0])
+    assert journal._file is not None
+    sound = journal._file
+
+    class Full:
+        """Has room for ten bytes more, whoever asks."""
+
+        def __init__(self) -> None:
+            self.room = 10
+
+        def seek(self, place: int) -> int:
+            self.room = 10
+            return sound.seek(place)
+
+        def write(self, data: bytes) -> int:
+            if not self.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            taken, self.room = sound.write(data[: self.room]), 0
+            return taken
+
+    journal._file = Full()  # type: ignore[assignment]  # it stands in for a file
+    with capture_logs() as logs:
+        journal.write(LINES[1])
+        journal.write(LINES[2])
+    assert [line["event"] for line in logs] == ["journal_not_written"]
+    journal._file = sound
+    journal.finish()
+    (path,) = tmp_path.rglob("journal.jsonl")
+    assert read_journal(path) == (HEADER, ENTRIES[:2])

@@ -20,7 +20,7 @@ def frame(letter: str, ms: int = 20) -> bytes:
 
 
 def play(steps: list[tuple[Any, ...]]) -> tuple[bytes, bytes, Placement]:
-    """Run a playbook: `("caller", at_ms, audio)`, `("agent", at_ms, audio)`, `("clear", at_ms)`."""
+    """Run a playbook: `("caller", at_ms, audio)`, `("agent", at_ms, audio)`, `("clear", at_ms)` …"""
     placement = Placement()
     left, right = bytearray(), bytearray()
 
@@ -41,6 +41,10 @@ def play(steps: list[tuple[Any, ...]]) -> tuple[bytes, bytes, Placement]:
                 placement.agent.play(at_ms, audio)
             case ("clear", at_ms):
                 placement.agent.clear(at_ms)
+            case ("pause", at_ms):
+                placement.pause(at_ms)
+            case ("resume", at_ms):
+                placement.resume(at_ms)
         keep(placement.take())
     keep(placement.finish())
     return bytes(left), bytes(right), placement
@@ -238,3 +242,69 @@ def test_the_right_side_is_what_a_phone_plays(moves: list[tuple[int, str, int]],
     phone.until(max(position, spoken_ms * 8))
     assert right == bytes(phone.heard)
     assert len(left) == len(right)
+
+
+PAUSES: dict[str, tuple[list[tuple[Any, ...]], str, str]] = {
+    "exact within a frame": (
+        [("caller", 0, frame("a", 100)), ("pause", 33.5), ("resume", 60.25)],
+        "a33.5 ~26.75 a39.75",
+        "~100",
+    ),
+    "what was handed over before sounds no longer": (
+        [("agent", 0, frame("b", 300)), ("pause", 100), ("resume", 200), ("caller", 380, frame("z"))],
+        "~380 z20",
+        "b100 ~100 b100 ~100",
+    ),
+    "what was said before and comes later is kept": (
+        [("caller", 0, frame("a")), ("pause", 40), ("caller", 20, frame("b")), ("caller", 40, frame("c"))],
+        "a20 b20 ~20",
+        "~60",
+    ),
+    "what was said in the pause and comes behind it is not": (
+        [("pause", 20), ("resume", 60), *(("caller", at, frame("a")) for at in (0, 20, 40, 60))],
+        "a20 ~40 a20",
+        "~80",
+    ),
+    "twice is once": (
+        [("pause", 20), ("pause", 40), ("resume", 60), ("resume", 80), ("caller", 0, frame("a", 100))],
+        "a20 ~40 a40",
+        "~100",
+    ),
+    "to the end": ([("caller", 0, frame("a", 60)), ("pause", 20)], "a20 ~40", "~60"),
+    "from the start": ([("pause", 0), ("caller", 0, frame("a", 60)), ("resume", 40)], "~40 a20", "~60"),
+    "a resume without a pause": ([("resume", 10), ("caller", 0, frame("a", 60))], "a60", "~60"),
+    "backwards": ([("pause", 40), ("resume", 10), ("caller", 0, frame("a", 60))], "a60", "~60"),
+}
+
+
+@pytest.mark.parametrize("name", PAUSES)
+def test_a_pause(name: str) -> None:
+    steps, caller, agent = PAUSES[name]
+    left, right, placement = play(steps)
+    assert (runs(left), runs(right)) == (caller, agent)
+    assert placement.caller.dropped == 0
+
+
+@given(
+    switches=st.lists(st.integers(0, 20_000), min_size=1, max_size=12, unique=True),
+    clears=st.lists(st.integers(0, 1000), max_size=5),
+)
+def test_a_pause_takes_away_and_moves_nothing(switches: list[int], clears: list[int]) -> None:
+    switches.sort()
+    steps: list[tuple[Any, ...]] = []
+    for number in range(1000):
+        steps.append(("caller", 20 * number, bytes([number % 250]) * FRAME))
+        if number % 50 == 0:
+            steps.append(("agent", 20 * number, bytes([number % 250]) * FRAME * 40))
+        if number in clears:
+            steps.append(("clear", 20 * number))
+    whole = play(steps)
+    mute = {at: ("pause" if count % 2 == 0 else "resume") for count, at in enumerate(switches)}
+    moments = sorted([*((step[1], 1, step) for step in steps), *((at, 0, (what, at)) for at, what in mute.items())])
+    left, right, _ = play([step for _, _, step in moments])
+    ends = [*switches, len(whole[0]) // 8 + 1]
+    for heard, expected in ((left, whole[0]), (right, whole[1])):
+        wanted = bytearray(expected)
+        for start, stop in zip(ends[::2], ends[1::2], strict=False):
+            wanted[8 * start : 8 * stop] = b"\xff" * len(wanted[8 * start : 8 * stop])
+        assert heard == bytes(wanted)

@@ -37,6 +37,8 @@ def test_the_moments_that_are_marked() -> None:
         (11_980, "transfer", "transfer: busy"),
         (12_000, "note", "note: name: Zoë 😀, numbers: [1, 2.5, None], deep: {'a': True}"),
         (12_500, "problem", "text to speech: speech_timeout"),
+        (12_600, "recording paused", "(recording paused)"),
+        (12_900, "recording resumed", "(recording resumed)"),
         (13_000, "stream broke", "stream broke"),
         (15_000, "stream resumed", "resumed"),
         (17_000, "end", "end: caller"),

@@ -23,6 +23,8 @@ Call 5f0c2a7be1d9 (CA0123456789abcdef0123456789abcdef), inbound, from +155512345
 [ 0:11.5] Caller  (pressed 4#)
 [ 0:11.9] Caller  (left message 1)
 [ 0:11.9] Agent   (warm transfer to +15550100009: busy)
+[ 0:12.6]         (recording paused)
+[ 0:12.9]         (recording resumed)
 [ 0:15.5] Caller  uh-huh
 [ 0:16.0] Caller  Bye
 """  # noqa: W291 - the caller's words are kept as they came, spaces included
@@ -34,7 +36,7 @@ def test_the_transcript_of_a_call() -> None:
 
 def test_what_was_not_heard_without_being_cut_off() -> None:
     spoke = AgentSpoke(1, 1, "turn.ended", "", "Never.", False, 10, 20)
-    assert '[ 0:00.0] Agent    — not heard: "Never."' in transcript_text(HEADER, [spoke])
+    assert '[ 0:00.0] Agent   — not heard: "Never."' in transcript_text(HEADER, [spoke])
 
 
 def test_of_masked_keys_only_their_number_is_told() -> None:

@@ -132,6 +132,12 @@ class TestDocument:
         say, connect = await house.ask("/twilio/voice", FORM)
         assert (say.text, say.attrib, connect.tag) == ("Calls are recorded.", {"language": "en-US"}, "Connect")
 
+    @pytest.mark.parametrize("mode", ["agent", "log"])
+    async def test_that_a_call_is_recorded_is_said_behind_the_announcement(self, house: House, mode: str) -> None:
+        listens(house, mode=mode, announcement="Hello.", recording_announcement="This call is recorded.")
+        say, *_ = await house.ask("/twilio/voice", FORM)
+        assert (say.tag, say.text) == ("Say", "Hello. This call is recorded.")
+
 
 class TestHours:
     async def test_while_closed_nobody_is_asked(self, house: House) -> None:

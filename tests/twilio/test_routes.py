@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from bridge.call.answering import Answering
+from bridge.call.registry import Profile
 from bridge.conversation import events as on
+from bridge.conversation.policy import Policy
 from tests.call.house import FACTS, FORM, House, Stream, house_up, script_conversations
 from tests.call.peers import (
     Voices,
+    profiles,
     settle,
 )
 
@@ -35,6 +39,15 @@ class TestVoice:
         assert parameter.attrib["name"] == "token"
         facts = house.tokens.redeem(parameter.attrib["value"], "CA1")
         assert facts == {**FACTS, "direction": "outbound"}
+
+    async def test_who_is_called_is_told_that_the_call_is_recorded_but_no_machine(self, house: House) -> None:
+        how = Answering(announcement="Hello.", recording_announcement="This call is recorded.", language="de")
+        house.registry._profile_of = profiles(Profile(Policy(), house.peers, "scripted", how))
+        form = {**FORM, "Direction": "outbound-api"}
+        say, connect = await house.ask("/twilio/voice", form)
+        assert (say.text, say.attrib, connect.tag) == ("This call is recorded.", {"language": "de-DE"}, "Connect")
+        (connect,) = await house.ask("/twilio/voice", {**form, "AnsweredBy": "machine_end_beep"})
+        assert connect.tag == "Connect"
 
     async def test_what_twilio_does_not_tell_is_empty(self, house: House) -> None:
         document = await house.ask("/twilio/voice", {"CallSid": "CA1"})

@@ -129,8 +129,9 @@ def _lines(step: Step) -> list[str]:
         case IfStep():
             operand = getattr(step.operand, "pattern", step.operand)
             said = [f"{step.variable} {step.test.replace('_', ' ')} {operand}"]
-        case SetStep(changes):
+        case SetStep(changes, recording=recording):
             said = [f"{variable} = {text.source}" for variable, text in changes]
+            said += [] if recording is None else [f"recording {recording}"]
         case NoteStep(data):
             said = [f"{key}: {text.source}" for key, text in data]
         case LookupStep():

@@ -146,10 +146,11 @@ class IfStep:
 
 @dataclass(frozen=True, slots=True)
 class SetStep:
-    """Gives variables their values."""
+    """Gives variables their values, or pauses the call's recording."""
 
     changes: tuple[tuple[str, Text], ...]
     next: Target
+    recording: Literal["on", "paused"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

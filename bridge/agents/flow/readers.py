@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from yaml.nodes import MappingNode, ScalarNode
 
@@ -316,9 +316,18 @@ def _if(table: Table, names: Names, _: Defaults) -> Step | None:
 
 def _set(table: Table, names: Names, _: Defaults) -> Step:
     changes = names.variables(table, "variables")
-    if not changes:
+    recording = table.read("recording", None, _recording)
+    if not changes and recording is None:
         table.missing("variables", "")
-    return SetStep(changes, names.next(table))
+    return SetStep(changes, names.next(table), recording)
+
+
+def _recording(source: str) -> Literal["on", "paused"]:
+    match source:
+        case "on" | "paused":
+            return source
+        case _:
+            raise ValueError("wanted on or paused")
 
 
 def _method(source: str) -> str:

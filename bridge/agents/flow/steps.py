@@ -298,9 +298,11 @@ class _Run:
             case NoteStep(data, following):
                 self._actions.append(Note({key: text.fill(self._variables) for key, text in data}))
                 return following
-            case SetStep(changes, following):
+            case SetStep(changes, following, recording):
                 for variable, text in changes:
                     self.set(variable, text.fill(self._variables))
+                if recording is not None:
+                    self._actions.append(Set(recording=recording))
                 return following
             case HoursStep():
                 return step.open if step.hours.open_at(self._now) else step.closed

@@ -95,10 +95,15 @@ _FUNCTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
         _object(max_s={"type": "number", "description": "Longest message, in seconds."}),
     ),
     "set": (
-        "Change the language or the voice that you speak with, for the rest of the call.",
+        "Change the language or the voice that you speak with, for the rest of the call, or pause its recording.",
         _object(
             language={"type": "string", "description": "Language tag, such as es."},
             voice={"type": "string", "description": "Id of the voice."},
+            recording={
+                "type": "string",
+                "enum": ["on", "paused"],
+                "description": "Whether the call's sound is recorded from now on.",
+            },
         ),
     ),
     "note": (

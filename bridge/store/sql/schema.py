@@ -7,7 +7,7 @@ number of the entry in the journal, counted from 1, so that an entry goes in onc
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
@@ -23,6 +23,8 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+
+from bridge.store.sql.words import search_words
 
 metadata: Final = MetaData(
     naming_convention={
@@ -61,6 +63,12 @@ calls: Final = Table(
     Index(None, "called"),
 )
 
+
+def _words(context: Any) -> str:
+    """What the full-text index is given of a turn that is put in."""
+    return search_words(context.get_current_parameters()["text"])
+
+
 turns: Final = Table(
     "turns",
     metadata,
@@ -71,6 +79,7 @@ turns: Final = Table(
     Column("number", Integer, nullable=False),  # of the caller's or party's turn; of the turn that a reply answers
     Column("reply", Integer),  # of the agent's reply
     Column("text", Text, nullable=False),  # verbatim; of the agent: what was heard
+    Column("words", Text, nullable=False, default=_words, server_default=""),  # of `text`, as they are searched
     Column("unheard", Text, nullable=False, default=""),
     Column("started_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger, nullable=False),

@@ -294,6 +294,20 @@ TRANSFER = """
 """
 
 
+def test_a_flow_pauses_the_recording() -> None:
+    caller = Caller(
+        """
+        steps:
+          quiet: {do: set, recording: paused, next: ask}
+          ask: {do: listen, say: "Your name?", variable: name, next: loud}
+          loud: {do: set, recording: on, variables: {known: "yes"}, next: bye}
+          bye: {do: hang_up, say: "Known: {known}."}
+        """
+    )
+    assert caller.begins()[0] == Set(recording="paused")
+    assert caller.says(" Ann.")[:2] == [Set(recording="on"), Say("Known: yes.", barge_in="never")]
+
+
 def with_desk(number: str) -> Caller:
     return Caller(TRANSFER.replace("{parameters.desk}", number))
 

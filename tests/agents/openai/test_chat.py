@@ -204,6 +204,7 @@ async def test_calls_at_the_same_time_are_kept_apart(model: ModelServer) -> None
         ("play", {"source": "hold.wav", "loop": 2}, Play("hold.wav", 2)),
         ("record_message", {"max_s": 30}, RecordMessage(30)),
         ("set", {"language": "es"}, Set(language="es")),
+        ("set", {"recording": "paused"}, Set(recording="paused")),
         ("note", {"data": {"name": "Ann"}}, Note({"name": "Ann"})),
     ],
 )

@@ -1,0 +1,85 @@
+"""What callers say and press, masked in the lines of a call's trace. Pure.
+
+A trace holds words as they come, piece by piece: each piece may be the beginning of a number, or a part of it that
+says nothing alone. So no digit and no number word stays, whatever is around it: `0` for each digit, `x` for each
+letter of a number word. Pieces keep their length, and the same piece always gives the same: played again, a masked
+trace leads to the same decisions, as none depends on which digit it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from bridge.privacy.numbers import masked
+from bridge.privacy.redactor import Redactor
+
+_WORDS: Final = frozenset(
+    {"transcript", "text", "heard", "unheard", "content", "summary", "farewell", "message", "data", "handoff"}
+)
+"""Fields that hold what was said, or what somebody made of it."""
+_KEYS: Final = frozenset({"digit", "digits"})
+_DIGIT: Final = re.compile(r"[0-9A-D]")
+_LETTER: Final = re.compile(r"[^\W\d_]")
+_WORD: Final = re.compile(r"[^\W_]+")
+_KEPT: Final = frozenset(
+    # Words of listeners.
+    "uh huh um hm hmm mm mhm mmhm yeah yep yes yup no nope ok okay right sure alright oh ah aha i see".split()  # noqa: SIM905  A sentence is easier to read than a list.
+)
+"""Words that stay where whole words are masked: whether somebody only listens depends on them."""
+_NOTHING_SAID: Final = re.compile(rb'"(?:' + "|".join(sorted(_WORDS | _KEYS)).encode() + rb')":(?!""|null)')
+
+
+class TraceMask:
+    """Masks the lines of traces; one for all calls."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._mask = _without_words if redactor.words else masked
+
+    def line(self, line: bytes) -> bytes:
+        """Return the line as it may be written. What is no line of a trace comes back as it is."""
+        if not self._redactor.active or _NOTHING_SAID.search(line) is None:
+            return line
+        try:
+            step = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            return line
+        if not isinstance(step, dict) or "event" not in step:
+            return line  # the first one, which holds the rules of the call
+        clean = {name: self._walked(value) for name, value in step.items()}
+        return line if clean == step else msgspec.json.encode(clean) + b"\n"
+
+    def _walked(self, value: Any, field: str = "") -> Any:
+        if isinstance(value, str):
+            return self._text(value, field)
+        if isinstance(value, Mapping):
+            return {
+                # What hangs below a note's data is the agent's own, whatever its fields are called.
+                name: self._walked(item, field if field in _WORDS else name)
+                for name, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self._walked(item, field) for item in value]
+        if field in _WORDS and isinstance(value, int | float) and not isinstance(value, bool):
+            return 0  # in a note
+        return value
+
+    def _text(self, text: str, field: str) -> str:
+        if field in _KEYS:
+            return _DIGIT.sub("0", text)
+        if field in _WORDS:
+            return self._mask(text)
+        return text if field in {"is", "name"} else self._redactor.text(text)
+
+
+def _without_words(text: str) -> str:
+    """Return the text with every digit as 0 and every letter as x, but for the words of listeners."""
+    return _WORD.sub(lambda found: found[0] if found[0].lower() in _KEPT else _blank(found[0]), text)
+
+
+def _blank(word: str) -> str:
+    return "".join("0" if one.isdecimal() else ("X" if one.isupper() else "x") for one in word)
