@@ -98,8 +98,9 @@ async def test_events_are_read_wherever_the_network_cuts_them(page: Page) -> Non
 
 async def test_words_never_become_markup(page: Page) -> None:
     evil = '<img src=x onerror="alert(1)"> & </p>'
-    code = """(() => { const node = m.h('p', {title: given, dir: 'auto'}, given, m.marked(given, [[1, 4]]), m.words(given));
-             return [node.querySelectorAll('*').length, node.textContent, node.title, node.querySelector('mark').textContent]; })()"""
+    code = """(() => { const node = m.h('p', {title: given}, given, m.marked(given, [[1, 4]]), m.words(given));
+             const all = node.querySelectorAll('*').length;
+             return [all, node.textContent, node.title, node.querySelector('mark').textContent]; })()"""
     children, text, title, mark = await run(page, "common/dom", code, evil)
     assert (children, text, title, mark) == (3, evil * 3, evil, "img")
 
@@ -222,8 +223,12 @@ async def test_a_live_call_is_told_as_its_events_come(page: Page) -> None:
         {"type": "agent.speaking", "reply": 1, "text": "At nine.", "heard": "At", "answer_ms": 640, "occasion": ""},
     ]
     code = """(() => { const call = new m.LiveCall(given[0]); const seen = [];
-      for (const event of given[1]) { call.take(event); seen.push(call.lines.map((l) => [l.speaker, l.text, l.open, l.heard])); }
-      return [seen, call.state, call.answers, call.lines.map((l) => [l.text, l.unheard, l.interrupted, l.title])]; })()"""
+      for (const event of given[1]) {
+        call.take(event);
+        seen.push(call.lines.map((l) => [l.speaker, l.text, l.open, l.heard]));
+      }
+      const lines = call.lines.map((l) => [l.text, l.unheard, l.interrupted, l.title]);
+      return [seen, call.state, call.answers, lines]; })()"""
     seen, state, answers, _ = await run(page, "console/live_calls", code, [call, events])
     assert seen[0] == [["caller", "", True, None]]
     assert seen[1] == [["caller", "When do", True, None]]
@@ -233,8 +238,13 @@ async def test_a_live_call_is_told_as_its_events_come(page: Page) -> None:
     events += [
         {"type": "turn.started", "speaker": "caller"},
         {
-            **{"type": "agent.spoke", "reply": 1, "occasion": "turn.ended", "heard": "At", "unheard": " nine."},
-            **{"interrupted": True, "latencies": {"sent_ms": 650}},
+            "type": "agent.spoke",
+            "reply": 1,
+            "occasion": "turn.ended",
+            "heard": "At",
+            "unheard": " nine.",
+            "interrupted": True,
+            "latencies": {"sent_ms": 650},
         },
         {"type": "turn.ended", "speaker": "caller", "turn": 2, "text": "", "meaning": "empty"},
         {"type": "key", "digit": "", "masked": True},
