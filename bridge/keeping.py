@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 
+from bridge.live.taps import Taps
 from bridge.metrics import Metrics
 from bridge.parts import check_folder, make_redactor
 from bridge.settings import Settings
-from bridge.store.base import Store
 from bridge.store.files import FileStore
 from bridge.store.redacting import RedactingStore
 from bridge.store.sql.database import Database
@@ -21,7 +21,7 @@ from bridge.tasks import spawn
 class Keeping:
     """What keeps the calls of a process."""
 
-    store: Store
+    store: Taps
     """What calls are handed to."""
     database: Database
     keeper: Keeper
@@ -46,4 +46,4 @@ async def open_keeping(settings: Settings, metrics: Metrics, stack: contextlib.A
     metrics.store_up.set_function(lambda: database.up)
     metrics.store_waiting.set_function(lambda: keeper.waiting)
     metrics.store_lag.set_function(lambda: keeper.lag_s)
-    return Keeping(RedactingStore(files, redactor), database, keeper)
+    return Keeping(Taps(RedactingStore(files, redactor)), database, keeper)

@@ -96,6 +96,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # Live calls as people see them: events, and the sound.
     "bridge.live": {
         "bridge.live",
+        "bridge.agents.base",
         "bridge.call.log_calls",
         "bridge.call.log_session",
         "bridge.call.registry",
@@ -137,6 +138,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
+    "bridge.api.listen_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.

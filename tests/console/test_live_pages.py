@@ -91,7 +91,7 @@ async def test_words_appear_as_they_are_said_and_the_call_can_be_ended(browser: 
         await dialog.get_by_role("button", name="Hang up").click()
         await expect(card.get_by_text("Ended by an operator")).to_be_visible()
         async with asyncio.timeout(5):
-            await scene.call.wait_until_ended()
+            await scene.call.ended()
         await expect(card.get_by_role("button", name="Hang up")).to_be_disabled()
 
 
