@@ -21,17 +21,14 @@ from bridge.store.base import Store
 from bridge.tasks import spawn
 
 
-async def open_sinks(
-    settings: Settings, store: Store, metrics: Metrics, stack: contextlib.AsyncExitStack
-) -> tuple[Store, Outbox | None]:
+async def open_sinks(settings: Settings, store: Store, metrics: Metrics, stack: contextlib.AsyncExitStack) -> Store:
     """Send what is kept in `store` to where the settings want it, too; the stack's end stops that.
 
-    Returns what calls are to be handed to, and what waits to be sent; None: there are no sinks. Raises
-    SettingsError and MissingExtraError.
+    Returns what calls are to be handed to. Raises SettingsError and MissingExtraError.
     """
     sinks = make_sinks(settings)
     if not sinks:
-        return store, None
+        return store
     folder = settings.store.recordings
     outbox = Outbox(folder, list(sinks))
     stack.push_async_callback(outbox.close)
@@ -44,7 +41,7 @@ async def open_sinks(
         stack.push_async_callback(_stop, spawn(delivery.run(), name=f"sink-{name}"))
         metrics.sink_waiting.labels(sink=name).set_function(functools.partial(outbox.backlog.__getitem__, name))
     metrics.sink_dropped.set_function(lambda: outbox.dropped)
-    return FeedingStore(store, feeder), outbox
+    return FeedingStore(store, feeder)
 
 
 def make_sinks(settings: Settings) -> dict[str, Sink]:

@@ -32,6 +32,7 @@ MAX_AGE_S: Final = 7 * 24 * 3600
 """What could not be sent for so long is given up."""
 
 _FILE: Final = "outbox.db"
+_ATTEMPTS: Final = 20
 _ROOM: Final = 0.9
 """A full outbox is emptied down to this part of what it may hold."""
 _TABLES: Final = """
@@ -105,10 +106,6 @@ class Outbox:
         """Forget documents: they were sent."""
         if numbers:
             await self._run(lambda: self._done(sink, tuple(numbers)))
-
-    async def forget(self, call: str) -> int:
-        """Forget all that waits of a call, without a trace. Returns how many documents that was."""
-        return await self._run(lambda: self._forget(call))
 
     async def sweep(self) -> None:
         """Give up what is too old."""
@@ -243,12 +240,6 @@ class Outbox:
     def _done(self, sink: str, numbers: tuple[int, ...]) -> None:
         self._delete(f"sink = ? AND number IN ({','.join('?' * len(numbers))})", (sink, *numbers))
 
-    def _forget(self, call: str) -> int:
-        self._write()  # What was handed over is forgotten with the rest.
-        if self._connection is None:
-            return 0
-        return self._delete("call = ?", (call,)) + _forget(self._connection, call)
-
     def _sweep(self) -> None:
         given_up = self._delete("kept_at < ?", (int(time.time()) - MAX_AGE_S,))
         if given_up:
@@ -278,27 +269,37 @@ class Outbox:
             event.set()
 
 
-def forget_on_disk(folder: Path, call: str) -> int:
-    """Forget all that waits of a call in the outbox below a folder of calls, whoever else uses it.
+def forget_waiting(folder: Path, calls: Collection[str]) -> int:
+    """Forget all that waits of some calls in the outbox below the folder of calls, without a trace.
 
-    Returns how many documents that was. Blocks on the disk; raises sqlite3.Error.
+    Returns how many documents that was. A bridge may be using the outbox. Blocks on the disk; raises OSError.
     """
     path = folder / FOLDER / _FILE
     if not path.exists():
         return 0
-    with contextlib.closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as connection:
-        connection.execute("PRAGMA secure_delete=ON").fetchall()
-        connection.executescript(_TABLES)
-        return _forget(connection, call)
+    gone = 0
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as connection:
+            connection.execute("PRAGMA secure_delete=ON").fetchall()
+            connection.executescript(_TABLES)
+            with _transaction(connection):
+                for call in calls:
+                    connection.execute("DELETE FROM calls WHERE call = ?", (call,))
+                    gone += connection.execute("DELETE FROM waiting WHERE call = ?", (call,)).rowcount
+            _empty_log(connection)
+    except sqlite3.Error as error:
+        raise OSError(f"{path}: {error}") from None
+    return gone
 
 
-def _forget(connection: sqlite3.Connection, call: str) -> int:
-    with _transaction(connection):
-        connection.execute("DELETE FROM calls WHERE call = ?", (call,))
-        count = connection.execute("DELETE FROM waiting WHERE call = ?", (call,)).rowcount
-    # What was written to the log of changes goes with it.
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return count
+def _empty_log(connection: sqlite3.Connection) -> None:
+    """What was deleted still stands in the log of changes: empty it, as soon as nobody reads there."""
+    for _ in range(_ATTEMPTS):
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:
+            return
+        time.sleep(0.05)
+    raise sqlite3.OperationalError("the log of changes is in use")
 
 
 @contextlib.contextmanager

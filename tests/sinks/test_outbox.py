@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bridge.sinks import outbox as module
-from bridge.sinks.outbox import FOLDER, Outbox, forget_on_disk
+from bridge.sinks.outbox import FOLDER, Outbox, forget_waiting
 
 
 @pytest.fixture
@@ -63,11 +63,8 @@ async def test_another_process_goes_on_where_one_has_stopped(outbox: Outbox, tmp
 async def test_a_call_can_be_forgotten_without_a_trace(outbox: Outbox, tmp_path: Path) -> None:
     put(outbox, "c1", 0, body=b'"a secret of somebody"')
     put(outbox, "c2", 0)
-    assert await outbox.forget("c1") == 2
-    assert await ids(outbox) == ["c2-0"]
-    put(outbox, "c3", 0, body=b'"another secret"')
-    await ids(outbox)
-    assert await asyncio.to_thread(forget_on_disk, tmp_path, "c3") == 2
+    assert await ids(outbox) == ["c1-0", "c2-0"]
+    assert await asyncio.to_thread(forget_waiting, tmp_path, {"c1", "c3"}) == 2
     assert await ids(outbox) == ["c2-0"]
     assert outbox.backlog["one"] == 1
     left = b"".join(path.read_bytes() for path in (tmp_path / FOLDER).iterdir())
@@ -75,7 +72,7 @@ async def test_a_call_can_be_forgotten_without_a_trace(outbox: Outbox, tmp_path:
 
 
 async def test_where_there_is_no_outbox_there_is_nothing_to_forget(tmp_path: Path) -> None:
-    assert await asyncio.to_thread(forget_on_disk, tmp_path, "c1") == 0
+    assert await asyncio.to_thread(forget_waiting, tmp_path, {"c1"}) == 0
     assert [*tmp_path.iterdir()] == []
 
 
@@ -120,7 +117,6 @@ async def test_where_nothing_can_be_written_calls_go_on(tmp_path: Path) -> None:
     put(box, "c1", 0)
     assert await ids(box) == []
     assert box.dropped == 1
-    assert await box.forget("c1") == 0
     await box.close()
 
 
