@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from bridge.agents.webhook.spool import forget_calls
+from bridge.live.taps import Taps
 from bridge.metrics import Metrics
 from bridge.parts import check_folder, make_redactor, recording_keys
 from bridge.settings import Settings
-from bridge.store.base import Store
 from bridge.store.files import FileStore
 from bridge.store.redacting import RedactingStore
 from bridge.store.sealing import Keys
@@ -29,7 +29,7 @@ from bridge.tasks import spawn
 class Keeping:
     """What keeps the calls of a process."""
 
-    store: Store
+    store: Taps
     """What calls are handed to."""
     database: Database
     keeper: Keeper
@@ -74,7 +74,7 @@ async def open_keeping(
     )
     retention = Retention(database, eraser, audit, folder, settings.store.retention_days)
     stack.push_async_callback(retention.close)
-    return Keeping(RedactingStore(files, redactor), database, keeper, audit, eraser, retention, keys)
+    return Keeping(Taps(RedactingStore(files, redactor)), database, keeper, audit, eraser, retention, keys)
 
 
 def _elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:
