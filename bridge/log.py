@@ -30,8 +30,11 @@ _IDENTIFIERS = frozenset({"call", "sid", "timestamp", "level", "logger"})
 _LONG_NUMBER = 10**9
 """From here on a number may be one that somebody has said."""
 
-_NOISY = ("alembic", "aiohttp.access", "asyncio", "twilio", "websockets")
+_NOISY = ("alembic", "aiohttp.access", "asyncio")
 """Libraries whose `info` lines tell nothing beyond ours."""
+
+_TALKATIVE = ("aiosqlite", "asyncpg", "nats", "sqlalchemy", "twilio", "websockets")
+"""Libraries whose `debug` lines show what is sent and kept: callers' words, and cut so that none is found."""
 
 
 class Redaction:
@@ -116,6 +119,8 @@ def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _renderer(settings: Settings, target: TextIO) -> Processor:

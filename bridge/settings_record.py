@@ -46,7 +46,7 @@ class PrivacySettings(Section):
     """What is never written down."""
 
     redact: Texts = ("card",)
-    """What is struck out of transcripts, journals and logs: some of card, email, phone, ssn; empty: nothing."""
+    """What is struck out of transcripts, journals and logs: some of card, email, phone, ssn; []: nothing."""
     patterns: Annotated[tuple[str, ...], BeforeValidator(json_list)] = ()
     """Further regular expressions of what is struck out; in the environment a JSON array."""
 

@@ -179,7 +179,8 @@ def _in_identifier(text: str, span: Span) -> bool:
         start -= 1
     while end < len(text) and text[end].isalnum() and end - span[1] < _LONG_WORD:
         end += 1
-    return end - start >= _LONG_WORD and any(one.isalpha() for one in text[start:end] if one.isalnum())
+    word = text[start:end]
+    return len(word) >= _LONG_WORD and word.isalnum() and not word.isdecimal()
 
 
 def _with_plus(text: str, span: Span) -> Span:
