@@ -41,7 +41,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings": SECTIONS,
     "bridge.settings_source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
-    "bridge.log": {"bridge.settings"},
+    "bridge.log": {"bridge.settings", "bridge.privacy"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},
     # Adapters: their own contract and wire, never the call, never each other.
     "bridge.speech_link": {"bridge.errors"},
