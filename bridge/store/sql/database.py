@@ -146,6 +146,18 @@ class Database:
             async with self._writes.begin() as connection:
                 yield connection
 
+    async def checkpoint(self) -> None:
+        """Move what SQLite keeps in its log into its file, and empty the log: what was deleted stands there still.
+
+        Where others are reading, some of it may stay until they are done and the next one comes.
+        """
+        if self.dialect != "sqlite":
+            return
+        async with self._told("writing"), self._one_writer, self.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None  # noqa: S101  It is open.
+            await (await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")).close()
+
     async def _make_engine(self) -> None:
         if self.file is not None:
             try:
