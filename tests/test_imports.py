@@ -96,6 +96,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # Live calls as people see them: events, and the sound.
     "bridge.live": {
         "bridge.live",
+        "bridge.agents.base",
         "bridge.call.log_calls",
         "bridge.call.log_session",
         "bridge.call.registry",
@@ -128,6 +129,21 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     "bridge.api.answers": {"bridge.outbound.progress"},
+    "bridge.api.call_document": {"bridge.api.answers", "bridge.outbound.progress", "bridge.store.sql.call_rows"},
+    "bridge.api.call_queries": {"bridge.store.sql.calls"},
+    # Finds what is kept, in the database and in the folders.
+    "bridge.api.kept": {"bridge.api", "bridge.agents.base", "bridge.conversation.journal", "bridge.store"}
+    | ERRORS_AND_TASKS,
+    "bridge.api.record_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
+    "bridge.api.media_routes": {"bridge.api", "bridge.store", "bridge.audio.wav"} | ERRORS_AND_TASKS,
+    "bridge.api.settings_view": {"bridge.settings"},
+    "bridge.api.system_routes": {
+        "bridge.api",
+        "bridge.call.registry",
+        "bridge.settings",
+        "bridge.store.sql.audit_pages",
+    }
+    | ERRORS_AND_TASKS,
     "bridge.api.control_routes": {
         "bridge.api",
         "bridge.call.log_session",
@@ -137,6 +153,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
+    "bridge.api.listen_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
@@ -189,6 +206,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.live_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
+    "bridge.api_parts": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
     "bridge.reload": None,
@@ -223,6 +241,7 @@ PURE = (
     "bridge.stt.cartesia_wire",
     "bridge.agent_check.findings",
     "bridge.agent_check.judge",
+    "bridge.api.call_document",
     "bridge.api.ranges",
     "bridge.api.rate",
     "bridge.agents.breaker",

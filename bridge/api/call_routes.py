@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bridge.api.answers import OrderAnswer
+from bridge.api.answers import CallAnswer, OrderAnswer
+from bridge.api.call_document import call_answer, order_answer
 from bridge.api.door import Door, read
+from bridge.api.kept import KeptCalls
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
-from bridge.errors import CarrierError
+from bridge.errors import BridgeError, CarrierError
 from bridge.outbound.dialer import Dialer, DrainingError, NotSetUpError
 from bridge.outbound.dispatch import KeyConflictError, QueueFullError
 from bridge.outbound.order import DetectMachines, Order, OrderRefused, Rules
@@ -66,16 +68,38 @@ class NewCallBody(BaseModel):
 class CallRoutes:
     """The handlers of `/api/v1/calls`."""
 
-    def __init__(self, dialer: Dialer, rules: Rules) -> None:
+    def __init__(self, dialer: Dialer, rules: Rules, kept: KeptCalls) -> None:
         self._dialer = dialer
         self._rules = rules
+        self._kept = kept
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
-        place = Operation("Place a call", "control", body=NewCallBody, problems=(409, 502, 503))
+        place = Operation(
+            "Place a call",
+            "control",
+            about="Answers at once, mostly before the phone rings; `Location` is where the call can be looked at.",
+            headers={"Idempotency-Key": "The same order with the same key, within a day, calls nobody twice."},
+            body=NewCallBody,
+            answers={202: OrderAnswer, 200: OrderAnswer},
+            problems=(409, 503),
+        )
+        show = Operation(
+            "Tell what became of a call, and what is kept of it",
+            about="Of a call that this bridge has placed since its start, how far it is; of every call that was"
+            " answered, what was said and done, also while it goes on.",
+            answers={200: CallAnswer},
+            problems=(404, 503),
+        )
+        end = Operation(
+            "End a call that was placed",
+            "control",
+            about="One that waits or rings comes to nothing, a live one is hung up, one that is over stays so.",
+            answers={200: OrderAnswer},
+            problems=(404, 502),
+        )
         door.add(app, "POST", CALLS, self.place, place)
-        door.add(app, "GET", CALLS + "/{call}", self.show, Operation("Tell what became of a call", problems=(404,)))
-        end = Operation("End a call", "control", problems=(404, 502))
+        door.add(app, "GET", CALLS + "/{call}", self.show, show)
         door.add(app, "DELETE", CALLS + "/{call}", self.end, end)
 
     async def place(self, request: web.Request) -> web.Response:
@@ -95,8 +119,18 @@ class CallRoutes:
         return _answer(call, status=202 if new else 200)
 
     async def show(self, request: web.Request) -> web.Response:
-        """Tell what became of a call of ours."""
-        return _answer(self._found(request))
+        """Tell what became of a call, and what is kept of it."""
+        name = request.match_info["call"]
+        order = self._dialer.find(name)
+        try:
+            kept = await self._kept.detail(name if order is None else order.id)
+        except BridgeError:
+            if order is None:
+                raise
+            kept = None  # Without the database there is still what was ordered.
+        if kept is None:
+            return _answer(self._found(request))
+        return web.json_response(text=call_answer(order, kept).model_dump_json())
 
     async def end(self, request: web.Request) -> web.Response:
         """Let a call that waits or rings come to nothing, or hang up a live one; one that is over stays so."""
@@ -145,19 +179,5 @@ def _answer(call: OutboundCall, status: int = 200) -> web.Response:
 
 
 def as_dict(call: OutboundCall) -> dict[str, Any]:
-    """Return a call as programs see it."""
-    order = call.order
-    return OrderAnswer(
-        id=call.id,
-        sid=call.sid or None,
-        direction="outbound",
-        status=call.status,
-        from_number=order.from_number,
-        to=order.to,
-        parameters=dict(order.parameters),
-        answered_by=call.answered_by or None,
-        reason=call.reason or None,
-        detail=call.detail or None,
-        duration_s=call.duration_s,
-        created_at=call.created_at,
-    ).model_dump()
+    """Return an ordered call as programs see it."""
+    return order_answer(call).model_dump()
