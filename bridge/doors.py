@@ -11,6 +11,7 @@ from aiohttp import web
 
 from bridge.agents import schema
 from bridge.api.access import Access
+from bridge.api.addresses import from_this_machine
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
 from bridge.api.log_routes import LogRoutes
@@ -98,7 +99,7 @@ async def _add_pages(app: web.Application, settings: Settings, access: Access) -
     if not settings.api.console:
         return
     files = await asyncio.to_thread(read_files)
-    ConsoleRoutes(files, lambda request: access.needed or access.granted(request)).add_to(app)
+    ConsoleRoutes(files, lambda request: access.needed or from_this_machine(request)).add_to(app)
 
 
 async def _schema(_: web.Request) -> web.Response:

@@ -77,11 +77,11 @@ export class Player {
   }
 
   _step(way, name) {
-    const label = `${STEP_MS / 1000} seconds ${name}`;
     return h(
       "button",
-      { class: "button figures", type: "button", "aria-label": label, title: label, on: { click: () => this.seek(this.ms + way * STEP_MS) } },
+      { class: "button figures", type: "button", title: `5 seconds ${name}`, on: { click: () => this.seek(this.ms + way * STEP_MS) } },
       way < 0 ? "−5 s" : "+5 s",
+      h("span", { class: "unseen" }, ` ${name}`),
     );
   }
 

@@ -13,9 +13,9 @@ function one({ side, model, made_at, text, differences }) {
   return h(
     "section",
     { class: "retranscription" },
-    h("h3", {}, h("span", { class: `said-by ${side}` }, speaker(side)), h("span", { class: "soft small" }, ` ${model} · ${fullMoment(made_at)}`)),
+    h("h2", {}, h("span", { class: `said-by ${side}` }, speaker(side)), h("span", { class: "soft small" }, ` ${model} · ${fullMoment(made_at)}`)),
     h("p", { dir: "auto" }, text),
-    found.length ? h("h3", {}, "What differs from the live transcript") : h("p", { class: "soft small" }, "It says the same as the live transcript."),
+    found.length ? h("h2", {}, "What differs from the live transcript") : h("p", { class: "soft small" }, "It says the same as the live transcript."),
     found.length ? h("ul", { class: "differences" }, found.map(difference)) : null,
   );
 }
