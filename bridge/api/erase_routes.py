@@ -36,9 +36,7 @@ class ErasedAnswer(BaseModel):
     calls: list[str] = Field(description="Ids of the calls of which nothing is kept any more.")
     files: int
     live: list[str] = Field(description="Ids of calls that go on: try again when they are over.")
-    left: list[str] = Field(
-        description="Ids of those of which something is still to be removed; that goes on by itself."
-    )
+    left: list[str] = Field(description="Ids of those of which files are still to be removed.")
 
 
 class EraseRoutes:
@@ -54,8 +52,8 @@ class EraseRoutes:
             "Erase the calls of a number",
             "admin",
             tag="records",
-            about="For good: from the database, the disk, and what waits to be delivered. The audit keeps that it was"
-            " done, with most of the number masked.",
+            about="For good: from the database, the disk, and what waits to be delivered. The audit keeps that it"
+            " was done, with most of the number masked.",
             body=EraseBody,
             answers={200: ErasedAnswer},
             problems=(409, 503),
