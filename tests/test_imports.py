@@ -160,6 +160,14 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
     "bridge.console": {"bridge.console"},
+    # What the command line shows and writes of kept calls.
+    "bridge.reading": {
+        "bridge.reading",
+        "bridge.store",
+        "bridge.settings",
+        "bridge.conversation.journal",
+    }
+    | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",
@@ -225,6 +233,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_agent": None,
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
+    "bridge.cli_calls": None,
     "bridge.cli_dial": None,
     "bridge.cli_flow": None,
     "bridge.cli_help": None,
@@ -268,6 +277,8 @@ PURE = (
     "bridge.live.events",
     "bridge.live.watch",
     "bridge.opening_hours",
+    "bridge.reading.moments",
+    "bridge.reading.shown",
     "bridge.store.export.csv",
     "bridge.store.export.cues",
     "bridge.store.export.formats",
