@@ -133,7 +133,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | WORDS,
     # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
-    "bridge.api.call_routes": {"bridge.api", "bridge.outbound"} | ERRORS_AND_TASKS,
+    "bridge.api.call_routes": {"bridge.api", "bridge.outbound", "bridge.store.sql.erasing"} | ERRORS_AND_TASKS,
     "bridge.api.log_routes": {
         "bridge.api",
         "bridge.call.log_calls",
@@ -151,7 +151,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.kept": {"bridge.api", "bridge.agents.base", "bridge.conversation.journal", "bridge.store"}
     | ERRORS_AND_TASKS,
     "bridge.api.record_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
-    "bridge.api.media_routes": {"bridge.api", "bridge.store", "bridge.audio.wav"} | ERRORS_AND_TASKS,
+    "bridge.api.media_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
+    "bridge.api.waveform": {"bridge.store.vault"},
+    "bridge.api.erase_routes": {"bridge.api", "bridge.store.sql.erasing"} | ERRORS_AND_TASKS,
     "bridge.api.settings_view": {"bridge.settings"},
     "bridge.api.system_routes": {
         "bridge.api",
