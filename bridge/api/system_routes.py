@@ -147,7 +147,7 @@ class SystemRoutes:
             asyncio.to_thread(_disk, self.settings.store.recordings),
         )
         return web.json_response(
-            {"bridge": self._bridge(), **dict(zip([*names, "store", "disk"], found, strict=True))}
+            {"bridge": self._bridge(), **dict(zip(names, found, strict=True))}
         )
 
     def _bridge(self) -> dict[str, Any]:
