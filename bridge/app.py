@@ -68,7 +68,9 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
-        keeping = await open_keeping(settings, metrics, stack)
+        registries: list[Registry] = []
+        live = lambda call: any(registry.holds(call) for registry in registries)  # noqa: E731  It is one expression.
+        keeping = await open_keeping(settings, metrics, stack, live)
 
         speech_url = await open_speech(settings, stack)
         profiles = Profiles(settings, openers(speech_url), metrics)
@@ -79,6 +81,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         if rest is not None:
             stack.callback(rest.close)
         registry = make_registry(profiles, keeping.store, metrics, rest)
+        registries.append(registry)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = auth_token_of(settings)
         listening: list[int] = []
@@ -112,7 +115,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             House(settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port),
         )
         listening.append(await _listen(app, settings, stack))
-        keeping.keeper.start()
+        keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)

@@ -33,8 +33,8 @@ def open_live(
         return Hide(entry=redaction.entry, partial=redactor.log)
 
     calls = LiveCalls(registry, hide)
-    LiveRoutes(calls).add_to(app, door)
-    ControlRoutes(calls, None if rest is None else rest.hang_up).add_to(app, door)
+    LiveRoutes(calls, taps.recording).add_to(app, door)
+    ControlRoutes(calls, taps.recording, None if rest is None else rest.hang_up).add_to(app, door)
     ListenRoutes(calls, taps).add_to(app, door)
 
     async def end_feed(_: web.Application) -> None:

@@ -65,6 +65,7 @@ class Metrics:
         )
         self.under_runs = self._counter("under_runs_total", "Gaps in the agent's speech: audio came too late.")
         self.lost_marks = self._counter("lost_marks_total", "Marks that the carrier did not send back in time.")
+        self.erased_calls = self._counter("erased_calls_total", "Calls erased, on request or because of their age.")
         self.store_up = self._gauge("store_up", "Whether the database of calls does what it is asked: 1 or 0.")
         self.store_waiting = self._gauge(
             "store_waiting_calls", "Calls with entries in their journals that the database lacks."

@@ -20,7 +20,15 @@ from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.actions import Action
 from bridge.conversation.journal import CallClosed, Party
-from bridge.conversation.overheard import Happening, ListenPolicy, Order, Overheard, PartyJoined, PartyTold
+from bridge.conversation.overheard import (
+    Happening,
+    ListenPolicy,
+    Order,
+    Overheard,
+    PartyJoined,
+    PartyTold,
+)
+from bridge.conversation.recording import State
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
@@ -76,7 +84,7 @@ class LogSession:
         return peer is self._recognizers
 
     def act(self, actions: Sequence[Action]) -> None:
-        """Keep what an operator notes; nothing else can be done to a call that is only listened to."""
+        """Keep what an operator notes, and pause or resume the recording as they set; nothing else can be done."""
         self.take(on.OperatorActed(tuple(actions)))
 
     def watch(self, observer: LogObserver) -> None:
@@ -133,6 +141,11 @@ class LogSession:
         elif self._carrier is not None or isinstance(event, on.StreamLost):
             return
         self.take(event)
+
+    @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._overheard.recording
 
     def stop(self, reason: str) -> None:
         """Stop listening: the carrier says that the call is over (`caller`), or somebody wants it so."""

@@ -30,6 +30,7 @@ from bridge.conversation.journal import CallClosed
 from bridge.conversation.machine import Conversation
 from bridge.conversation.outlook import Floor, Saying
 from bridge.conversation.policy import Policy
+from bridge.conversation.recording import State
 from bridge.store.base import CallFiles, CallRecord
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
@@ -148,6 +149,11 @@ class Session:
         self._observers = (*self._observers, observer)
 
     # --- the carrier's side --------------------------------------------------------------------------------
+
+    @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._conversation.recording
 
     @property
     def attached(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from bridge.conversation.actions import Action
 
@@ -243,16 +243,6 @@ class SpeechFailed:
     """False: it was the connection that failed, so the rest can be asked for again."""
 
 
-# --- operators ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingWanted:
-    """An operator wants the call's recording paused, or on again."""
-
-    state: Literal["on", "paused"]
-
-
 # --- the clock ---------------------------------------------------------------------------------------------
 
 
@@ -285,12 +275,5 @@ CarrierEvent: TypeAlias = (
 )
 AgentEvent: TypeAlias = AgentActed | AgentFinished | AgentFailed
 Event: TypeAlias = (
-    CarrierEvent
-    | RecognizerEvent
-    | AgentEvent
-    | FloorWanted
-    | OperatorActed
-    | RecordingWanted
-    | SpeechEvent
-    | DeadlineReached
+    CarrierEvent | RecognizerEvent | AgentEvent | FloorWanted | OperatorActed | SpeechEvent | DeadlineReached
 )

@@ -12,6 +12,7 @@ from bridge.conversation import journal, operator, outlook, rules, transfers
 from bridge.conversation.actions import Say
 from bridge.conversation.caller import bare
 from bridge.conversation.policy import Policy
+from bridge.conversation.recording import State
 from bridge.conversation.state import Talk
 
 
@@ -52,6 +53,11 @@ class Conversation:
     def masked(self) -> bool:
         """Tell whether the caller's keys and voice are secret now: they must not be kept, shown or recognised."""
         return self._talk.masked
+
+    @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._talk.recording.state
 
     @property
     def over(self) -> bool:
@@ -110,7 +116,7 @@ class Conversation:
                 self._take_from_phone(event)
             case on.OtherAccepted() | on.TransferEnded():
                 transfers.take(self._talk, event)
-            case on.FloorWanted() | on.RecordingWanted() | on.OperatorActed():
+            case on.FloorWanted() | on.OperatorActed():
                 self._take_wish(event)
             case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
                 self._take_speech(event)
@@ -161,17 +167,13 @@ class Conversation:
             case _:
                 pass  # A stream that starts or stops twice changes nothing.
 
-    def _take_wish(self, event: on.FloorWanted | on.RecordingWanted | on.OperatorActed) -> None:
+    def _take_wish(self, event: on.FloorWanted | on.OperatorActed) -> None:
         talk = self._talk
         match event:
             case on.FloorWanted():
                 talk.floor_wanted = talk.policy.agent
-            case on.RecordingWanted(state) if talk.state != "waiting":
-                talk.out += talk.recording.want(state, talk.ms())
             case on.OperatorActed(actions):
                 operator.take(talk, actions)
-            case _:
-                pass
 
     def _take_from_phone(self, event: on.MarkReturned | on.DigitPressed) -> None:
         talk = self._talk

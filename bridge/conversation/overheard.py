@@ -12,11 +12,11 @@ from typing import Literal, TypeAlias
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import Note
+from bridge.conversation.actions import Action, Note, Set
 from bridge.conversation.caller import CallerTurn
 from bridge.conversation.journal import Party
 from bridge.conversation.outage import Outage
-from bridge.conversation.recording import Recording
+from bridge.conversation.recording import Recording, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,6 @@ Happening: TypeAlias = (
     | on.StreamLost
     | on.StreamStopped
     | on.TransferEnded
-    | on.RecordingWanted
     | on.DeadlineReached
     | on.OperatorActed
     | PartyJoined
@@ -121,6 +120,11 @@ class Overheard:
         """Tell whether no stream can carry the call any more."""
         return self._state in {"draining", "over"}
 
+    @property
+    def recording(self) -> State:
+        """Whether the call's sound is recorded now."""
+        return self._recording.state
+
     # --- events --------------------------------------------------------------------------------------------
 
     def _take(self, event: Happening) -> None:
@@ -134,14 +138,21 @@ class Overheard:
                 self._record(journal.TransferTried(self._ms(), self._policy.to, status, duration_s=duration_s))
             case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
                 self._take_stream(event)
-            case on.RecordingWanted(state) if self._state != "waiting":
-                self._out += self._recording.want(state, self._ms())
             case on.OperatorActed(actions):
-                # Nothing can be said to the two, and nothing done but to note something.
-                for note in [action for action in actions if isinstance(action, Note)]:
-                    self._record(journal.NoteTaken(self._ms(), note.data))
+                self._take_acts(actions)
             case _:
                 pass  # A second callback changes nothing, and the clock is looked at anyway.
+
+    def _take_acts(self, actions: tuple[Action, ...]) -> None:
+        """Nothing can be said to the two: something may be noted, and the recording paused, or go on."""
+        for action in actions:
+            match action:
+                case Note(data):
+                    self._record(journal.NoteTaken(self._ms(), data))
+                case Set(recording=("on" | "paused") as state) if self._state != "waiting":
+                    self._out += self._recording.want(state, self._ms())
+                case _:
+                    pass
 
     def _take_stream(self, event: on.StreamStarted | on.StreamLost | on.StreamStopped) -> None:
         match event:

@@ -91,8 +91,8 @@ class LiveCall:
             case _:
                 pass
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the call as programs see it."""
+    def as_dict(self, recording: str) -> dict[str, Any]:
+        """Return the call as programs see it; `recording` is whether its sound is kept."""
         saying = self.session.saying if isinstance(self.session, Session) else None
         return {
             "id": self.id,
@@ -102,6 +102,7 @@ class LiveCall:
             "at_ms": self._at_ms,
             "talk": list(self._talk),
             "words": dict(self._words),
+            "recording": recording,
             "saying": None if saying is None else self._watch.as_data(saying),
         }
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Literal, TypeAlias
 
 from bridge.conversation.journal import Entry
 from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
+
+Recording: TypeAlias = Literal["on", "paused", "off"]
 
 LEFT: Final = 0
 """The side of the caller, as in the recording."""
@@ -83,7 +85,7 @@ class Taps:
 
     def open(self, header: CallHeader) -> CallRecord:
         """Begin the record of a call. Returns at once; never raises."""
-        record = TappedRecord(self._store.open(header), lambda: self._forget(header.id))
+        record = TappedRecord(self._store.open(header), header.recording, lambda: self._forget(header.id))
         self._live[header.id] = record
         return record
 
@@ -95,6 +97,11 @@ class Taps:
         """Begin to listen to a call, by the bridge's id; None: there is no such live call."""
         record = self._live.get(call)
         return None if record is None else record.listen()
+
+    def recording(self, call: str) -> Recording:
+        """Return whether the sound of a call is kept; `off` as well where there is no such live call."""
+        record = self._live.get(call)
+        return "off" if record is None else record.recording
 
     def leave(self, call: str, ear: Ear) -> None:
         """Listen no longer."""
@@ -108,8 +115,10 @@ class Taps:
 class TappedRecord:
     """The record of one call, with whoever listens to it; a `bridge.store.base.CallRecord`."""
 
-    def __init__(self, record: CallRecord, forget: Any) -> None:
+    def __init__(self, record: CallRecord, recording: Recording, forget: Callable[[], None]) -> None:
         self._record = record
+        self.recording: Recording = recording
+        """Whether its sound is kept, as in `CallHeader`."""
         self._forget = forget
         self._ears: tuple[Ear, ...] = ()
         self.trace = record.trace
@@ -118,6 +127,8 @@ class TappedRecord:
     def listen(self) -> Ear:
         """Let somebody listen from here on."""
         ear = Ear()
+        if self.recording == "paused":
+            ear.tell("paused", at_ms=0)
         self._ears = (*self._ears, ear)
         return ear
 
@@ -153,6 +164,20 @@ class TappedRecord:
         for ear in self._ears:
             ear.tell("clear", at_ms=round(at_ms))
 
+    def pause_audio(self, at_ms: float) -> None:
+        """From then on keep, and let be heard, silence in place of both sides. Never waits and never raises."""
+        self._record.pause_audio(at_ms)
+        self.recording = "paused"
+        for ear in self._ears:
+            ear.tell("paused", at_ms=round(at_ms))
+
+    def resume_audio(self, at_ms: float) -> None:
+        """From then on keep again what both sides say. Never waits and never raises."""
+        self._record.resume_audio(at_ms)
+        self.recording = "on"
+        for ear in self._ears:
+            ear.tell("resumed", at_ms=round(at_ms))
+
     async def close(self) -> CallFiles:
         """Finish the record; as that of the store around which this is."""
         self._forget()
@@ -162,5 +187,7 @@ class TappedRecord:
         return await self._record.close()
 
     def _hear(self, side: int, at_ms: float, audio: bytes) -> None:
+        if self.recording == "paused":
+            return  # What nobody is to keep, nobody is to hear.
         for ear in self._ears:
             ear.hear(side, at_ms, audio)

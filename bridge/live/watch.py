@@ -201,6 +201,15 @@ class Watch:
                 return [self._news("transfer", to=to, status=status, warm=warm, duration_s=duration_s)]
             case journal.ProblemMet(_, source, code, message):
                 return [self._news("problem", source=source, code=code, message=message)]
+            case _:
+                return self._change(entry)
+
+    def _change(self, entry: journal.Entry) -> list[News]:
+        match entry:
+            case journal.RecordingPaused():
+                return [self._news("recording", state="paused")]
+            case journal.RecordingResumed():
+                return [self._news("recording", state="on")]
             case journal.StreamBroke() if self._look is None:
                 return [self._news("state", state="away")]
             case journal.StreamResumed() if self._look is None:

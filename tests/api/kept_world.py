@@ -87,9 +87,8 @@ async def fill(folder: Path) -> None:
         first.caller_audio(at_ms, bytes([0x80 + at_ms % 97]) * 160)
     first.agent_audio(500, b"\x10" * 4000)
     await first.close()
-    second = store.open(
-        header(TWO, 2, caller="+15559998888", direction="outbound", agent_kind="log", other="+1777")
-    )
+    other = {"caller": "+15559998888", "direction": "outbound", "agent_kind": "log", "other": "+1777"}
+    second = store.open(header(TWO, 2, **other))
     second.append(j.CallOpened())
     second.append(j.PartySpoke("callee", 1, "Ärger — “quoted”, <b> & 日本語 \u202eRTL", 100, 900))
     second.append(j.CallClosed(5000, "callee"))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -17,9 +17,13 @@ from tests.api.kept_world import ONE, SECONDS, TWO, Kept, kept
 RECORDING = f"/calls/{ONE}/recording"
 
 
-@pytest.fixture
-async def it(tmp_path: Path) -> AsyncIterator[Kept]:
-    async with kept(tmp_path) as it:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept]:
+    """One bridge for all: nothing here changes what is kept."""
+    async with kept(tmp_path_factory.mktemp("calls")) as it:
         yield it
 
 

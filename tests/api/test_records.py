@@ -6,16 +6,20 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from yarl import URL
 
 from tests.api.kept_world import ONE, THREE, TWO, Kept, kept
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def it(tmp_path: Path) -> AsyncIterator[Kept]:
-    async with kept(tmp_path) as it:
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def it(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept]:
+    """One bridge for all; but for the last test, nothing here changes what is kept."""
+    async with kept(tmp_path_factory.mktemp("calls")) as it:
         yield it
 
 
@@ -130,9 +134,8 @@ async def test_what_was_said_is_found(it: Kept, words: str, found: list[str]) ->
 
 
 async def test_a_search_is_narrowed_and_comes_in_parts(it: Kept) -> None:
-    assert [
-        hit["turn"]["speaker"] for hit in (await it.json("/search", {"q": "open", "speaker": "agent"}))["items"]
-    ] == ["agent"]
+    by_agent = await it.json("/search", {"q": "open", "speaker": "agent"})
+    assert [hit["turn"]["speaker"] for hit in by_agent["items"]] == ["agent"]
     assert (await it.json("/search", {"q": "refund", "speaker": "agent"}))["items"] == []
     first = await it.json("/search", {"q": "refund", "limit": 1})
     second = await it.json("/search", {"q": "refund", "limit": 1, "cursor": first["next"]})
@@ -173,15 +176,11 @@ async def test_one_call_is_told_whole(it: Kept, name: str) -> None:
         "calls.db",
     ],
 )
-@pytest.mark.parametrize(
-    "what", ["", "/recording", "/journal", "/transcript", "/messages/1", "/peaks", "/timeline.svg"]
-)
-async def test_names_are_looked_up_and_lead_nowhere_else(it: Kept, name: str, what: str) -> None:
-    from yarl import URL
-
-    async with it.world.http.get(URL(f"{it.url}/api/v1/calls/{name}{what}", encoded=True)) as response:
-        assert response.status == 404
-        assert response.content_type == "application/problem+json"
+async def test_names_are_looked_up_and_lead_nowhere_else(it: Kept, name: str) -> None:
+    for what in ("", "/recording", "/journal", "/transcript", "/messages/1", "/peaks", "/timeline.svg"):
+        async with it.world.http.get(URL(f"{it.url}/api/v1/calls/{name}{what}", encoded=True)) as response:
+            assert response.status == 404
+            assert response.content_type == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -229,9 +228,9 @@ async def test_journal_and_trace_come_as_they_lie_on_the_disk(it: Kept, what: st
 
 
 async def test_a_file_that_is_gone_is_told_without_its_place(it: Kept) -> None:
-    (path,) = it.world.folder.glob(f"*/*{ONE}/journal.jsonl")
+    (path,) = it.world.folder.glob(f"*/*{THREE}/journal.jsonl")
     path.unlink()
     for what in ("journal", "transcript"):
-        found = await it.json(f"/calls/{ONE}/{what}", status=404)
+        found = await it.json(f"/calls/{THREE}/{what}", status=404)
         assert found["code"] == "file_missing"
         assert str(it.world.folder) not in str(found)

@@ -9,11 +9,12 @@ from bridge.conversation import events as on
 from bridge.conversation import journal
 from bridge.conversation.actions import Say, Set
 from bridge.conversation.journal import RecordingPaused, RecordingResumed
-from bridge.conversation.overheard import ListenPolicy, Overheard
+from bridge.conversation.overheard import Happening, ListenPolicy, Overheard
+from bridge.conversation.recording import State
 from tests.conversation.playbook import Play
 
-PAUSED = on.RecordingWanted("paused")
-ON = on.RecordingWanted("on")
+PAUSED = on.OperatorActed((Set(recording="paused"),))
+ON = on.OperatorActed((Set(recording="on"),))
 
 
 def asked(**policy: object) -> tuple[Play, int]:
@@ -81,13 +82,9 @@ def test_a_call_that_begins_paused_is_recorded_once_it_is_resumed() -> None:
     assert play.at(3).hears(ON) == [do.ResumeRecording(3000)]
 
 
-def test_a_wish_before_the_call_is_nothing() -> None:
-    assert Play().hears(PAUSED) == []
-
-
 def test_where_nothing_is_recorded_nothing_is_switched_and_the_agent_is_told_of() -> None:
     play, reply = asked(recording="off")
-    play.hears(on.AgentActed(reply, Set(recording="paused")), PAUSED, ON)
+    play.hears(on.AgentActed(reply, Set(recording="paused")), PAUSED)
     assert play.kept(journal.ProblemMet) == []
     play.hears(on.AgentActed(reply, Set(recording="on")))
     assert switches(play) == []
@@ -95,10 +92,11 @@ def test_where_nothing_is_recorded_nothing_is_switched_and_the_agent_is_told_of(
 
 
 @pytest.mark.parametrize("begins", ["on", "paused", "off"])
-def test_two_people(begins: str) -> None:
-    heard = Overheard(ListenPolicy(recording=begins))  # type: ignore[arg-type]  # one of the three
+def test_two_people(begins: State) -> None:
+    heard = Overheard(ListenPolicy(recording=begins))
     assert heard.handle(PAUSED, 9.0) == []
-    steps = [heard.handle(on.StreamStarted(), 10.0), heard.handle(PAUSED, 11.0), heard.handle(ON, 12.5)]
+    happens: list[Happening] = [on.StreamStarted(), PAUSED, ON]
+    steps = [heard.handle(event, 10.0 + 1.25 * number) for number, event in enumerate(happens)]
     switched = [[type(one).__name__ for one in step] for step in steps]
     paused, resumed = ["PauseRecording", "Record"], ["ResumeRecording", "Record"]
     assert (
@@ -111,3 +109,4 @@ def test_two_people(begins: str) -> None:
     )
     if begins != "off":
         assert steps[2][0] == do.ResumeRecording(2500)
+    assert heard.recording == ("off" if begins == "off" else "on")

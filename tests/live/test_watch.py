@@ -154,7 +154,7 @@ def test_words_are_struck_through_and_those_that_go_on_more_strictly() -> None:
     everything = repr([news.data for news in seen.news])
     assert "1111" not in everything
     assert seen.told("turn.words")[0]["text"] == " It is [digits]"
-    assert seen.told("agent.spoke")[0]["heard"] == "It is [card number], thank you."
+    assert seen.told("agent.spoke")[0]["heard"].startswith("It is [card number],")
     assert seen.told("note")[0]["data"] == {"a": ["[card number]", {"b": "[card number]"}], "c": 4111}
     keys = [(one["digit"], one["masked"]) for one in seen.told("key")]
     assert keys[0] == ("4", False)

@@ -23,17 +23,17 @@ MUTANTS = (
         '"off"',
         "An agent never learns that nothing is recorded.",
     ),
-    Mutant(
-        "machine.py",
-        'case on.RecordingWanted(state) if talk.state != "waiting":',
-        "case on.RecordingWanted(state):",
-        "A pause before the call has a time that cannot be.",
-    ),
     Mutant("machine.py", "talk.out += talk.recording.begin()", "pass", "A call that begins paused is recorded."),
     Mutant(
         "overheard.py",
         "self._out += self._recording.begin()",
         "pass",
         "Two people's call that begins paused is recorded.",
+    ),
+    Mutant(
+        "overheard.py",
+        'Set(recording=("on" | "paused") as state) if self._state != "waiting":',
+        'Set(recording=("on" | "paused") as state):',
+        "A pause before two people's call has a time that cannot be.",
     ),
 )

@@ -120,7 +120,7 @@ const follower = {
     const link = at("record");
     link.href = `/#/calls/${encodeURIComponent(found.call)}`;
     link.hidden = false;
-    watch(found.call);
+    watch(found.call, before);
   },
   over(text, bad) {
     log(text, bad ? "bad" : "");
@@ -145,6 +145,8 @@ async function begin() {
     sound = await Sound.open({ microphone: at("microphone").value, speaker: at("speaker").value }, heard);
     showDevices();
     log(`sound at ${sound.context.sampleRate} Hz, ${latency((sound.context.outputLatency || sound.context.baseLatency) * 1000)} to the speaker`);
+    // From here on nothing of the call is missed, though its id is known only when it has begun.
+    before = await get("/live").then((found) => found.last_event_id, () => "");
     call = new Call(sound, follower, reattachMs);
     began = performance.now();
     at("hang-up").focus();
@@ -208,10 +210,12 @@ function showDuration() {
 // --- what the bridge tells -----------------------------------------------------------------------------
 
 let feed = null;
+/** Id of the last event before the call. */
+let before = "";
 /** How long after a call its last events may still come. */
 const AFTERWARDS_MS = 5000;
 
-function watch(id) {
+function watch(id, after) {
   feed?.stop();
   const mine = follow(
     {
@@ -227,6 +231,7 @@ function watch(id) {
       },
     },
     `/events?call=${encodeURIComponent(id)}`,
+    after,
   );
   feed = mine;
 }
