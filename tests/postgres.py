@@ -36,7 +36,15 @@ class PostgresServer:
             if subprocess.run([programs / "bin" / "postgres", "-V"], check=False, **self._quiet()).returncode:
                 programs = Path(shutil.copytree(programs, self.folder / "programs"))
         self._postgres = programs / "bin" / "postgres"
-        initdb = [str(programs / "bin" / "initdb"), "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust"]
+        initdb = [
+            str(programs / "bin" / "initdb"),
+            "-D",
+            str(self.folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+        ]
         subprocess.run([*initdb, "-E", "utf8", "--locale=C", "-N"], check=True, **self._quiet())
         self.start()
 

@@ -15,8 +15,8 @@ from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.call.log_session import LogSession
 from bridge.call.session import Session
-from bridge.conversation.actions import Action, HangUp, Note, Say, SendDigits, Transfer
-from bridge.conversation.events import RecordingWanted
+from bridge.conversation.actions import Action, HangUp, Note, Say, SendDigits, Set, Transfer
+from bridge.conversation.events import OperatorActed
 from bridge.errors import CarrierError
 from bridge.live.calls import LiveCall, LiveCalls
 
@@ -200,7 +200,7 @@ class ControlRoutes:
         if self._recording(call.id) == "off":
             why = "This call is not recorded: see numbers.recording and store.record_audio of the settings"
             raise Problem(409, "recording_off", f"{why}.", call=call.id)
-        call.session.take(RecordingWanted(body.state))
+        call.session.take(OperatorActed((Set(recording=body.state),)))
         will = "The recording holds silence from now on." if body.state == "paused" else "The recording goes on."
         return _accept(request, call, "recording", [], will)
 

@@ -146,9 +146,7 @@ class SystemRoutes:
             self._store(),
             asyncio.to_thread(_disk, self.settings.store.recordings),
         )
-        return web.json_response(
-            {"bridge": self._bridge(), **dict(zip(names, found, strict=True))}
-        )
+        return web.json_response({"bridge": self._bridge(), **dict(zip(names, found, strict=True))})
 
     def _bridge(self) -> dict[str, Any]:
         draining = self._registry.draining

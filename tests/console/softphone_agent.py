@@ -8,7 +8,9 @@ from bridge.agents.base import Question
 from bridge.conversation.actions import Transfer
 
 GREETING = "Hello."
-STORY = " ".join(f"This is sentence {n} of a story that nobody has asked for." for n in ("one", "two", "three", "four"))
+STORY = " ".join(
+    f"This is sentence {n} of a story that nobody has asked for." for n in ("one", "two", "three", "four")
+)
 THANKS = "I see. Thank you."
 DESK = "+15550100009"
 

@@ -173,7 +173,9 @@ async def test_all_can_be_reached_by_keyboard(browser: Browser, tmp_path: Path) 
         reached = []
         for _ in range(9):
             await page.keyboard.press("Tab")
-            reached.append(await page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.innerText"))
+            reached.append(
+                await page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.innerText")
+            )
             outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
             assert outline == "solid", f"the focus cannot be seen on {reached[-1]}"
         assert reached == [

@@ -21,7 +21,7 @@ from bridge.app import Bridge, running
 from bridge.audio import codec, wav
 from bridge.settings_source import load_settings
 from tests.console.browser import chromium, needs_browser, needs_local_speech
-from tests.console.softphone_agent import DESK, GREETING
+from tests.console.softphone_agent import GREETING
 from tests.speech_set import Recorded, recordings
 
 pytestmark = [needs_browser, needs_local_speech, pytest.mark.timeout(120)]
@@ -121,7 +121,9 @@ def loud(samples: Any, from_ms: float, to_ms: float) -> float:
 
 
 async def test_a_person_talks_interrupts_presses_a_key_and_mutes(tmp_path: Path) -> None:
-    hope, heaven, epoch = (next(one for one in recordings() if one.name == name) for name in ("tc_2", "tc_4", "tc_1"))
+    hope, heaven, epoch = (
+        next(one for one in recordings() if one.name == name) for name in ("tc_2", "tc_4", "tc_1")
+    )
     file = await asyncio.to_thread(microphone, tmp_path, 3.0, hope, 7.0, heaven, 6.0, epoch)
     calls = tmp_path / "calls"
     async with bridge(calls) as up, chromium(file) as browser:
@@ -141,7 +143,9 @@ async def test_a_person_talks_interrupts_presses_a_key_and_mutes(tmp_path: Path)
         await page.keyboard.press("5")
         await page.keyboard.press("m")
         await expect(page.locator("#mute")).to_have_attribute("aria-pressed", "true")
-        await expect(page.locator("#captions li.agent", has_text="You pressed 5").first).to_be_attached(timeout=10_000)
+        await expect(page.locator("#captions li.agent", has_text="You pressed 5").first).to_be_attached(
+            timeout=10_000
+        )
         await asyncio.sleep(2)
         assert await page.locator("#latency").inner_text()
         await page.locator("#hang-up").click()
