@@ -102,14 +102,14 @@ class CallPage {
 
   _sound(call, story, peaks) {
     const wave = new Wave((ms) => player.seek(ms));
-    const player = new Player(call.id, {
+    const player = new Player(call.id, peaks.duration_ms, {
       at: (ms, playing) => {
         wave.at(ms);
         this._transcript.at(ms, { follow: playing });
       },
       lasts: (ms) => wave.lasts(ms),
     });
-    wave.show(peaks, story, { other: call.agent_kind === "log" ? "Other side" : "Agent", duration: call.duration_ms ?? undefined });
+    wave.show(peaks, story, { other: call.agent_kind === "log" ? "Other side" : "Agent", duration: peaks.duration_ms });
     this._parts.push(wave, player);
     this._seek = (ms, play) => player.seek(ms, { play });
     this._wave = wave;
