@@ -39,6 +39,8 @@ from bridge.twilio.tokens import StreamTokens
 
 _RECORDED_WITHIN_S = 15.0
 """How long the calls that are ended at a stop may take to be recorded."""
+_LONGEST_LINE_BYTES = 32 * 1024
+"""Of a request's first line: up to here, an address that is too long is told what is wrong with it."""
 
 log = structlog.get_logger()
 
@@ -68,7 +70,9 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
-        keeping = await open_keeping(settings, metrics, stack)
+        registries: list[Registry] = []
+        live = lambda call: any(registry.holds(call) for registry in registries)  # noqa: E731  It is one expression.
+        keeping = await open_keeping(settings, metrics, stack, live)
 
         speech_url = await open_speech(settings, stack)
         profiles = Profiles(settings, openers(speech_url), metrics)
@@ -79,6 +83,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         if rest is not None:
             stack.callback(rest.close)
         registry = make_registry(profiles, keeping.store, metrics, rest)
+        registries.append(registry)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = auth_token_of(settings)
         listening: list[int] = []
@@ -112,7 +117,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             House(settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port),
         )
         listening.append(await _listen(app, settings, stack))
-        keeping.keeper.start()
+        keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
@@ -173,7 +178,9 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
 
 async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:
     """Open the listener and return its port."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=5.0, max_line_size=_LONGEST_LINE_BYTES
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.server.host, settings.server.port).start()

@@ -10,13 +10,19 @@ from aiohttp import web
 
 from bridge.agents import schema
 from bridge.api.access import Access
+from bridge.api.addresses import from_this_machine
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
+from bridge.api.erase_routes import EraseRoutes
 from bridge.api.log_routes import LogRoutes
+from bridge.api.media_routes import MediaRoutes
 from bridge.api.openapi import OpenApiRoutes
 from bridge.api.operations import Operation
+from bridge.api.record_routes import RecordRoutes
 from bridge.api.session import SessionRoutes
 from bridge.api.softphone_routes import SoftphoneRoutes
+from bridge.api.system_routes import SystemRoutes
+from bridge.api_parts import OpenedDatabase, kept_calls, looks, store_health
 from bridge.call.registry import Registry
 from bridge.console.files import read_files
 from bridge.console.routes import ConsoleRoutes
@@ -28,6 +34,7 @@ from bridge.outbound.dialer import Dialer
 from bridge.parts import make_access, order_rules, stream_addresses
 from bridge.profiles import Profiles
 from bridge.settings import Settings
+from bridge.store.sql.audit_pages import AuditPages
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
@@ -56,13 +63,24 @@ async def add_doors(app: web.Application, house: House) -> None:
     access = make_access(settings)
     door = Door(access)
     SessionRoutes(access).add_to(app, door)
-    CallRoutes(house.dialer, order_rules(settings)).add_to(app, door)
+    kept = kept_calls(settings, house.keeping, registry)
+    RecordRoutes(kept).add_to(app, door)
+    CallRoutes(house.dialer, order_rules(settings), kept, house.keeping.eraser).add_to(app, door)
+    EraseRoutes(house.keeping.eraser, kept).add_to(app, door)
+    MediaRoutes(kept, house.keeping.keys, house.keeping.audit).add_to(app, door)
+    SystemRoutes(
+        settings,
+        registry,
+        AuditPages(OpenedDatabase(house.keeping.database)),
+        looks(),
+        lambda: store_health(house.keeping, kept.calls),
+    ).add_to(app, door)
     addresses = lambda: stream_addresses(settings, house.port())  # noqa: E731  It is one expression.
     listener = LogRoutes(registry, house.rest, house.tokens, addresses)
     listener.add_to(app, door)
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
-    open_live(app, door, settings, registry, house.rest)
+    open_live(app, door, settings, registry, house.keeping, house.rest)
     HealthRoutes(registry, house.metrics, access, house.keeping.database).add_to(app)
     about = "Tell what a webhook agent is sent and may answer"
     answers = {200: "application/schema+json"}
@@ -76,7 +94,7 @@ async def _add_pages(app: web.Application, settings: Settings, access: Access) -
     if not settings.api.console:
         return
     files = await asyncio.to_thread(read_files)
-    ConsoleRoutes(files, lambda request: access.needed or access.granted(request)).add_to(app)
+    ConsoleRoutes(files, lambda request: access.needed or from_this_machine(request)).add_to(app)
 
 
 async def _schema(_: web.Request) -> web.Response:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
+from bridge.agents.webhook.spool import forget_calls
+from bridge.live.taps import Taps
 from bridge.metrics import Metrics
-from bridge.parts import check_folder, make_redactor
+from bridge.parts import check_folder, make_redactor, recording_keys
 from bridge.settings import Settings
-from bridge.store.base import Store
+from bridge.sink_parts import open_sinks
+from bridge.sinks.outbox import forget_waiting
 from bridge.store.files import FileStore
 from bridge.store.redacting import RedactingStore
+from bridge.store.sealing import Keys
+from bridge.store.sql.audit import Audit
 from bridge.store.sql.database import Database
+from bridge.store.sql.erasing import Elsewhere, Eraser
 from bridge.store.sql.keeper import Keeper
+from bridge.store.sql.retention import Retention
 from bridge.tasks import spawn
 
 
@@ -21,29 +31,57 @@ from bridge.tasks import spawn
 class Keeping:
     """What keeps the calls of a process."""
 
-    store: Store
+    store: Taps
     """What calls are handed to."""
     database: Database
     keeper: Keeper
     """Lets the database follow the calls' journals. To be started once calls are taken: opening takes its time."""
+    audit: Audit
+    """Who heard, took away or erased what. A recording is given out when its line is written."""
+    eraser: Eraser
+    retention: Retention
+    """Erases what is too old. To be started with `keeper`."""
+    keys: Keys
+    """What recordings are encrypted and read with."""
+
+    def start(self) -> None:
+        """Begin with what need not be there when the first call comes."""
+        self.keeper.start()
+        self.retention.start()
 
 
-async def open_keeping(settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack) -> Keeping:
-    """Begin to keep calls; the stack's end finishes that.
+async def open_keeping(
+    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack, live: Callable[[str], bool]
+) -> Keeping:
+    """Begin to keep calls; the stack's end finishes that. `live` tells whether a call, by either id, goes on.
 
     Raises SettingsError for a folder that cannot be used, and where the database's driver is missing.
     """
-    redactor = make_redactor(settings)
+    redactor, keys = make_redactor(settings), recording_keys(settings)
     folder = settings.store.recordings
     await asyncio.to_thread(check_folder, folder)
     database = Database(settings.store.url, folder)
     stack.push_async_callback(database.close)
     keeper = Keeper(database, folder)
     stack.push_async_callback(keeper.close)
-    files = FileStore(folder, on_growth=keeper.grew)
+    files = FileStore(folder, keys=keys, on_growth=keeper.grew)
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(), name="finish-left-over").cancel)
+    store = await open_sinks(settings, files, metrics, stack)
     metrics.store_up.set_function(lambda: database.up)
     metrics.store_waiting.set_function(lambda: keeper.waiting)
     metrics.store_lag.set_function(lambda: keeper.lag_s)
-    return Keeping(RedactingStore(files, redactor), database, keeper)
+    audit = Audit(database, folder)
+    eraser = Eraser(
+        database, folder, live, audit=audit, elsewhere=_elsewhere(settings), on_erased=metrics.erased_calls.inc
+    )
+    retention = Retention(database, eraser, audit, folder, settings.store.retention_days)
+    stack.push_async_callback(retention.close)
+    return Keeping(Taps(RedactingStore(store, redactor)), database, keeper, audit, eraser, retention, keys)
+
+
+def _elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:
+    """Return what removes what else holds something of calls: what waits for sinks, and for agents."""
+    waiting: Elsewhere = partial(forget_waiting, settings.store.recordings)
+    undelivered = settings.agent.undelivered
+    return (waiting, partial(forget_calls, Path(undelivered))) if undelivered else (waiting,)

@@ -65,12 +65,22 @@ class Metrics:
         )
         self.under_runs = self._counter("under_runs_total", "Gaps in the agent's speech: audio came too late.")
         self.lost_marks = self._counter("lost_marks_total", "Marks that the carrier did not send back in time.")
+        self.erased_calls = self._counter("erased_calls_total", "Calls erased, on request or because of their age.")
         self.store_up = self._gauge("store_up", "Whether the database of calls does what it is asked: 1 or 0.")
         self.store_waiting = self._gauge(
             "store_waiting_calls", "Calls with entries in their journals that the database lacks."
         )
         self.store_lag = self._gauge(
             "store_lag_seconds", "How long the database has lacked an entry that it is to have."
+        )
+        self.sink_waiting = Gauge(
+            "phone_bridge_sink_waiting",
+            "Documents that wait to be sent to a sink.",
+            ("sink",),
+            registry=self.registry,
+        )
+        self.sink_dropped = self._gauge(
+            "sink_dropped", "Documents for sinks that were given up since the start: no room, or too old."
         )
         self.first_text = self._latency("first_text", "End of the caller's turn to the agent's first text.")
         self.first_audio = self._latency("first_audio", "End of the caller's turn to the first audio sent.")

@@ -27,6 +27,7 @@ from bridge.settings_calls import TransferSettings
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
 from bridge.store.base import Store
+from bridge.store.vault import Keys
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
@@ -51,12 +52,15 @@ def check_folder(folder: Path) -> None:
 
 
 def make_redactor(settings: Settings) -> Redactor:
-    """Return what strikes out what must not be written down. Raises SettingsError."""
-    privacy = settings.privacy
-    try:
-        return Redactor(privacy.redact, privacy.patterns)
-    except ValueError as error:
-        raise SettingsError(f"privacy.patterns (BRIDGE_PRIVACY__PATTERNS): {error}") from None
+    """Return what strikes out what must not be written down."""
+    return Redactor(settings.privacy.redact, settings.privacy.patterns)
+
+
+def recording_keys(settings: Settings) -> Keys:
+    """Return what recordings are encrypted with. Raises SettingsError, and MissingExtraError."""
+    store = settings.store
+    old = [key.get_secret_value() for key in store.old_encryption_keys]
+    return Keys.read(store.encryption_key.get_secret_value(), old)
 
 
 def carrier_rest(settings: Settings) -> TwilioRest | None:

@@ -33,6 +33,7 @@ alone: watching it would make every test slower and its times untrue."""
 
 
 REAL_TIME = (
+    "console/test_softphone_browser.py",
     "demo",
     "simulator/test_scenario_speech.py",
     "speech_server/test_stt_sockets.py",

@@ -105,13 +105,6 @@ class HitPage(BaseModel):
     next: str | None = Field(description="The `cursor` of the part that follows; null: there is nothing more.")
 
 
-class RecordingItem(BaseModel):
-    """The recording of a call."""
-
-    bytes: int = Field(description="Size of the WAV file, as it is answered.")
-    duration_ms: int
-
-
 class OrderAnswer(BaseModel):
     """A call that was ordered of this bridge."""
 
@@ -149,6 +142,7 @@ class CallAnswer(OrderAnswer):
         default=None, description="`live`, `ended` or `broken_off`; left out: it was not answered (yet)."
     )
     transfer_to: str = ""
+    folder: str = Field(default="", description="Where its files lie, below `store.recordings`.")
     turns: int = 0
     interruptions: int = 0
     wasted: int = 0
@@ -162,4 +156,3 @@ class CallAnswer(OrderAnswer):
         default=[], description="What the recording was transcribed to afterwards, and how that differs."
     )
     messages: list[int] = Field(default=[], description="Numbers of the messages that the caller left.")
-    recording: RecordingItem | None = Field(default=None, description="null: nothing was recorded.")

@@ -8,15 +8,19 @@ from typing import Annotated, Any
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from bridge.api.answers import OrderAnswer
-from bridge.api.door import Door, read
+from bridge.api.answers import CallAnswer, OrderAnswer
+from bridge.api.call_document import call_answer, order_answer
+from bridge.api.door import Door, need, query, read
+from bridge.api.erase_routes import erase_refused
+from bridge.api.kept import KeptCalls
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
-from bridge.errors import CarrierError
+from bridge.errors import BridgeError, CarrierError
 from bridge.outbound.dialer import Dialer, DrainingError, NotSetUpError
 from bridge.outbound.dispatch import KeyConflictError, QueueFullError
 from bridge.outbound.order import DetectMachines, Order, OrderRefused, Rules
 from bridge.outbound.progress import OutboundCall
+from bridge.store.sql.erasing import Eraser
 
 CALLS = "/api/v1/calls"
 
@@ -63,19 +67,53 @@ class NewCallBody(BaseModel):
     greeting: str | None = Field(default=None, max_length=2000)
 
 
+class EndQuery(BaseModel):
+    """What is to be ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    erase: bool = Field(default=False, description="Remove for good what is kept of a call that is over.")
+
+
 class CallRoutes:
     """The handlers of `/api/v1/calls`."""
 
-    def __init__(self, dialer: Dialer, rules: Rules) -> None:
+    def __init__(self, dialer: Dialer, rules: Rules, kept: KeptCalls, eraser: Eraser) -> None:
         self._dialer = dialer
         self._rules = rules
+        self._kept = kept
+        self._eraser = eraser
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
-        place = Operation("Place a call", "control", body=NewCallBody, problems=(409, 502, 503))
+        place = Operation(
+            "Place a call",
+            "control",
+            about="Answers at once, mostly before the phone rings; `Location` is where the call can be looked at.",
+            headers={"Idempotency-Key": "The same order with the same key, within a day, calls nobody twice."},
+            body=NewCallBody,
+            answers={202: OrderAnswer, 200: OrderAnswer},
+            problems=(409, 503),
+        )
+        show = Operation(
+            "Tell what became of a call, and what is kept of it",
+            about="Of a call that this bridge has placed since its start, how far it is; of every call that was"
+            " answered, what was said and done, also while it goes on.",
+            answers={200: CallAnswer},
+            problems=(404, 503),
+        )
+        end = Operation(
+            "End a call that was placed, or erase one that is over",
+            "control",
+            about="An order that waits or rings comes to nothing, a live one is hung up, one that is over stays so."
+            " With `erase`, which needs the scope `admin`, all that is kept of a call is removed for good: from the"
+            " database, the disk, and what waits to be delivered.",
+            query=EndQuery,
+            answers={200: OrderAnswer, 204: None},
+            problems=(404, 409, 502, 503),
+        )
         door.add(app, "POST", CALLS, self.place, place)
-        door.add(app, "GET", CALLS + "/{call}", self.show, Operation("Tell what became of a call", problems=(404,)))
-        end = Operation("End a call", "control", problems=(404, 502))
+        door.add(app, "GET", CALLS + "/{call}", self.show, show)
         door.add(app, "DELETE", CALLS + "/{call}", self.end, end)
 
     async def place(self, request: web.Request) -> web.Response:
@@ -95,17 +133,41 @@ class CallRoutes:
         return _answer(call, status=202 if new else 200)
 
     async def show(self, request: web.Request) -> web.Response:
-        """Tell what became of a call of ours."""
-        return _answer(self._found(request))
+        """Tell what became of a call, and what is kept of it."""
+        name = request.match_info["call"]
+        order = self._dialer.find(name)
+        try:
+            kept = await self._kept.detail(name if order is None else order.id)
+        except BridgeError:
+            if order is None:
+                raise
+            kept = None  # Without the database there is still what was ordered.
+        if kept is None:
+            return _answer(self._found(request))
+        return web.json_response(text=call_answer(order, kept).model_dump_json())
 
     async def end(self, request: web.Request) -> web.Response:
-        """Let a call that waits or rings come to nothing, or hang up a live one; one that is over stays so."""
+        """Let a call that waits or rings come to nothing, or hang up a live one; one that is over stays so.
+
+        With `erase`, remove what is kept of one: 204.
+        """
+        if query(request, EndQuery).erase:
+            return await self._erase(request)
         call = self._found(request)
         try:
             await self._dialer.cancel(call)
         except CarrierError as error:
             raise Problem(502, error.code, f"{error.message}.") from None
         return _answer(call)
+
+    async def _erase(self, request: web.Request) -> web.Response:
+        who = need(request, "admin")
+        try:
+            erased = await self._eraser.erase(request.match_info["call"], who=who.name)
+        except BridgeError as error:
+            raise erase_refused(error) from None
+        self._kept.forget(erased.calls)
+        return web.Response(status=204)
 
     def _found(self, request: web.Request) -> OutboundCall:
         call = self._dialer.find(request.match_info["call"])
@@ -145,19 +207,5 @@ def _answer(call: OutboundCall, status: int = 200) -> web.Response:
 
 
 def as_dict(call: OutboundCall) -> dict[str, Any]:
-    """Return a call as programs see it."""
-    order = call.order
-    return OrderAnswer(
-        id=call.id,
-        sid=call.sid or None,
-        direction="outbound",
-        status=call.status,
-        from_number=order.from_number,
-        to=order.to,
-        parameters=dict(order.parameters),
-        answered_by=call.answered_by or None,
-        reason=call.reason or None,
-        detail=call.detail or None,
-        duration_s=call.duration_s,
-        created_at=call.created_at,
-    ).model_dump()
+    """Return an ordered call as programs see it."""
+    return order_answer(call).model_dump()

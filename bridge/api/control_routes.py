@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import structlog
 from aiohttp import web
@@ -15,7 +15,8 @@ from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.call.log_session import LogSession
 from bridge.call.session import Session
-from bridge.conversation.actions import Action, HangUp, Note, Say, SendDigits, Transfer
+from bridge.conversation.actions import Action, HangUp, Note, Say, SendDigits, Set, Transfer
+from bridge.conversation.events import OperatorActed
 from bridge.errors import CarrierError
 from bridge.live.calls import LiveCall, LiveCalls
 
@@ -101,6 +102,13 @@ class NoteBody(_Body):
     """Anything JSON can hold, by key. A later note's keys are added to the earlier ones."""
 
 
+class RecordingBody(_Body):
+    """What `POST …/recording` takes."""
+
+    state: Literal["paused", "on"]
+    """`paused`: from now on both sides of the recording are silence, until it is `on` again."""
+
+
 class Accepted(BaseModel):
     """What will happen."""
 
@@ -114,9 +122,18 @@ class Accepted(BaseModel):
 class ControlRoutes:
     """The handlers."""
 
-    def __init__(self, calls: LiveCalls, hang_up: Callable[[str], Awaitable[None]] | None) -> None:
-        """`hang_up` ends a call at the carrier by its id; None: there are no credentials for that."""
+    def __init__(
+        self,
+        calls: LiveCalls,
+        recording: Callable[[str], str],
+        hang_up: Callable[[str], Awaitable[None]] | None,
+    ) -> None:
+        """`recording` tells of a call by its id whether its sound is kept.
+
+        `hang_up` ends a call at the carrier by its id; None: there are no credentials for that.
+        """
         self._calls = calls
+        self._recording = recording
         self._hang_up = hang_up
 
     def add_to(self, app: web.Application, door: Door) -> None:
@@ -131,6 +148,8 @@ class ControlRoutes:
         hang_up = _operation("Hang up", HangUpBody, body_required=False, more=(502, 503))
         add("hang-up", self.hang_up, hang_up)
         add("note", self.note, _operation("Leave data with the call", NoteBody))
+
+        add("recording", self.recording, _operation("Pause the recording, or let it go on", RecordingBody))
 
     async def say(self, request: web.Request) -> web.Response:
         """Say something."""
@@ -173,6 +192,17 @@ class ControlRoutes:
         call = self._found(request)
         body = await read(request, NoteBody)
         return _accept(request, call, "note", [Note(body.data)], "The data is kept with the call.")
+
+    async def recording(self, request: web.Request) -> web.Response:
+        """Pause the recording, or let it go on."""
+        call = self._found(request)
+        body = await read(request, RecordingBody)
+        if self._recording(call.id) == "off":
+            why = "This call is not recorded: see numbers.recording and store.record_audio of the settings"
+            raise Problem(409, "recording_off", f"{why}.", call=call.id)
+        call.session.take(OperatorActed((Set(recording=body.state),)))
+        will = "The recording holds silence from now on." if body.state == "paused" else "The recording goes on."
+        return _accept(request, call, "recording", [], will)
 
     async def _end_at_carrier(self, session: Session | LogSession) -> None:
         if self._hang_up is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -62,8 +63,10 @@ class EventsQuery(BaseModel):
 class LiveRoutes:
     """The handlers."""
 
-    def __init__(self, calls: LiveCalls) -> None:
+    def __init__(self, calls: LiveCalls, recording: Callable[[str], str]) -> None:
+        """`recording` tells of a call by its id whether its sound is kept."""
         self._calls = calls
+        self._recording = recording
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
@@ -84,7 +87,7 @@ class LiveRoutes:
 
     async def live(self, _: web.Request) -> web.Response:
         """Answer the calls that are not over, and from where to follow the events so that none is missed."""
-        calls = [call.as_dict() for call in self._calls.all()]
+        calls = [call.as_dict(self._recording(call.id)) for call in self._calls.all()]
         return web.json_response({"calls": calls, "last_event_id": self._calls.feed.last_id})
 
     async def events(self, request: web.Request) -> web.StreamResponse:

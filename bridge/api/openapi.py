@@ -17,6 +17,7 @@ from bridge.api.door import Door
 from bridge.api.operations import Operation
 from bridge.api.problems import CONTENT_TYPE
 
+VERSION: Final = version("phone-bridge")
 ADDRESS: Final = "/api/openapi.json"
 
 _ALWAYS: Final = (400, 401, 403, 422, 429, 500)
@@ -100,7 +101,7 @@ def document(operations: Mapping[tuple[str, str], Operation]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "phone-bridge",
-            "version": version("phone-bridge"),
+            "version": VERSION,
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },

@@ -20,7 +20,7 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.api.call_routes import stream_parameters
-from bridge.api.door import Door, read
+from bridge.api.door import Door, asker, read
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.api.softphone_steps import Step, StreamStep, steps_of
@@ -208,7 +208,7 @@ class SoftphoneRoutes:
             "CallStatus": "in-progress",
         }
         steps = steps_of(self._twilio.answer(form, body.parameters, softphone=call_id).text or "")
-        self._remember(sid, _Known(_name(request), form))
+        self._remember(sid, _Known(asker(request).name, form))
         log.info("softphone_call", call=call_id, sid=sid, called=called)
         token = next((step.parameters["token"] for step in steps if isinstance(step, StreamStep)), "")
         answer = SoftphoneCall(
@@ -226,14 +226,15 @@ class SoftphoneRoutes:
         """Tell what comes next. Asked again, for the same leg, the same is answered."""
         sid = request.match_info["sid"]
         known = self._known.get(sid) if _SID.fullmatch(sid) else None
-        if known is None or known.by != _name(request):
+        if known is None or known.by != asker(request).name:
             raise Problem(
                 404, "call_unknown", "There is no such call of yours; the bridge may have been started anew since."
             )
         body = await read(request, WhatNext)
         form = {**known.form, "CallStatus": "completed" if body.over else "in-progress"}
         if body.after == "dial":
-            form |= {"DialCallStatus": body.dial_status, "DialCallDuration": str(body.dial_seconds)}
+            status = "canceled" if body.over else body.dial_status
+            form |= {"DialCallStatus": status, "DialCallDuration": str(body.dial_seconds)}
         document = await self._departures.document(body.after, body.leg, [*form.items()])
         return _json(Next(steps=steps_of(document)))
 
@@ -241,10 +242,6 @@ class SoftphoneRoutes:
         self._known[sid] = known
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
-
-
-def _name(request: web.Request) -> str:
-    return getattr(request.get("principal"), "name", "local")
 
 
 def _json(answer: BaseModel, status: int = 200) -> web.Response:

@@ -86,6 +86,10 @@ class Registry:
         """All that are not over: those that an agent takes, and those that are listened to."""
         return [*self._live.values(), *self.logs.live.values()]
 
+    def holds(self, call: str) -> bool:
+        """Tell whether this call, by the bridge's id or the carrier's, goes on or is still being recorded."""
+        return any(call in {session.info.id, session.info.sid} for session in self.sessions)
+
     def profile_of(self, called: str) -> Profile:
         """Return how a call to this number is held if it begins now."""
         return self._profile_of(called)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -39,7 +40,8 @@ from bridge.store.base import CallFiles
 
 _RECORDED_WITHIN_S: Final = 15.0
 """How long the bridge may take to record the end of the call."""
-
+_ORIGIN: Final = f"http://{ServerSettings().host}:{ServerSettings().port}"
+"""Where a bridge with the usual settings is."""
 
 Played: TypeAlias = Literal["python", "flow"]
 """Which agent answers: the built-in one, or the sample flow."""
@@ -142,7 +144,7 @@ async def _show_call(stage: _Stage, screen: Screen) -> int:
     if faults := [problem] if problem else judge.missing(story.entries, report):
         _name_what_is_there(screen, files)
         raise WentWrongError(f"the call did not go as it should: {'; '.join(faults)}")
-    _conclude(screen, judge.summary(story.entries, report), files)
+    _conclude(screen, judge.summary(story.entries, report), files, follower.call_id)
     return 0
 
 
@@ -162,6 +164,11 @@ class _Follower:
             self._story.step(now, event, commands)
 
         return step
+
+    @property
+    def call_id(self) -> str:
+        """The bridge's id of the call; empty while there is none."""
+        return "" if self._session is None else self._session.info.id
 
     async def recorded(self) -> CallFiles | None:
         """Wait until everything of the call is on the disk; None if there is nothing."""
@@ -211,7 +218,7 @@ made and recognised on this machine; there is no account, key or network.
 """
 
 
-def _conclude(screen: Screen, summary: list[str], files: CallFiles | None) -> None:
+def _conclude(screen: Screen, summary: list[str], files: CallFiles | None, call_id: str) -> None:
     screen.say()
     screen.say("The call ran as it should.", style="bold")
     for line in summary:
@@ -219,10 +226,19 @@ def _conclude(screen: Screen, summary: list[str], files: CallFiles | None) -> No
     screen.say()
     _name_files(screen, files)
     screen.say()
-    screen.say(
-        "Next: phone-bridge serve, and in a second terminal phone-bridge call --wav x.wav, with a WAV of yours."
-    )
+    if files is not None:
+        screen.say("Next, see and hear it in the browser, or make a call of your own there:")
+        screen.say(f"  {_serving(files.folder.parent.parent)}")
+        screen.say(f"  {_ORIGIN}/calls/{call_id}")
+        screen.say(f"  {_ORIGIN}/softphone")
     screen.say('For a real phone: the section "A real phone number" of the README.')
+
+
+def _serving(folder: Path) -> str:
+    """The command that shows the calls of this folder: the usual one needs no setting."""
+    if folder == StoreSettings().recordings:
+        return "phone-bridge serve"
+    return f"BRIDGE_STORE__RECORDINGS={shlex.quote(str(folder))} phone-bridge serve"
 
 
 def _name_what_is_there(screen: Screen, files: CallFiles | None) -> None:

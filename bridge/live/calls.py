@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import structlog
 
+from bridge.agents.base import CallInfo
 from bridge.call.log_calls import KIND
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
@@ -90,8 +91,8 @@ class LiveCall:
             case _:
                 pass
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the call as programs see it."""
+    def as_dict(self, recording: str) -> dict[str, Any]:
+        """Return the call as programs see it; `recording` is whether its sound is kept."""
         saying = self.session.saying if isinstance(self.session, Session) else None
         return {
             "id": self.id,
@@ -101,6 +102,7 @@ class LiveCall:
             "at_ms": self._at_ms,
             "talk": list(self._talk),
             "words": dict(self._words),
+            "recording": recording,
             "saying": None if saying is None else self._watch.as_data(saying),
         }
 
@@ -114,11 +116,11 @@ def _mode(session: Session | LogSession) -> str:
 class LiveCalls:
     """The live calls of a process, and the feed of what happens in them."""
 
-    def __init__(self, registry: Registry, hide: Hide | None = None) -> None:
-        """Begins to look at every call that comes from now on."""
+    def __init__(self, registry: Registry, hide: Callable[[CallInfo], Hide] = lambda _: Hide()) -> None:
+        """Begins to look at every call that comes from now on; `hide` is asked for what to hide in each."""
         self.feed = Feed()
         self._registry = registry
-        self._hide = hide or Hide()
+        self._hide = hide
         self._calls: dict[str, LiveCall] = {}
         registry.watchers.append(self._watch)
         registry.logs.watchers.append(self._overhear)
@@ -143,10 +145,10 @@ class LiveCalls:
     def _watch(self, session: Session) -> Any:
         self._forget()
         kind = self._registry.profile_of(session.info.number).agent_kind
-        self._calls[session.info.id] = call = LiveCall(session, kind, self.feed, self._hide)
+        self._calls[session.info.id] = call = LiveCall(session, kind, self.feed, self._hide(session.info))
         return call.look
 
     def _overhear(self, session: LogSession) -> Any:
         self._forget()
-        self._calls[session.info.id] = call = LiveCall(session, KIND, self.feed, self._hide)
+        self._calls[session.info.id] = call = LiveCall(session, KIND, self.feed, self._hide(session.info))
         return call.overhear

@@ -23,6 +23,7 @@ TYPES: Final[Mapping[str, str]] = {
     "agent.spoke": "a reply is over: `heard`, `unheard`, `interrupted`, `speculative`, `latencies`, `occasion`",
     "key": "the caller pressed a key: `digit`, empty where it is a secret (`masked`)",
     "message": "the caller has left a message: `number`, `text`",
+    "recording": "the recording was paused, or goes on: `state` (`paused` or `on`)",
     "note": "data was left with the call: `data`",
     "transfer": "somebody is to be connected with the caller: `to`, `status`, `warm`",
     "problem": "something failed: `source`, `code`, `message`",

@@ -20,24 +20,18 @@ from bridge.conversation.overheard import Happening, PartyTold
 from bridge.live.events import News
 
 
+def _as_it_is(entry: journal.Entry) -> journal.Entry:
+    return entry
+
+
 @dataclass(frozen=True, slots=True)
 class Hide:
-    """What must not be seen, in words."""
+    """Strikes out of one call's words what must not be seen."""
 
-    whole: Callable[[str], str] = str
-    """Strikes it out of a text that is complete."""
+    entry: Callable[[journal.Entry], journal.Entry] = _as_it_is
+    """Strikes it out of an entry of the journal; called with all of a call's, in order."""
     partial: Callable[[str], str] = str
-    """The same for a text that goes on: what may be the beginning of it is struck out, too."""
-
-    def of(self, data: Any) -> Any:
-        """Return a copy of data that JSON can hold, with every text in it struck through."""
-        if isinstance(data, str):
-            return self.whole(data)
-        if isinstance(data, Mapping):
-            return {str(name): self.of(value) for name, value in data.items()}
-        if isinstance(data, list | tuple):
-            return [self.of(value) for value in data]
-        return data
+    """Strikes out of a text that goes on what may be the beginning of it, too."""
 
 
 class Look(Protocol):
@@ -107,7 +101,7 @@ class Watch:
     def _command(self, command: do.Command) -> list[News]:
         match command:
             case do.Record(entry):
-                return self._entry(entry)
+                return self._entry(self._hide.entry(entry))
             case do.AskAgent():
                 return [self._thinking(command)]
             case do.CallOther(transfer):
@@ -163,7 +157,7 @@ class Watch:
             "reply": saying.reply,
             "turn": saying.turn,
             "occasion": saying.occasion,
-            "text": self._hide.whole(saying.text),
+            "text": self._hide.partial(saying.text),
             "heard": self._hide.partial(saying.text[: saying.heard]),
             "answer_ms": took if took is not None and took >= 0 else None,
         }
@@ -197,15 +191,25 @@ class Watch:
     def _incident(self, entry: journal.Entry) -> list[News]:
         match entry:
             case journal.KeyPressed(_, digit):
-                return [self._news("key", digit=digit, masked=False)]
+                hidden = not digit.isalnum() and digit not in "*#"
+                return [self._news("key", digit="" if hidden else digit, masked=hidden)]
             case journal.MessageLeft(number, text):
-                return [self._news("message", number=number, text=self._hide.whole(text))]
+                return [self._news("message", number=number, text=text)]
             case journal.NoteTaken(_, data):
-                return [self._news("note", data=self._hide.of(data))]
+                return [self._news("note", data=data)]
             case journal.TransferTried(_, to, status, warm, duration_s):
                 return [self._news("transfer", to=to, status=status, warm=warm, duration_s=duration_s)]
             case journal.ProblemMet(_, source, code, message):
-                return [self._news("problem", source=source, code=code, message=self._hide.whole(message))]
+                return [self._news("problem", source=source, code=code, message=message)]
+            case _:
+                return self._change(entry)
+
+    def _change(self, entry: journal.Entry) -> list[News]:
+        match entry:
+            case journal.RecordingPaused():
+                return [self._news("recording", state="paused")]
+            case journal.RecordingResumed():
+                return [self._news("recording", state="on")]
             case journal.StreamBroke() if self._look is None:
                 return [self._news("state", state="away")]
             case journal.StreamResumed() if self._look is None:
@@ -214,7 +218,7 @@ class Watch:
                 return []
 
     def _turn_ended(self, entry: journal.CallerSpoke | journal.PartySpoke) -> News:
-        text = "" if self._secret else self._hide.whole(entry.transcript)
+        text = "" if self._secret else entry.transcript
         speaker: journal.Party = "caller"
         meaning: journal.Meaning = "words" if entry.transcript.strip() else "empty"
         if isinstance(entry, journal.PartySpoke):
@@ -245,8 +249,8 @@ class Watch:
             reply=entry.reply,
             turn=entry.turn,
             occasion=entry.occasion,
-            heard=self._hide.whole(entry.heard),
-            unheard=self._hide.whole(entry.unheard),
+            heard=entry.heard,
+            unheard=entry.unheard,
             interrupted=entry.interrupted,
             speculative=entry.speculative,
             started_ms=entry.sent_ms if entry.sent_ms is not None else entry.asked_ms,

@@ -60,7 +60,7 @@ class CallFiles:
     """For programs."""
     recording: Path | None
     """Stereo WAV, mu-law, 8000 Hz: left the caller, right what the caller heard of the agent, or the person they
-    talked with. None: nothing was recorded."""
+    talked with. None: nothing was recorded. Its name ends with `.enc` where it is encrypted; `vault` reads both."""
     timeline: Path
     """A picture of the call (SVG)."""
 

@@ -20,8 +20,10 @@ from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader
 from bridge.store.folder import JOURNAL, MESSAGE, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
+from bridge.store.loudness import Peaks
 from bridge.store.markers import spans
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
+from bridge.store.sealing import NO_KEYS, Keys, seal, sealed_name
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
 from bridge.store.writer import DiskThread, shared_disk
@@ -44,9 +46,12 @@ class FileStore:
         record_audio: bool = True,
         *,
         disk: DiskThread | None = None,
+        keys: Keys = NO_KEYS,
         on_growth: OnGrowth = lambda *_: None,
     ) -> None:
+        """`keys`: what recordings are encrypted with."""
         self._folder = folder
+        self._keys = keys
         self._record_audio = record_audio
         self._disk = disk or shared_disk()
         self._on_growth = on_growth
@@ -54,14 +59,19 @@ class FileStore:
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
         return FileRecord(
-            self._folder, header, self._disk, record_audio=self._record_audio, on_growth=self._on_growth
+            self._folder,
+            header,
+            self._disk,
+            record_audio=self._record_audio,
+            keys=self._keys,
+            on_growth=self._on_growth,
         )
 
     async def finish_left_over(self) -> None:
         """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time."""
         for folder in await asyncio.to_thread(unfinished, self._folder):
             try:
-                await asyncio.to_thread(finish_from_journal, folder)
+                await asyncio.to_thread(finish_from_journal, folder, self._keys)
                 _log.info("call_finished_late", folder=str(folder))
             except (OSError, BridgeError) as error:
                 _log.warning("call_not_finished", folder=str(folder), error=str(error))
@@ -81,6 +91,7 @@ class FileRecord:
         disk: DiskThread,
         *,
         record_audio: bool,
+        keys: Keys = NO_KEYS,
         on_growth: OnGrowth,
     ) -> None:
         self._call = header.id
@@ -89,7 +100,8 @@ class FileRecord:
         self._folder = CallFolder(folder, header)
         self._journal = JournalFile(self._folder, call=header.id)
         self._trace = JournalFile(self._folder, call=header.id, name=TRACE)
-        recording = RecordingFile(self._folder, call=header.id)
+        recording = RecordingFile(self._folder, call=header.id, key=keys.current)
+        self._keys = keys
         self._recorder = Recorder(recording, disk) if record_audio and header.recording != "off" else None
         if self._recorder is not None and header.recording == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
@@ -172,12 +184,12 @@ class FileRecord:
         self._journal.finish()
         self._on_growth(self._folder.path, self._call)  # what had failed before may be in now
         try:
-            return finish_from_journal(self._folder.path)
+            return finish_from_journal(self._folder.path, self._keys)
         except (OSError, BridgeError) as error:
             _log.error("call_not_finished", call=self._call, folder=str(self._folder.path), error=str(error))
         except Exception:  # noqa: BLE001 - it is logged; a fault in a picture must not disturb the end of a call
             _log.exception("call_not_finished", call=self._call, folder=str(self._folder.path))
-        return files_in(self._folder.path, recording=recorded)
+        return files_in(self._folder.path, recording=recorded, sealed=self._keys.current is not None)
 
     def _put(self, line: bytes) -> None:
         self._disk.put(partial(self._write, line), len(line), vital=True)
@@ -187,36 +199,51 @@ class FileRecord:
         self._on_growth(self._folder.path, self._call)
 
 
-def finish_from_journal(folder: Path) -> CallFiles:
+def finish_from_journal(folder: Path, keys: Keys = NO_KEYS) -> CallFiles:
     """Write transcript, messages and picture of the call in `folder` from its journal, and mend its recording.
 
-    For a call that just ended as for one whose process died; doing it again does no harm. Blocks on the disk.
-    Raises `OSError`, and `BridgeError` (code `journal_unreadable`) when the journal has no header.
+    For a call that just ended as for one whose process died; doing it again does no harm. A recording that cannot
+    be opened, for want of its key, keeps nothing of the rest from being written. Blocks on the disk. Raises
+    `OSError`, and `BridgeError` (code `journal_unreadable`) when the journal has no header.
     """
     header, entries = read_journal(folder / JOURNAL)
     recording = folder / RECORDING
-    files = files_in(folder, recording=recording.exists())
+    sealed = not recording.exists() and sealed_name(recording).exists()
+    files = files_in(folder, recording=sealed or recording.exists(), sealed=sealed)
     _replace(files.transcript_text, transcript_text(header, entries).encode())
     _replace(files.transcript_json, transcript_json(header, entries))
     peaks = None
     if files.recording is not None:
-        mend(files.recording)
-        _cut_messages(files.recording, entries)
-        peaks = read_peaks(files.recording)
+        peaks = _finish_recording(recording, entries, keys)
     _replace(files.timeline, timeline_svg(header, entries, peaks).encode())  # the last: it means "finished"
     return files
 
 
-def _cut_messages(recording: Path, entries: Sequence[Entry]) -> None:
+def _finish_recording(recording: Path, entries: Sequence[Entry], keys: Keys) -> Peaks | None:
+    """Mend the recording, cut messages out of it, and look how loud it is. Raises `OSError`."""
+    try:
+        mend(recording, keys)
+        _cut_messages(recording, entries, keys)
+        return read_peaks(recording, keys)
+    except BridgeError as error:
+        _log.error("recording_not_opened", folder=str(recording.parent), code=error.code, error=error.message)
+        return None
+
+
+def _cut_messages(recording: Path, entries: Sequence[Entry], keys: Keys) -> None:
     """Give each message that the caller left a file of its own, but those of which nothing was recorded.
 
-    Raises `OSError`.
+    It is encrypted if there is a key. Raises `OSError`, and `BridgeError` as `read_caller`.
     """
     paused = spans(entries, RecordingPaused, RecordingResumed)
     for entry in entries:
         if isinstance(entry, MessageLeft) and not _within(entry, paused):
-            audio = read_caller(recording, entry.from_ms, entry.to_ms)
-            _replace(recording.with_name(MESSAGE.format(number=entry.number)), write_mulaw(audio))
+            audio = read_caller(recording, entry.from_ms, entry.to_ms, keys)
+            message = recording.with_name(MESSAGE.format(number=entry.number))
+            if keys.current is None:
+                _replace(message, write_mulaw(audio))
+            else:
+                seal(sealed_name(message), audio, keys.current, channels=1)
 
 
 def _within(message: MessageLeft, paused: Sequence[tuple[int, int | None]]) -> bool:

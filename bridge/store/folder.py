@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.store.base import CallFiles, CallHeader
+from bridge.store.sealing import sealed_name
 
 JOURNAL: Final = "journal.jsonl"
 TRACE: Final = "trace.jsonl"
@@ -54,15 +55,16 @@ def folder_name(header: CallHeader) -> str:
     return f"{_moment(header):%H%M%S}-{_UNFIT.sub('_', header.id)[:100] or 'call'}"
 
 
-def files_in(folder: Path, *, recording: bool) -> CallFiles:
-    """The files of a call's folder."""
+def files_in(folder: Path, *, recording: bool, sealed: bool = False) -> CallFiles:
+    """The files of a call's folder; `sealed`: its recording is encrypted."""
+    sound = sealed_name(folder / RECORDING) if sealed else folder / RECORDING
     return CallFiles(
         folder=folder,
         journal=folder / JOURNAL,
         trace=folder / TRACE,
         transcript_text=folder / TRANSCRIPT_TEXT,
         transcript_json=folder / TRANSCRIPT_JSON,
-        recording=folder / RECORDING if recording else None,
+        recording=sound if recording else None,
         timeline=folder / TIMELINE,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import structlog
 
@@ -17,12 +17,14 @@ from bridge.audio.wav import header, interleave
 from bridge.store.folder import RECORDING, CallFolder
 from bridge.store.loudness import Peaks
 from bridge.store.placement import BLOCK, BYTES_PER_MS, SILENCE, Placement, Stretch
+from bridge.store.sealing import NO_KEYS, Keys, mend_sealed, sealed_name
+from bridge.store.vault import open_sound
+from bridge.store.wav_file import HEADER_BYTES, SoundFile, new_sound_file
 from bridge.store.writer import DiskThread
 
 _log = structlog.get_logger()
 
 _CHANNELS: Final = 2
-_HEADER_BYTES: Final = len(header(channels=_CHANNELS, data_bytes=0))
 _MOST_BYTES: Final = 0xFFFFFFFF // 2 - 100
 """Where a recording ends: some readers take a WAV's sizes as signed. It is 37 hours."""
 _PIECE_OVERHEAD: Final = 120
@@ -39,52 +41,46 @@ _LOUDNESS: Final = bytes(~byte & 0x7F for byte in range(256))
 class RecordingFile:
     """The WAV file. Everything here runs on the disk thread; `OSError` is logged once and the next block tried."""
 
-    def __init__(self, folder: CallFolder, *, call: str) -> None:
+    def __init__(self, folder: CallFolder, *, call: str, key: bytes | None = None) -> None:
+        """`key`: what it is encrypted with; None: it is a plain one."""
         self._folder = folder
         self._call = call
-        self._file: BinaryIO | None = None
-        self._written = 0
+        self._key = key
+        self._file: SoundFile | None = None
         self._failed = False
 
     def write(self, stretch: Stretch) -> None:
         """Add what has become final."""
         try:
-            self._write(stretch)
+            self._write(stretch).settle()
         except OSError as error:
             self._report(error)
 
     def finish(self, stretch: Stretch) -> bool:
         """Add the rest, make it durable and close. False: there is no recording at all."""
         try:
-            file = self._write(stretch)
-            os.fsync(file.fileno())
-            file.close()
+            self._write(stretch).finish()
         except OSError as error:
             self._report(error)
-            if self._file is not None:
-                self._file.close()  # unbuffered: there is nothing left to write, so nothing to fail
+        if self._file is not None:
+            self._file.close()
         return self._file is not None
 
-    def _write(self, stretch: Stretch) -> BinaryIO:
+    def _write(self, stretch: Stretch) -> SoundFile:
         """Write both sides at their place. What is missing before it (a block that failed) becomes silence."""
         file = self._file
         if file is None:
-            file = self._file = (self._folder.make() / RECORDING).open("xb", buffering=0)
-            _write_all(file, header(channels=_CHANNELS, data_bytes=0))
-        for start in range(self._written, stretch.start, BLOCK):
+            path = self._folder.make() / RECORDING
+            file = self._file = new_sound_file(path, self._key, channels=_CHANNELS)
+        for start in range(file.length // _CHANNELS, stretch.start, BLOCK):
             self._append(file, SILENCE * _CHANNELS * min(BLOCK, stretch.start - start))
         for left, right in stretch.blocks():
             self._append(file, interleave(left, right))
-        file.seek(0)
-        _write_all(file, header(channels=_CHANNELS, data_bytes=self._written * _CHANNELS))
         return file
 
-    def _append(self, file: BinaryIO, data: bytes) -> None:
-        if self._written * _CHANNELS + len(data) > _MOST_BYTES:
-            return
-        file.seek(_HEADER_BYTES + self._written * _CHANNELS)
-        _write_all(file, data)
-        self._written += len(data) // _CHANNELS
+    def _append(self, file: SoundFile, data: bytes) -> None:
+        if file.length + len(data) <= _MOST_BYTES:
+            file.append(data)
 
     def _report(self, error: OSError) -> None:
         if not self._failed:
@@ -144,49 +140,54 @@ class Recorder:
             self._disk.put(partial(self._file.write, stretch), size)
 
 
-def mend(path: Path) -> None:
-    """Make the header of a recording tell the length that is there: its process died before it could.
+def mend(path: Path, keys: Keys = NO_KEYS) -> None:
+    """Make a recording whole whose process died before it could: `path` is its plain name.
 
-    Blocks on the disk; raises `OSError`.
+    Blocks on the disk; raises `OSError`, and `BridgeError` for an encrypted one that cannot be opened.
     """
+    if path.exists():
+        _mend_plain(path)
+    else:
+        mend_sealed(sealed_name(path), keys)
+
+
+def _mend_plain(path: Path) -> None:
+    """Let the header tell the length that is there."""
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
-        frames = max(0, size - _HEADER_BYTES) // _CHANNELS
+        frames = max(0, size - HEADER_BYTES) // _CHANNELS
         file.seek(0)
         file.write(header(channels=_CHANNELS, data_bytes=frames * _CHANNELS))
-        file.truncate(_HEADER_BYTES + frames * _CHANNELS)
+        file.truncate(HEADER_BYTES + frames * _CHANNELS)
 
 
-def read_caller(path: Path, from_ms: int, to_ms: int) -> bytes:
-    """The caller's side between two times of the call: mu-law, mono. Blocks on the disk; raises `OSError`."""
+def read_caller(path: Path, from_ms: int, to_ms: int, keys: Keys = NO_KEYS) -> bytes:
+    """The caller's side between two times of the call: mu-law, mono. `path` is the recording's plain name.
+
+    Blocks on the disk; raises `OSError`, and `BridgeError` as `open_sound`.
+    """
     caller = bytearray()
-    with path.open("rb") as file:
-        file.seek(_HEADER_BYTES + max(0, from_ms) * BYTES_PER_MS * _CHANNELS)
-        left = max(0, to_ms - max(0, from_ms)) * BYTES_PER_MS * _CHANNELS
-        while left and (piece := file.read(min(left, _SECOND_BYTES))):
+    with open_sound(path, keys, channels=_CHANNELS) as recording:
+        at = max(0, from_ms) * BYTES_PER_MS
+        while at < to_ms * BYTES_PER_MS and (piece := recording.audio(at, min(to_ms * BYTES_PER_MS - at, BLOCK))):
             caller += piece[::_CHANNELS]
-            left -= len(piece)
+            at += len(piece) // _CHANNELS
     return bytes(caller)
 
 
-def read_peaks(path: Path) -> Peaks:
-    """How loud both sides are, fifty times a second. Blocks on the disk; raises `OSError`.
+def read_peaks(path: Path, keys: Keys = NO_KEYS) -> Peaks:
+    """How loud both sides are, fifty times a second. `path` is the recording's plain name.
 
-    It reads a second at a time, however long the recording is.
+    It reads a second at a time, however long the recording is. Blocks on the disk; raises as `read_caller`.
     """
     caller, agent = bytearray(), bytearray()
-    with path.open("rb") as file:
-        file.seek(_HEADER_BYTES)
-        while second := file.read(_SECOND_BYTES):
+    at = 0
+    with open_sound(path, keys, channels=_CHANNELS) as recording:
+        while second := recording.audio(at, _SECOND_BYTES // _CHANNELS):
+            at += len(second) // _CHANNELS
             # Every fourth sample is enough for a picture, and this must not keep the interpreter busy.
             loudness = second.translate(_LOUDNESS)
             for start in range(0, len(loudness), _PEAK_BYTES):
                 caller.append(max(loudness[start : start + _PEAK_BYTES : 8]))
                 agent.append(max(loudness[start + 1 : start + _PEAK_BYTES : 8], default=0))
     return Peaks(PEAKS_PER_SECOND, bytes(caller), bytes(agent))
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:  # an unbuffered file may take less than it was given
-        view = view[file.write(view) :]

@@ -64,7 +64,6 @@ class RedactingRecord:
         self.agent_cleared = record.agent_cleared
         self.pause_audio = record.pause_audio
         self.resume_audio = record.resume_audio
-        self.settled = record.settled
 
     def append(self, entry: Entry) -> None:
         """Keep an entry of the journal, redacted. Never waits and never raises.
@@ -89,6 +88,10 @@ class RedactingRecord:
             _log.error("trace_not_masked", call=self._call, error=type(error).__name__)
             return
         self._record.trace(line)
+
+    async def settled(self) -> None:
+        """Wait until what was handed over has left the process."""
+        await self._record.settled()
 
     async def close(self) -> CallFiles:
         """Finish the record; as that of the store around which this is."""

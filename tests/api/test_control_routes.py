@@ -119,6 +119,29 @@ async def test_a_note_disturbs_nothing(world: LiveWorld) -> None:
     assert spoken(journal) == [("turn.ended", "Say this back to me", False)]
 
 
+async def test_the_recording_is_paused_and_goes_on(world: LiveWorld) -> None:
+    follower = await world.follow()
+    async with SimulatedCall(world.line()) as call:
+        (shown,) = await world.live()
+        assert shown["recording"] == "on"
+        assert (await world.act(call.call_sid, "recording", {"state": "paused"}))[0] == 202
+        await follower.until("recording", state="paused")
+        assert (await world.live())[0]["recording"] == "paused"
+        assert (await world.act(call.call_sid, "recording", {"state": "on"}))[0] == 202
+        await follower.until("recording", state="on")
+        await call.hang_up()
+        kinds = [entry["entry"] for entry in await world.journal(call.call_sid)]
+    assert [kind for kind in kinds if kind.startswith("recording")] == ["recording_paused", "recording_resumed"]
+
+
+async def test_a_call_that_is_not_recorded_says_so(tmp_path: Path) -> None:
+    async with live_world(tmp_path, BRIDGE_STORE__RECORD_AUDIO="false") as world, SimulatedCall(world.line()):
+        (shown,) = await world.live()
+        assert shown["recording"] == "off"
+        status, answer = await world.act(shown["id"], "recording", {"state": "on"})
+        assert (status, answer["code"]) == (409, "recording_off")
+
+
 async def test_a_call_that_is_only_transcribed_can_be_spoken_in(tmp_path: Path) -> None:
     async with live_world(tmp_path, BRIDGE_AGENT__KIND="none") as world, SimulatedCall(world.line()) as call:
         (shown,) = await world.live()
@@ -147,6 +170,7 @@ async def test_a_call_that_is_only_transcribed_can_be_spoken_in(tmp_path: Path) 
         ("transfer", {"to": "555"}, "to: wanted a number like +15551234567"),
         ("transfer", {"to": "+15550100300", "timeout_s": 1}, "timeout_s: Input should be greater than"),
         ("hang-up", {"say": " "}, "say: there is nothing in it"),
+        ("recording", {"state": "off"}, "state: Input should be 'paused' or 'on'"),
         ("note", {"data": {}}, "data: Dictionary should have at least 1 item"),
         ("note", {"data": [1]}, "data: Input should be a valid dictionary"),
     ],
@@ -159,7 +183,7 @@ async def test_what_makes_no_sense_is_refused(world: LiveWorld, name: str, body:
         assert answer["detail"].startswith(said)
 
 
-@pytest.mark.parametrize("name", ["say", "digits", "transfer", "hang-up", "note"])
+@pytest.mark.parametrize("name", ["say", "digits", "transfer", "hang-up", "note", "recording"])
 async def test_a_call_that_is_none_is_told_to_be_none(world: LiveWorld, name: str) -> None:
     status, answer = await world.act("nothing", name, {})
     assert (status, answer["code"]) == (404, "call_unknown")

@@ -78,6 +78,11 @@ def check_what_is_shown(run: Run) -> None:
     for name in ("transcript.txt", "recording.wav", "timeline.svg"):
         assert (run.folder / name).is_file()
         assert str(run.folder / name) in run.shown
+    call_id = run.folder.name.partition("-")[2]
+    ending = run.shown.splitlines()[-5:]
+    assert ending[1] == f"  BRIDGE_STORE__RECORDINGS={run.folder.parent.parent} phone-bridge serve"
+    assert ending[2] == f"  http://127.0.0.1:8080/calls/{call_id}"
+    assert ending[3] == "  http://127.0.0.1:8080/softphone"
     ET.parse(run.folder / "timeline.svg")
 
 

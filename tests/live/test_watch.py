@@ -9,9 +9,12 @@ from bridge.conversation.actions import GatherDigits, Note, RecordMessage, Trans
 from bridge.conversation.overheard import ListenPolicy, Overheard, PartyJoined, PartyTold
 from bridge.live.events import TYPES, News
 from bridge.live.watch import Hide, Watch
+from bridge.privacy.call import CallRedaction
+from bridge.privacy.redactor import Redactor
 from tests.conversation.playbook import Play
 from tests.conversation.test_transfers import answer
 
+CARD = "4111 1111 1111 1111"
 FACTS = {"sid": "CA1", "from": "+1", "to": "+2"}
 
 
@@ -138,19 +141,24 @@ def test_a_secret_is_never_told() -> None:
 
 
 def test_words_are_struck_through_and_those_that_go_on_more_strictly() -> None:
-    hide = Hide(lambda text: text.replace("4111", "****"), lambda text: text.replace("4", "*"))
+    redactor = Redactor()
+    hide = Hide(CallRedaction(redactor).entry, redactor.log)
     seen = Seen(hide=hide)
     seen.start().at(1)
-    seen.hears(on.TurnStarted(), on.TurnUpdated(" It is 4"), on.TurnEnded(" It is 4111."))
-    seen.agent_says("It is 4111, and 4.", seconds=2)
-    seen.at(2).hears(on.MarkReturned("1.1"), on.MarkReturned("1.2"), on.MarkReturned("1.3"))
-    seen.hears(on.OperatorActed((Note({"a": ["4111", {"b": "4111"}], "c": 4111}),)))
+    seen.hears(on.TurnStarted(), on.TurnUpdated(" It is 4111 1111"), on.TurnEnded(f" It is {CARD}."))
+    seen.agent_says(f"It is {CARD}, thank you.", seconds=2)
+    seen.at(2).hears(*(on.MarkReturned(f"1.{number}") for number in range(1, 4)))
+    seen.hears(on.OperatorActed((Note({"a": [CARD, {"b": CARD}], "c": 4111}),)))
+    seen.hears(*(on.DigitPressed(key) for key in CARD if key != " "))
     seen.at(9)
-    everything = repr([news.data for news in seen.news if news.type != "note"])
-    assert "4111" not in everything
-    assert seen.told("turn.words")[0]["text"] == " It is *"
-    assert seen.told("agent.spoke")[0]["heard"] == "It is ****, and 4."
-    assert seen.told("note")[0]["data"] == {"a": ["****", {"b": "****"}], "c": 4111}
+    everything = repr([news.data for news in seen.news])
+    assert "1111" not in everything
+    assert seen.told("turn.words")[0]["text"] == " It is [digits]"
+    assert seen.told("agent.spoke")[0]["heard"].startswith("It is [card number],")
+    assert seen.told("note")[0]["data"] == {"a": ["[card number]", {"b": "[card number]"}], "c": 4111}
+    keys = [(one["digit"], one["masked"]) for one in seen.told("key")]
+    assert keys[0] == ("4", False)
+    assert keys[-1] == ("", True)
 
 
 def test_what_becomes_of_a_transfer() -> None:

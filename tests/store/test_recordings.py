@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from bridge.store.folder import CallFolder
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_peaks
+from bridge.store.vault import Keys, open_recording
 from bridge.store.writer import DiskThread
 from tests.store import wav_reader
 from tests.store.samples import HEADER
@@ -29,9 +30,9 @@ async def disk() -> Any:
     await disk.close()
 
 
-def recorder(tmp_path: Path, disk: DiskThread) -> tuple[Recorder, Path, RecordingFile]:
+def recorder(tmp_path: Path, disk: DiskThread, key: bytes | None = None) -> tuple[Recorder, Path, RecordingFile]:
     folder = CallFolder(tmp_path, HEADER)
-    file = RecordingFile(folder, call=HEADER.id)
+    file = RecordingFile(folder, call=HEADER.id, key=key)
     return Recorder(file, disk), folder.path / "recording.wav", file
 
 
@@ -90,9 +91,13 @@ async def test_what_a_crash_left_is_mended(tmp_path: Path, disk: DiskThread) -> 
     await recording.finish()
 
 
-async def test_a_block_that_fails_is_silence_and_shifts_nothing(tmp_path: Path, disk: DiskThread) -> None:
-    recording, path, file = recorder(tmp_path, disk)
+@pytest.mark.parametrize("key", [None, bytes(32)], ids=["plain", "encrypted"])
+async def test_a_block_that_fails_is_silence_and_shifts_nothing(
+    tmp_path: Path, disk: DiskThread, key: bytes | None
+) -> None:
+    recording, path, file = recorder(tmp_path, disk, key)
     sound: Any = None
+    holder: Any = None
 
     class Failing:
         def write(self, data: bytes) -> int:
@@ -107,12 +112,19 @@ async def test_a_block_that_fails_is_silence_and_shifts_nothing(tmp_path: Path, 
             if at_ms % 1000 == 0:
                 await disk.run(lambda: None)
             if at_ms == 8000:
-                sound, file._file = file._file, Failing()  # type: ignore[assignment]  # it stands in for a file
+                holder = file._file if key is None else file._file._file  # type: ignore[union-attr]  # it is open
+                sound, holder._file = holder._file, Failing()
             if at_ms == 12_000:
-                file._file = sound
+                holder._file = sound
         assert await recording.finish()
     assert [line["event"] for line in logs] == ["recording_not_written"]
-    left = wav_reader.read(path.read_bytes()).left
+
+    def read() -> bytes:
+        with open_recording(path.parent, Keys(key)) as opened:
+            assert opened.complete
+            return wav_reader.read(opened.read(0, opened.size)).left
+
+    left = await asyncio.to_thread(read)
     assert len(left) == len(SPOKEN)
     wrong = [at for at in range(len(left)) if left[at] != SPOKEN[at]]
     assert all(left[at] == 0xFF for at in wrong)

@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -155,6 +155,27 @@ class EndedSpool:
             Path(name).unlink(missing_ok=True)
             raise
         _sync_folder(self._folder)
+
+
+def forget_calls(root: Path, call_ids: Collection[str]) -> int:
+    """Remove every undelivered event of these calls, of every agent below `root`; returns how many there were.
+
+    Raises OSError. What is under way at this moment may still be delivered.
+    """
+    removed = 0
+    for folder in root.glob("*/"):
+        for entry in _read(folder):
+            try:
+                file = msgspec.json.decode(entry.path.read_bytes(), type=_File)
+            except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+                continue  # It was delivered just now, or is not ours.
+            if file.call_id in call_ids:
+                # Not by this name alone: it changes when somebody takes it for an attempt.
+                for same in _read(folder):
+                    if same.message_id == entry.message_id:
+                        same.path.unlink(missing_ok=True)
+                removed += 1
+    return removed
 
 
 def _read(folder: Path) -> Iterator[_Entry]:

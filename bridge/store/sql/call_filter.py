@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, or_
 
 from bridge.store.sql.call_rows import CallRow
+from bridge.store.sql.rows import clean
 from bridge.store.sql.schema import calls
 
 _OF_NUMBERS: Final = re.compile(r"[\s()./\u2010-\u2015\u00a0-]+")
@@ -78,7 +79,7 @@ class CallFilter:
             (self.ended, calls.c.ended),
         ):
             if same is not None:
-                yield column == storable(same)
+                yield column == clean(same)
         if self.since_ms is not None:
             yield calls.c.started_at >= _moment(self.since_ms)
         if self.until_ms is not None:
@@ -87,11 +88,6 @@ class CallFilter:
             yield calls.c.ended.is_(None)
         if self.interrupted is not None:
             yield calls.c.interruptions > 0 if self.interrupted else calls.c.interruptions == 0
-
-
-def storable(text: str) -> str:
-    """A text as a database can hold it; what none can hold is nowhere found."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _written(number: str) -> tuple[str, bool]:
@@ -110,7 +106,7 @@ def _fits(wanted: str | None, *numbers: str) -> bool:
 
 
 def _is(column: Any, wanted: str) -> ColumnElement[bool]:
-    written, part = _written(storable(wanted))
+    written, part = _written(clean(wanted))
     found: ColumnElement[bool] = column.contains(written) if part else column == written
     return found
 

@@ -13,10 +13,11 @@ from sqlalchemy import ColumnElement, Select, Table, func, or_, select, text, tu
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.store.folder import TIMELINE
-from bridge.store.sql.call_filter import CallFilter, storable
+from bridge.store.sql.call_filter import CallFilter
 from bridge.store.sql.call_rows import CallDetail, CallRow, Hit, Page, Snippet, State, Stats, TurnRow, snippet
 from bridge.store.sql.cursors import cursor as cursor_at
 from bridge.store.sql.cursors import position
+from bridge.store.sql.rows import clean
 from bridge.store.sql.schema import actions, calls, legs, notes, transcriptions, turns
 from bridge.store.sql.search_index import INDEX, ROWID, VECTOR, found_first
 from bridge.store.sql.search_query import parse_query
@@ -73,7 +74,7 @@ class Calls:
 
     async def get(self, call: str) -> CallDetail | None:
         """All that is kept of a call, by its id or the carrier's; None: there is no such call."""
-        call = storable(call)
+        call = clean(call)
         async with self._database.reading() as connection:
             by_id = or_(calls.c.id == call, calls.c.sid == call)
             newest = select(*_CALL_COLUMNS).where(by_id).order_by(calls.c.started_at.desc(), calls.c.id).limit(1)
@@ -89,7 +90,7 @@ class Calls:
 
     async def ids(self, start: str, limit: int = 10) -> list[str]:
         """Ids of calls whose id, or the carrier's, starts so; newest first."""
-        start = storable(start)
+        start = clean(start)
         starts = or_(calls.c.id.startswith(start, autoescape=True), calls.c.sid.startswith(start, autoescape=True))
         newest = select(calls.c.id).where(starts).order_by(calls.c.started_at.desc(), calls.c.id).limit(limit)
         return [row["id"] for row in await self._rows(newest)]

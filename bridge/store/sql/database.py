@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from functools import partial
 from importlib.util import find_spec
@@ -31,6 +32,8 @@ FILE: Final = "calls.db"
 _CONNECT_S: Final = 5.0
 _BUSY_S: Final = 5.0
 """How long a writer of SQLite waits for one of another process."""
+_MIGRATING_S: Final = 60.0
+"""How long it waits where that one may be bringing the tables up to date."""
 _COMMAND_S: Final = 30.0
 """How long PostgreSQL may take for one statement, but those that bring the tables up to date."""
 
@@ -143,6 +146,18 @@ class Database:
             async with self._writes.begin() as connection:
                 yield connection
 
+    async def checkpoint(self) -> None:
+        """Move what SQLite keeps in its log into its file, and empty the log: what was deleted stands there still.
+
+        Where others are reading, some of it may stay until they are done and the next one comes.
+        """
+        if self.dialect != "sqlite":
+            return
+        async with self._told("writing"), self._one_writer, self.engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            assert raw.driver_connection is not None  # noqa: S101  It is open.
+            await (await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")).close()
+
     async def _make_engine(self) -> None:
         if self.file is not None:
             try:
@@ -223,7 +238,8 @@ def _engine(url: str, file: Path | None, *, command_s: float | None) -> AsyncEng
             "postgresql+asyncpg://", async_creator=connect, pool_pre_ping=True, pool_size=4, **options
         )
     address = URL.create("sqlite+aiosqlite", database=str(file))
-    engine = create_async_engine(address, connect_args={"timeout": _BUSY_S}, pool_size=4, **options)
+    patience_s = _MIGRATING_S if command_s is None else _BUSY_S
+    engine = create_async_engine(address, connect_args={"timeout": patience_s}, pool_size=4, **options)
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_in_sqlite)
     return engine
@@ -232,8 +248,11 @@ def _engine(url: str, file: Path | None, *, command_s: float | None) -> AsyncEng
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver's guess
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
+    # Nobody is waited for here, so this fails where another does the same just now; and then that one has done it.
+    with contextlib.suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()
 
 

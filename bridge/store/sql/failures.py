@@ -8,7 +8,10 @@ from bridge.errors import StoreError, system_reason
 
 _OF_STATEMENTS: Final = ("22", "23", "42")
 """PostgreSQL's classes of errors for what is wrong with the data, with a constraint, and with the statement."""
+_OF_DATA: Final = ("22", "23")
 _NO_RIGHTS: Final = "42501"
+_OF_SQLITE_DATA: Final = ("SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG")
+_OF_SQLITE_STATEMENTS: Final = (*_OF_SQLITE_DATA, "SQLITE_ERROR", "SQLITE_MISUSE", "SQLITE_RANGE")
 
 
 def store_error(error: Exception, where: str) -> StoreError | None:
@@ -21,24 +24,40 @@ def store_error(error: Exception, where: str) -> StoreError | None:
     if isinstance(error, exc.TimeoutError):
         return unreachable(where, "all its connections are in use")
     if isinstance(error, exc.DBAPIError):
-        origin = error.orig or error
-        if isinstance(error, exc.IntegrityError | exc.DataError | exc.ProgrammingError):
-            of_statement = _state(origin) != _NO_RIGHTS
-        else:
-            of_statement = _state(origin)[:2] in _OF_STATEMENTS or "no such " in str(origin)
-        if of_statement:
-            return None
-        if type(error) is exc.DatabaseError:  # SQLite: not a database, or a damaged one
-            return StoreError(f"the database of calls at {where} cannot be read: {origin}", code="store_damaged")
-        return unreachable(where, _sentence(origin))
+        return _of_driver(error.orig or error, where)
     if type(error).__module__.startswith("asyncpg"):  # it could not connect
         return unreachable(where, _sentence(error))
     return None
 
 
+def is_of_data(error: Exception) -> bool:
+    """Whether a statement failed for what it was to put in, so that others like it may work."""
+    from sqlalchemy import exc  # noqa: PLC0415  (as above)
+
+    if isinstance(error, exc.StatementError):
+        origin = error.orig or error
+        if name := getattr(origin, "sqlite_errorname", ""):
+            return str(name).startswith(_OF_SQLITE_DATA)
+        if state := _state(origin):
+            return state[:2] in _OF_DATA
+    return True  # it did not even come to the database
+
+
+def _of_driver(error: BaseException, where: str) -> StoreError | None:
+    if name := getattr(error, "sqlite_errorname", ""):
+        if name.startswith(_OF_SQLITE_STATEMENTS):
+            return None
+        if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            return StoreError(f"the database of calls at {where} cannot be read: {error}", code="store_damaged")
+    state = _state(error)
+    if state[:2] in _OF_STATEMENTS and state != _NO_RIGHTS:
+        return None
+    return unreachable(where, _sentence(error))
+
+
 def unreachable(where: str, reason: str) -> StoreError:
     """What to raise where the database cannot be used for this reason."""
-    return StoreError(f"the database of calls at {where} cannot be used: {reason}", code="storeunreachable")
+    return StoreError(f"the database of calls at {where} cannot be used: {reason}", code="store_unreachable")
 
 
 def _state(origin: BaseException) -> str:

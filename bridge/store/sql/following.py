@@ -15,7 +15,7 @@ import structlog
 from bridge.errors import BridgeError, StoreError
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, folder_name
-from bridge.store.sql import spool
+from bridge.store.sql import failures, spool
 from bridge.store.sql.database import Database
 from bridge.store.sql.rows import Rows, call_row, rows_of
 
@@ -92,9 +92,12 @@ class Follower:
         from bridge.store.sql import putting  # noqa: PLC0415
 
         header, beginning = await asyncio.to_thread(spool.read_beginning, folder)
-        call_id = _id_of(folder.name, header)
+        call_id = row_id(folder.name, header)
         async with self._database.reading() as connection:
             place = await putting.place_of(connection, call_id)
+            if place is None and await putting.was_erased(connection, call_id):
+                self._tell(folder, "journal_of_an_erased_call")
+                return None
         if place is not None and place.folder != self._name(folder):
             other = self._folder / place.folder / JOURNAL
             if await asyncio.to_thread(other.exists):
@@ -112,6 +115,9 @@ class Follower:
         except StoreError:
             raise
         except Exception as error:
+            if not failures.is_of_data(error):
+                said = f"the database of calls at {self._database.where} has not the tables it should have: {error}"
+                raise StoreError(said, code="store_damaged") from error
             if len(stretch.lines) > 1:
                 return await self._put_singly(folder, call, stretch)
             if not stretch.lines:
@@ -144,7 +150,8 @@ class Follower:
                 old = _beginning(call, name)
                 if not await putting.begin(connection, call_row(call.id, call.header, name), old.position):
                     return False
-                if not await asyncio.to_thread((folder / JOURNAL).exists):
+                there = await asyncio.to_thread((folder / JOURNAL).exists)
+                if not there or await putting.was_erased(connection, call.id):
                     await connection.rollback()  # it was erased since it was read
                     return False
             if not await putting.move(connection, call.id, name, old, new, rows):
@@ -177,7 +184,7 @@ def _beginning(call: _Call, name: str) -> Place:
     return Place(name, call.beginning, 0)
 
 
-def _id_of(name: str, header: CallHeader) -> str:
+def row_id(name: str, header: CallHeader) -> str:
     """What a call's row is called: by its id, a second one of the same id by the number of its folder, too."""
     again = re.fullmatch(re.escape(folder_name(header)) + r"(-\d+)", name)
     full = header.id + (again[1] if again else "")

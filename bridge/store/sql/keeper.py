@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -49,13 +49,16 @@ class Keeper:
         self._folder = folder
         self._follower = Follower(database, folder)
         self._lock = threading.Lock()
-        """Held for a moment, never over anything that waits; guards the next three."""
+        """Held for a moment, never over anything that waits; guards the names of calls."""
         self._grown: OrderedDict[Path, _Grown] = OrderedDict()
+        self._behind: OrderedDict[Path, _Grown] = OrderedDict()
+        """Those that have more than one step to go, or were found in their folders."""
+        self._working: dict[Path, _Grown] = {}
+        """The one that has its step now."""
         self._look_again = True
+        self._looking = False
         self._wake: Callable[[], None] = lambda: None
         self._days: deque[Path] = deque()
-        self._behind: OrderedDict[Path, _Grown] = OrderedDict()
-        self._working: _Grown | None = None
         self._opened = False
         self._progress = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -65,17 +68,15 @@ class Keeper:
     @property
     def waiting(self) -> int:
         """How many calls have entries that are not in the database, as far as that is known."""
-        return len(self._grown) + len(self._behind) + (self._working is not None)
+        with self._lock:
+            return len(self._grown.keys() | self._behind.keys() | self._working.keys())
 
     @property
     def lag_s(self) -> float:
         """For how long the one of them has waited that has waited longest."""
         with self._lock:
-            first = next(iter(self._grown.values()), None)
-        behind = None
-        with contextlib.suppress(RuntimeError):  # it changed just now, on another thread
-            behind = next(iter(self._behind.values()), None)
-        since = [grown.since for grown in (first, behind, self._working) if grown is not None]
+            waiting = [*self._grown.values(), *self._behind.values(), *self._working.values()]
+        since = [grown.since for grown in waiting]
         return time.monotonic() - min(since) if since else 0.0
 
     @property
@@ -124,6 +125,7 @@ class Keeper:
         woken = asyncio.Event()
         self._wake = lambda: _wake(loop, woken)
         wait_s, longest_s = _RETRY_S
+        told = ""
         while True:
             woken.clear()
             try:
@@ -131,6 +133,9 @@ class Keeper:
                     await self._open()
                 await self._round()
             except StoreError as error:
+                if self._database.up and error.message != told:
+                    told = error.message
+                    _log.error("record_not_followed", error=told)
                 self._opened = False  # it may have been put in order, or be another one, when it is back
                 await asyncio.sleep(wait_s if error.code == "store_unreachable" else _HOPELESS_S)
                 wait_s = min(longest_s, wait_s * 2)
@@ -161,23 +166,22 @@ class Keeper:
 
     async def _look_through(self) -> None:
         """Begin to look for what the database lacks, the oldest day first."""
-        self._look_again = False
-        self._days = deque(await asyncio.to_thread(spool.days, self._folder))
+        self._look_again, self._looking = False, True
+        try:
+            self._days = deque(await asyncio.to_thread(spool.days, self._folder))
+        finally:
+            self._looking = False
         await self._tell()
 
     async def _round(self) -> None:
         """A step of every call that has grown, and a share of the work on those that are being caught up with."""
         for _ in range(len(self._grown)):
-            with self._lock:
-                if not self._grown:
-                    break
-                folder, grown = self._grown.popitem(last=False)
-            await self._step(folder, grown)
+            await self._step(self._grown)
         if self._days and not self._behind:
             await self._look_at_day(self._days[0])
             self._days.popleft()
         for _ in range(min(_SHARE, len(self._behind))):
-            await self._step(*self._behind.popitem(last=False))
+            await self._step(self._behind)
         await self._tell()
 
     async def _tell(self) -> None:
@@ -185,9 +189,13 @@ class Keeper:
         async with self._progress:
             self._progress.notify_all()
 
-    async def _step(self, folder: Path, grown: _Grown) -> None:
-        """Put in the next entries of a call. Where there are more, it waits behind the others for its next step."""
-        self._working = grown
+    async def _step(self, waiting: OrderedDict[Path, _Grown]) -> None:
+        """Put in the next entries of the call that is first. Where there are more, it waits behind the others."""
+        with self._lock:
+            if not waiting:
+                return
+            folder, grown = waiting.popitem(last=False)
+            self._working[folder] = grown
         more = True
         try:
             more = await self._follower.step(folder)
@@ -197,26 +205,30 @@ class Keeper:
             more = False
             _log.exception("call_not_followed", folder=str(folder))
         finally:
-            self._working = None
-            if more:
-                self._behind.setdefault(folder, grown)
+            with self._lock:
+                del self._working[folder]
+                if more:
+                    self._behind.setdefault(folder, grown)
 
     async def _look_at_day(self, day: Path) -> None:
         now = time.monotonic()
-        for folder in await self._follower.behind(day):
-            self._behind.setdefault(folder, _Grown("", now))
+        behind = await self._follower.behind(day)
+        with self._lock:
+            for folder in behind:
+                self._behind.setdefault(folder, _Grown("", now))
 
     def _follows(self) -> bool:
         """Whether there is more of the calls that were told of, not only found in their folders."""
-        return bool(self._grown or self._working or any(grown.call_id for grown in self._behind.values()))
+        with self._lock:
+            behind = any(grown.call_id for grown in self._behind.values())
+            return bool(self._grown or self._working or behind)
 
     def _lacks(self, call_id: str | None) -> bool:
-        everything: list[Any] = [*self._grown.values(), *self._behind.values()]
-        if self._working is not None:
-            everything.append(self._working)
+        with self._lock:
+            waiting = [*self._grown.values(), *self._behind.values(), *self._working.values()]
         if call_id is None:
-            return bool(everything or self._days or self._look_again)
-        return any(grown.call_id == call_id for grown in everything)
+            return bool(waiting or self._days or self._looking or self._look_again)
+        return any(grown.call_id == call_id for grown in waiting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.store.sql.rows import Row, Rows
-from bridge.store.sql.schema import actions, calls, legs, notes, turns
+from bridge.store.sql.schema import actions, calls, legs, notes, tombstones, turns
 
 _COUNTED: Final = ("turns", "interruptions", "wasted", "problems")
 
@@ -42,6 +42,12 @@ async def place_of(connection: AsyncConnection, call_id: str) -> Place | None:
     columns = (calls.c.folder, calls.c.journal_bytes, calls.c.entries)
     row = (await connection.execute(select(*columns).where(calls.c.id == call_id))).first()
     return None if row is None else Place(*row)
+
+
+async def was_erased(connection: AsyncConnection, call_id: str) -> bool:
+    """Whether a call was erased: it never goes in again."""
+    found = await connection.execute(select(tombstones.c.call_id).where(tombstones.c.call_id == call_id))
+    return found.first() is not None
 
 
 async def positions_of_day(connection: AsyncConnection, day: str) -> dict[str, int]:

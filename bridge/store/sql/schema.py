@@ -153,5 +153,15 @@ audit: Final = Table(
     Column("what", String(32), nullable=False),  # recording_read, recording_exported, listened, call_erased, …
     Column("call_id", String(64), nullable=False, default=""),  # no foreign key: it outlives the call
     Column("detail", Text, nullable=False, default=""),
+    Column("ref", String(32), nullable=False),  # a line that had to wait in a file goes in once by it
+    Index(None, "ref", unique=True),
     sqlite_autoincrement=True,
+)
+
+tombstones: Final = Table(
+    "tombstones",
+    metadata,
+    Column("call_id", String(64), primary_key=True),  # of a call that was erased: its journal never goes in again
+    Column("erased_at", BigInteger, nullable=False),
+    Column("rest", JSON(none_as_null=True)),  # what is still to be removed outside of the database; null: nothing
 )

@@ -1,8 +1,7 @@
-"""The full-text index over `turns.words`, as each database makes it."""
+"""The full-text index over `turns.words`, which migration `0002_search` makes as each database knows it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Join, column, table, text
@@ -15,37 +14,6 @@ INDEX: Final = "turn_words"
 """SQLite's FTS5 table. Its rows have the numbers of `turns`, and it keeps nothing but the index."""
 VECTOR: Final = "words_vector"
 """PostgreSQL's column of `turns`."""
-
-MAKE: Final[Mapping[str, tuple[str, ...]]] = {
-    "sqlite": (
-        # Words are ASCII already, in one case and without accents: see `words.py`.
-        "CREATE VIRTUAL TABLE turn_words USING fts5(words, content='turns', content_rowid='id', tokenize='ascii')",
-        "CREATE TRIGGER turns_put_in AFTER INSERT ON turns BEGIN"
-        " INSERT INTO turn_words(rowid, words) VALUES (new.id, new.words); END",
-        "CREATE TRIGGER turns_taken_out AFTER DELETE ON turns BEGIN"
-        " INSERT INTO turn_words(turn_words, rowid, words) VALUES ('delete', old.id, old.words); END",
-        "CREATE TRIGGER turns_changed AFTER UPDATE OF words ON turns BEGIN"
-        " INSERT INTO turn_words(turn_words, rowid, words) VALUES ('delete', old.id, old.words);"
-        " INSERT INTO turn_words(rowid, words) VALUES (new.id, new.words); END",
-        "INSERT INTO turn_words(turn_words) VALUES ('rebuild')",
-    ),
-    "postgresql": (
-        "ALTER TABLE turns ADD COLUMN words_vector tsvector"
-        " GENERATED ALWAYS AS (to_tsvector('simple', words)) STORED",
-        "CREATE INDEX ix_turns_words_vector ON turns USING gin (words_vector)",
-    ),
-}
-"""Statements that make the index over the rows that are there, and keep it true from then on."""
-
-UNMAKE: Final[Mapping[str, tuple[str, ...]]] = {
-    "sqlite": (
-        "DROP TRIGGER turns_changed",
-        "DROP TRIGGER turns_taken_out",
-        "DROP TRIGGER turns_put_in",
-        "DROP TABLE turn_words",
-    ),
-    "postgresql": ("DROP INDEX ix_turns_words_vector", "ALTER TABLE turns DROP COLUMN words_vector"),
-}
 
 _INDEX: Final = table(INDEX, column("rowid", BigInteger))
 ROWID: Final = _INDEX.c.rowid

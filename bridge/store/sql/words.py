@@ -22,6 +22,9 @@ LONGEST: Final = 100
 _MOST: Final = 20_000
 """Words of one text that are searched: both databases have their limits, and no turn comes near it."""
 
+_NUL: Final = "\u2400"
+"""What stands in a database for a NUL character."""
+
 _WITHOUT_SPACES: Final = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
@@ -112,5 +115,5 @@ def _kind(letter: str) -> str:
     if any(first <= ord(letter) <= last for first, last in _WITHOUT_SPACES) and category[0] in "LN":
         return "alone"
     if category == "So":
-        return "alone"
+        return "break" if letter == _NUL else "alone"
     return "letter" if letter.isalnum() else "break"

@@ -11,32 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, insert, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+import asyncpg  # type: ignore[import-untyped]  # ships no types
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from bridge.store.sql import schema
-from bridge.store.sql.search_index import MAKE
+from bridge.store.sql import migrating, schema
+from bridge.store.sql.database import Database
 
 NOON = 1_772_366_400_000
 """2026-03-01 12:00 UTC."""
-
-
-class Plain:
-    """A database with tables and index, and nothing around it."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self.engine = engine
-        self.dialect = engine.dialect.name
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.connect() as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.begin() as connection:
-            yield connection
 
 
 @cache
@@ -52,30 +35,28 @@ def postgres() -> str:
 
 
 @asynccontextmanager
-async def kept(dialect: str, file: Path | None = None) -> AsyncIterator[Plain]:
-    """An empty database; SQLite's in memory, or in a file."""
-    url = f"sqlite+aiosqlite:///{file or ':memory:'}"
+async def kept(dialect: str, folder: Path, to: str = "head") -> AsyncIterator[Database]:
+    """An empty database, its tables at the newest or another revision."""
+    url = ""
     if dialect == "postgresql":
-        url = f"postgresql+asyncpg://postgres@/postgres?host={await asyncio.to_thread(postgres)}"
-    database = await plain(url)
+        url = f"postgresql://postgres@/postgres?host={await asyncio.to_thread(postgres)}"
+        engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
+        async with engine.begin() as connection:
+            await connection.execute(text("DROP SCHEMA public CASCADE"))
+            await connection.execute(text("CREATE SCHEMA public"))
+        await engine.dispose()
+    database = Database(url, folder)
+    if to == "head":
+        await database.open()
+    else:
+        await database.look()
+        await asyncio.to_thread(migrating.scripts)
+        async with database.writing() as connection:
+            await connection.run_sync(migrating.migrate, to)
     try:
         yield database
     finally:
-        await database.engine.dispose()
-
-
-async def plain(url: str) -> Plain:
-    engine = create_async_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", lambda raw, _: raw.execute("PRAGMA foreign_keys = ON").close())
-    async with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            await connection.execute(text("DROP SCHEMA public CASCADE"))
-            await connection.execute(text("CREATE SCHEMA public"))
-        await connection.run_sync(schema.metadata.create_all)
-        for statement in MAKE[engine.dialect.name]:
-            await connection.execute(text(statement))
-    return Plain(engine)
+        await database.close()
 
 
 def call(name: str, minute: int = 0, **more: Any) -> dict[str, Any]:
@@ -100,7 +81,7 @@ def turn(call: str, seq: int, said: str, speaker: str = "caller", **more: Any) -
     return {**row, "started_ms": seq * 1000, "ended_ms": seq * 1000 + 900, **more}
 
 
-async def put(database: Any, calls: Sequence[dict[str, Any]], turns: Sequence[dict[str, Any]] = ()) -> None:
+async def put(database: Database, calls: Sequence[dict[str, Any]], turns: Sequence[dict[str, Any]] = ()) -> None:
     async with database.writing() as connection:
         for one in calls:
             await connection.execute(insert(schema.calls), one)

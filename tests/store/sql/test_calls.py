@@ -13,19 +13,20 @@ from bridge.errors import BridgeError
 from bridge.store.folder import TIMELINE
 from bridge.store.sql import schema
 from bridge.store.sql.calls import CallFilter, Calls
-from tests.store.sql.kept import NOON, Plain, call, kept, put, turn
+from bridge.store.sql.database import Database
+from tests.store.sql.kept import NOON, call, kept, put, turn
 
 MINUTE = 60_000
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest) -> AsyncIterator[Plain]:
-    async with kept(request.param) as opened:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    async with kept(request.param, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def calls(database: Plain, tmp_path: Path) -> Calls:
+def calls(database: Database, tmp_path: Path) -> Calls:
     return Calls(database, tmp_path)
 
 
@@ -51,14 +52,14 @@ async def test_nothing_is_kept_yet(calls: Calls) -> None:
     assert (stats.calls, stats.turns, stats.oldest_at) == (0, 0, None)
 
 
-async def test_the_newest_come_first_page_by_page(database: Plain, calls: Calls) -> None:
+async def test_the_newest_come_first_page_by_page(database: Database, calls: Calls) -> None:
     await put(database, [call(f"c{minute:02}", minute // 3) for minute in range(20)])  # three at the same moment
     expected = [f"c{minute:02}" for minute in reversed(range(20))]
     for limit in (1, 3, 7, 19, 20, 21, 5000):
         assert await ids(calls, limit=min(limit, 500)) == expected
 
 
-async def test_what_comes_in_meanwhile_moves_nothing(database: Plain, calls: Calls) -> None:
+async def test_what_comes_in_meanwhile_moves_nothing(database: Database, calls: Calls) -> None:
     await put(database, [call(f"c{minute}", minute) for minute in range(6)])
     first = await calls.page(limit=3)
     await put(database, [call("new", 60), call("old", -60)])
@@ -69,17 +70,16 @@ async def test_what_comes_in_meanwhile_moves_nothing(database: Plain, calls: Cal
     assert [row.id for row in (await calls.page(cursor=second.next)).items] == ["old"]
 
 
-@pytest.mark.parametrize(
-    "cursor", ["", "x", "é", "AAAA", "0" * 5000, "a=b", base64.urlsafe_b64encode(b'\0\0\0\0[1,"x"]').decode(), "\0"]
-)
-async def test_a_cursor_of_ones_own_making_is_refused(database: Plain, calls: Calls, cursor: str) -> None:
-    for page in (calls.page(cursor=cursor), calls.search("x", cursor=cursor)):
-        with pytest.raises(BridgeError, match="begin again without one") as refused:
-            await page
-        assert refused.value.code == "cursor_invalid"
+async def test_a_cursor_of_ones_own_making_is_refused(calls: Calls) -> None:
+    forged = base64.urlsafe_b64encode(b'\0\0\0\0[1,"x"]').decode()
+    for cursor in ("", "x", "é", "AAAA", "0" * 5000, "a=b", forged, "\0"):
+        for page in (calls.page(cursor=cursor), calls.search("x", cursor=cursor)):
+            with pytest.raises(BridgeError, match="begin again without one") as refused:
+                await page
+            assert refused.value.code == "cursor_invalid"
 
 
-async def test_a_cursor_belongs_to_its_list(database: Plain, calls: Calls) -> None:
+async def test_a_cursor_belongs_to_its_list(database: Database, calls: Calls) -> None:
     await put(database, [call("a"), call("b")], [turn("a", 1, "x"), turn("b", 1, "x")])
     of_calls, of_hits = (await calls.page(limit=1)).next, (await calls.search("x", limit=1)).next
     assert of_calls and of_hits
@@ -102,52 +102,53 @@ FILTERED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        (CallFilter(), ["broken", "going", "cut", "sent", "log", "out", "in"]),
-        (CallFilter(number="+15551234567"), ["in"]),
-        (CallFilter(number="+1 (555) 123-4567"), ["in"]),
-        (CallFilter(number="+15551"), []),  # with a plus it is a whole number
-        (CallFilter(number="9999"), ["sent"]),
-        (CallFilter(number="30 123"), ["out"]),
-        (CallFilter(number="sip:desk@pbx.example.com"), ["log"]),
-        (CallFilter(number="%"), []),
-        (CallFilter(number="_nonymous"), []),
-        (CallFilter(number="anonymous"), ["log"]),
-        (CallFilter(number="'; DROP TABLE calls --"), []),
-        (CallFilter(number="\0"), []),
-        (CallFilter(agent_kind="\ud800"), []),
-        (CallFilter(caller="+15550000001"), ["out"]),
-        (CallFilter(called="+15550000001"), []),
-        (CallFilter(called="+4930123456"), ["out"]),
-        (CallFilter(direction="outbound"), ["out"]),
-        (CallFilter(agent_kind="log"), ["log"]),
-        (CallFilter(since_ms=NOON + 5 * MINUTE), ["broken", "going"]),
-        (CallFilter(until_ms=NOON + 2 * MINUTE), ["out", "in"]),
-        (CallFilter(since_ms=NOON + MINUTE, until_ms=NOON + 3 * MINUTE), ["log", "out"]),
-        (CallFilter(since_ms=-(10**30)), ["broken", "going", "cut", "sent", "log", "out", "in"]),
-        (CallFilter(since_ms=10**30), []),
-        (CallFilter(ended="transfer"), ["sent"]),
-        (CallFilter(live=True), ["going"]),
-        (CallFilter(live=False), ["broken", "cut", "sent", "log", "out", "in"]),
-        (CallFilter(interrupted=True), ["cut"]),
-        (CallFilter(interrupted=False, direction="inbound", live=False), ["broken", "sent", "log", "in"]),
-        (CallFilter(speaker="agent"), ["broken", "going", "cut", "sent", "log", "out", "in"]),  # for searches
-    ],
-)
-async def test_filters(database: Plain, calls: Calls, tmp_path: Path, wanted: CallFilter, found: list[str]) -> None:
+WANTED = [
+    (CallFilter(), ["broken", "going", "cut", "sent", "log", "out", "in"]),
+    (CallFilter(number="+15551234567"), ["in"]),
+    (CallFilter(number="+1 (555) 123-4567"), ["in"]),
+    (CallFilter(number="+15551"), []),  # with a plus it is a whole number
+    (CallFilter(number="9999"), ["sent"]),
+    (CallFilter(number="30 123"), ["out"]),
+    (CallFilter(number="sip:desk@pbx.example.com"), ["log"]),
+    (CallFilter(number="%"), []),
+    (CallFilter(number="_nonymous"), []),
+    (CallFilter(number="anonymous"), ["log"]),
+    (CallFilter(number="'; DROP TABLE calls --"), []),
+    (CallFilter(number="\0"), []),
+    (CallFilter(agent_kind="\ud800"), []),
+    (CallFilter(caller="+15550000001"), ["out"]),
+    (CallFilter(called="+15550000001"), []),
+    (CallFilter(called="+4930123456"), ["out"]),
+    (CallFilter(direction="outbound"), ["out"]),
+    (CallFilter(agent_kind="log"), ["log"]),
+    (CallFilter(since_ms=NOON + 5 * MINUTE), ["broken", "going"]),
+    (CallFilter(until_ms=NOON + 2 * MINUTE), ["out", "in"]),
+    (CallFilter(since_ms=NOON + MINUTE, until_ms=NOON + 3 * MINUTE), ["log", "out"]),
+    (CallFilter(since_ms=-(10**30)), ["broken", "going", "cut", "sent", "log", "out", "in"]),
+    (CallFilter(since_ms=10**30), []),
+    (CallFilter(ended="transfer"), ["sent"]),
+    (CallFilter(live=True), ["going"]),
+    (CallFilter(live=False), ["broken", "cut", "sent", "log", "out", "in"]),
+    (CallFilter(interrupted=True), ["cut"]),
+    (CallFilter(interrupted=False, direction="inbound", live=False), ["broken", "sent", "log", "in"]),
+    (CallFilter(speaker="agent"), ["broken", "going", "cut", "sent", "log", "out", "in"]),  # for searches
+]
+
+
+async def test_filters(database: Database, calls: Calls, tmp_path: Path) -> None:
     finished = tmp_path / "2026-03-01" / "broken"
     finished.mkdir(parents=True)
     (finished / TIMELINE).touch()
     await put(database, FILTERED)
-    assert await ids(calls, wanted) == found
-    assert await ids(calls, wanted, limit=1) == found
     everything = (await calls.page()).items
-    assert [row.id for row in everything if wanted.fits(row)] == found, "a call that was read is judged alike"
+    for wanted, found in WANTED:
+        assert await ids(calls, wanted) == found, wanted
+        assert await ids(calls, wanted, limit=1) == found, wanted
+        judged = [row.id for row in everything if wanted.fits(row)]
+        assert judged == found, f"a call that was read is judged alike by {wanted}"
 
 
-async def test_the_state_of_a_call(database: Plain, calls: Calls, tmp_path: Path) -> None:
+async def test_the_state_of_a_call(database: Database, calls: Calls, tmp_path: Path) -> None:
     (tmp_path / "2026-03-01" / "broken").mkdir(parents=True)
     (tmp_path / "2026-03-01" / "broken" / TIMELINE).touch()
     await put(database, FILTERED)
@@ -157,7 +158,7 @@ async def test_the_state_of_a_call(database: Plain, calls: Calls, tmp_path: Path
     assert set(states.values()) == {"ended"}
 
 
-async def test_one_call_in_full(database: Plain, calls: Calls) -> None:
+async def test_one_call_in_full(database: Database, calls: Calls) -> None:
     said = [
         turn("a", 3, " later ", started_ms=5000),
         turn("a", 4, "We open at", "agent", unheard=" eight.", interrupted=True, started_ms=2000, mark_ms=2400),
@@ -189,13 +190,13 @@ async def test_one_call_in_full(database: Plain, calls: Calls) -> None:
         assert detail.transcriptions == ()
 
 
-@pytest.mark.parametrize("name", ["", "\0", "\ud800", "x' OR 1=1 --", "%", "c" * 10_000])
-async def test_an_unknown_call(database: Plain, calls: Calls, name: str) -> None:
+async def test_an_unknown_call(database: Database, calls: Calls) -> None:
     await put(database, [call("a")])
-    assert await calls.get(name) is None
+    for name in ("", "\0", "\ud800", "x' OR 1=1 --", "%", "c" * 10_000):
+        assert await calls.get(name) is None
 
 
-async def test_ids_that_start_alike(database: Plain, calls: Calls) -> None:
+async def test_ids_that_start_alike(database: Database, calls: Calls) -> None:
     await put(database, [call("abc1", 0), call("abc2", 1), call("b_1", 2), call("bx1", 3)])
     assert await calls.ids("abc") == ["abc2", "abc1"]
     assert await calls.ids("abc1") == ["abc1"]
@@ -205,14 +206,14 @@ async def test_ids_that_start_alike(database: Plain, calls: Calls) -> None:
     assert await calls.ids("", limit=2) == ["bx1", "b_1"]
 
 
-async def test_figures(database: Plain, calls: Calls) -> None:
+async def test_figures(database: Database, calls: Calls) -> None:
     await put(database, [call("a", 0, turns=3), call("b", 5, turns=4, ended=None, duration_ms=None)])
     stats = await calls.stats()
     assert (stats.calls, stats.open, stats.turns, stats.duration_ms) == (2, 1, 7, 60_000)
     assert (stats.oldest_at, stats.newest_at) == (NOON, NOON + 5 * MINUTE)
 
 
-async def test_the_list_needs_no_sorting(database: Plain, calls: Calls) -> None:
+async def test_the_list_needs_no_sorting(database: Database, calls: Calls) -> None:
     await put(database, [call(f"c{number}", number) for number in range(50)])
     explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
     async with database.writing() as connection:

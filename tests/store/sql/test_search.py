@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, text, update
+from sqlalchemy import delete, insert, text, update
 
 from bridge.store.sql import schema
 from bridge.store.sql.call_rows import Snippet, snippet
 from bridge.store.sql.calls import CallFilter, Calls, Hit
+from bridge.store.sql.database import Database
 from bridge.store.sql.search_index import forget_deleted
 from bridge.store.sql.search_query import parse_query
-from tests.store.sql.kept import NOON, Plain, call, kept, put, turn
+from tests.store.sql.kept import NOON, call, kept, put, turn
 
 SAID = [
     turn("a", 1, "Hello, Blue Door.", "agent"),
@@ -35,14 +36,14 @@ SAID = [
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest) -> AsyncIterator[Plain]:
-    async with kept(request.param) as opened:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    async with kept(request.param, tmp_path) as opened:
         await put(opened, [call("a", 0), call("b", 5, caller="+34600000001", agent_kind="log")], SAID)
         yield opened
 
 
 @pytest.fixture
-def calls(database: Plain, tmp_path: Path) -> Calls:
+def calls(database: Database, tmp_path: Path) -> Calls:
     return Calls(database, tmp_path)
 
 
@@ -59,56 +60,56 @@ async def found(calls: Calls, query: str, limit: int = 50, **wanted: Any) -> lis
             return [f"{hit.call.id}{hit.turn.seq}" for hit in hits]
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("open", ["b5", "a3", "a2"]),
-        ("OPEN sunday", ["a2"]),
-        ('"open on"', ["a2"]),
-        ("open -sunday", ["b5", "a3"]),
-        ("open OR hello", ["b5", "a3", "a2", "a1"]),
-        ("wee*", ["a3"]),
-        ("555-1234", ["a4"]),
-        ("1234", ["a4"]),
-        ("cafe dias", ["b1"]),
-        ("東京", ["b2"]),
-        ("駅", ["b2"]),
-        ("京都", []),
-        ("สอง", ["b3"]),
-        ("елки", ["b4"]),
-        ("🎄", ["b4"]),
-        ("ten", []),  # nobody heard it
-        ("words", []),
-        ("-open", []),
-        ("", []),
-        ("' OR 1=1 --", []),
-        ('"', []),
-    ],
-)
-async def test_what_is_found(calls: Calls, query: str, expected: list[str]) -> None:
-    assert await found(calls, query) == expected
-    assert await found(calls, query, limit=1) == expected
+QUERIES: list[tuple[str, list[str]]] = [
+    ("open", ["b5", "a3", "a2"]),
+    ("OPEN sunday", ["a2"]),
+    ('"open on"', ["a2"]),
+    ("open -sunday", ["b5", "a3"]),
+    ("open OR hello", ["b5", "a3", "a2", "a1"]),
+    ("wee*", ["a3"]),
+    ("555-1234", ["a4"]),
+    ("1234", ["a4"]),
+    ("cafe dias", ["b1"]),
+    ("東京", ["b2"]),
+    ("駅", ["b2"]),
+    ("京都", []),
+    ("สอง", ["b3"]),
+    ("елки", ["b4"]),
+    ("🎄", ["b4"]),
+    ("ten", []),  # nobody heard it
+    ("words", []),
+    ("-open", []),
+    ("", []),
+    ("' OR 1=1 --", []),
+    ('"', []),
+]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        ({"speaker": "caller"}, ["a2"]),
-        ({"speaker": "agent"}, ["a3"]),
-        ({"speaker": "callee"}, ["b5"]),
-        ({"number": "+34 600 000 001"}, ["b5"]),
-        ({"number": "1234567"}, ["a3", "a2"]),
-        ({"since_ms": NOON + 1}, ["b5"]),
-        ({"until_ms": NOON + 1}, ["a3", "a2"]),
-        ({"since_ms": NOON + 1, "speaker": "agent"}, []),
-        ({"agent_kind": "log"}, ["b5"]),
-        ({"live": True}, []),
-        ({"live": False}, ["b5", "a3", "a2"]),
-    ],
-)
-async def test_filters(calls: Calls, wanted: dict[str, Any], expected: list[str]) -> None:
-    assert await found(calls, "open", **wanted) == expected
-    assert await found(calls, "open", limit=1, **wanted) == expected
+async def test_what_is_found(calls: Calls) -> None:
+    for query, expected in QUERIES:
+        assert await found(calls, query) == expected, query
+        assert await found(calls, query, limit=1) == expected, query
+
+
+FILTERS: list[tuple[dict[str, Any], list[str]]] = [
+    ({"speaker": "caller"}, ["a2"]),
+    ({"speaker": "agent"}, ["a3"]),
+    ({"speaker": "callee"}, ["b5"]),
+    ({"number": "+34 600 000 001"}, ["b5"]),
+    ({"number": "1234567"}, ["a3", "a2"]),
+    ({"since_ms": NOON + 1}, ["b5"]),
+    ({"until_ms": NOON + 1}, ["a3", "a2"]),
+    ({"since_ms": NOON + 1, "speaker": "agent"}, []),
+    ({"agent_kind": "log"}, ["b5"]),
+    ({"live": True}, []),
+    ({"live": False}, ["b5", "a3", "a2"]),
+]
+
+
+async def test_filters(calls: Calls) -> None:
+    for wanted, expected in FILTERS:
+        assert await found(calls, "open", **wanted) == expected, wanted
+        assert await found(calls, "open", limit=1, **wanted) == expected, wanted
 
 
 async def test_a_hit_holds_its_turn_verbatim_and_marks_what_was_found(calls: Calls) -> None:
@@ -121,14 +122,14 @@ async def test_a_hit_holds_its_turn_verbatim_and_marks_what_was_found(calls: Cal
     assert (cut.turn.unheard, cut.turn.interrupted) == (" and ten on Sunday.", True)
 
 
-async def test_what_comes_in_meanwhile_moves_nothing(database: Plain, calls: Calls) -> None:
+async def test_what_comes_in_meanwhile_moves_nothing(database: Database, calls: Calls) -> None:
     first = await calls.search("open", limit=1)
     await put(database, [], [turn("b", 9, "open again")])
     rest = await calls.search("open", cursor=first.next)
     assert [hit.turn.seq for hit in first.items + rest.items] == [5, 3, 2]
 
 
-async def test_what_is_deleted_is_not_found(database: Plain, calls: Calls) -> None:
+async def test_what_is_deleted_is_not_found(database: Database, calls: Calls) -> None:
     async with database.writing() as connection:
         await connection.execute(delete(schema.calls).where(schema.calls.c.id == "a"))  # and its turns with it
         await forget_deleted(connection)
@@ -137,8 +138,22 @@ async def test_what_is_deleted_is_not_found(database: Plain, calls: Calls) -> No
     assert await found(calls, "open OR hello OR 1234") == ["c1", "b5"]
 
 
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+async def test_turns_that_were_there_before_the_index_are_found(tmp_path: Path, dialect: str) -> None:
+    async with kept(dialect, tmp_path, to="0001_record") as database:
+        async with database.writing() as connection:
+            columns = "call_id, seq, speaker, number, text, unheard, started_ms, ended_ms, interrupted, incomplete"
+            row = "'a', 1, 'caller', 1, 'Café 東京', '', 0, 0, false, false, false, 'words', '', false"
+            await connection.execute(insert(schema.calls), call("a"))
+            await connection.execute(
+                text(f"INSERT INTO turns ({columns}, degraded, meaning, occasion, speculative) VALUES ({row})")
+            )
+        await database.open()
+        assert await found(Calls(database, tmp_path), '"cafe 東京"') == ["a1"]
+
+
 async def test_of_deleted_words_nothing_stays_in_the_file(tmp_path: Path) -> None:
-    async with kept("sqlite", tmp_path / "calls.db") as database:
+    async with kept("sqlite", tmp_path) as database:
         await put(database, [call("a"), call("b")], [turn("a", 1, "unspeakable"), turn("b", 1, "harmless")])
         async with database.writing() as connection:
             await connection.execute(text("PRAGMA secure_delete = ON"))
@@ -149,7 +164,7 @@ async def test_of_deleted_words_nothing_stays_in_the_file(tmp_path: Path) -> Non
     assert b"unspeakable" not in content
 
 
-async def test_a_text_that_is_changed_is_found_as_it_is_now(database: Plain, calls: Calls) -> None:
+async def test_a_text_that_is_changed_is_found_as_it_is_now(database: Database, calls: Calls) -> None:
     async with database.writing() as connection:
         changed = update(schema.turns).where(schema.turns.c.text.contains("555"))
         await connection.execute(changed.values(text="My number is [card].", words="my number is card"))
@@ -157,7 +172,7 @@ async def test_a_text_that_is_changed_is_found_as_it_is_now(database: Plain, cal
     assert await found(calls, "number") == ["a4"]
 
 
-async def test_every_way_of_putting_rows_in_is_searched(database: Plain, calls: Calls) -> None:
+async def test_every_way_of_putting_rows_in_is_searched(database: Database, calls: Calls) -> None:
     async with database.writing() as connection:
         rows = [turn("a", seq, f"needle {seq}") for seq in (20, 21, 22, 23)]
         await connection.execute(schema.turns.insert(), rows[:2])
@@ -165,7 +180,7 @@ async def test_every_way_of_putting_rows_in_is_searched(database: Plain, calls: 
     assert await found(calls, "needle") == ["a23", "a22", "a21", "a20"]
 
 
-async def test_many_turns_are_found_exactly(database: Plain, calls: Calls) -> None:
+async def test_many_turns_are_found_exactly(database: Database, calls: Calls) -> None:
     chance = random.Random(5)
     vocabulary = ["open", "closed", "東京", "door", "on", "Sunday", "-", "ten"]
     said = [

@@ -50,7 +50,8 @@ function startOfDay(text, later) {
   const found = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text ?? "");
   if (!found) return null;
   const [year, month, day] = found.slice(1).map(Number);
-  return new Date(year, month - 1, day + later).toISOString();
+  const moment = new Date(year, month - 1, day + later);
+  return month > 12 || day > 31 ? null : moment.toISOString();
 }
 
 /**

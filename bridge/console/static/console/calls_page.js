@@ -9,6 +9,8 @@ import * as router from "./router.js";
 import { empty, failed, waiting } from "./states.js";
 
 const AT_ONCE = 50;
+/** How high a line is about, for what is not in sight: browsers lay only those out that are. */
+const LINE_PX = { call: 50, hit: 74 };
 
 /** @returns {import("./router.js").Page} */
 export function callsPage(url) {
@@ -72,6 +74,7 @@ class Listing {
     this._shown = 0;
     this._day = "";
     this._days = null;
+    this._chunk = null;
     this._aborting = new AbortController();
     this._button = h("button", { class: "button", type: "button", on: { click: () => this.more() } }, "Show more");
     this._foot = h("div", { class: "list-foot", hidden: true }, this._button);
@@ -125,7 +128,12 @@ class Listing {
       this._begun = true;
       replace(this._place, page.items.length ? [this._list, this._foot] : this._nothing());
     }
+    // Thousands of lines are laid out by the part, each only when it comes into sight.
+    this._chunk = h("div", { class: "chunk" });
+    this._chunk.style.containIntrinsicBlockSize = `auto ${page.items.length * LINE_PX[this._query.q ? "hit" : "call"]}px`;
+    this._days = null;
     for (const item of page.items) this._add(item);
+    this._list.append(this._chunk);
     this._shown += page.items.length;
     this._cursor = page.next;
     this._done = !page.next;
@@ -139,9 +147,10 @@ class Listing {
     const call = this._query.q ? item.call : item;
     const its = day(call.started_at);
     if (its !== this._day || !this._days) {
+      const name = its === this._day ? null : h("h2", { class: "day-name" }, its);
       this._day = its;
-      this._days = h("ol", { class: "day-list" });
-      this._list.append(h("section", { class: "day", "aria-label": its }, h("h2", { class: "day-name" }, its), this._days));
+      this._days = h("ol", { class: "day-list", "aria-label": its });
+      this._chunk.append(h("div", { class: "day" }, name, this._days));
     }
     this._days.append(this._query.q ? hitRow(item) : callRow(item));
   }

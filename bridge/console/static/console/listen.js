@@ -5,9 +5,10 @@ import { h, s, setText } from "../common/dom.js";
 import { decode, loudness, RATE } from "../common/mulaw.js";
 
 /** So much sound is kept in hand, in seconds, that a network which stutters is not heard. */
-const LEAD_S = 0.25;
-/** More than that is a delay that nobody wants: what is too late is left out. */
-const MOST_S = 1.2;
+const LEAD_S = 0.3;
+/** What comes later than that behind its time shows that the network has grown slower: all is heard later from now. */
+const LATE_S = 0.02;
+const HEAD_BYTES = 5;
 
 /** Sound of one call, as long as it is wanted; `node` shows how loud both sides are. */
 export class Listening {
@@ -18,49 +19,108 @@ export class Listening {
   constructor(id, does) {
     this._does = does;
     this._done = false;
+    this._opened = false;
     this._context = new AudioContext();
-    this._next = 0;
+    this._zero = null;
+    this._sides = [new Side(this._context, -1), new Side(this._context, 1)];
     this._meters = [meter("caller", "Caller, left ear"), meter("agent", "Other side, right ear")];
     this._told = h("span", { class: "soft", role: "status" }, "Connecting …");
     this.node = h("div", { class: "ear-row" }, this._meters.map((each) => each.node), this._told);
+    this._fading = setInterval(() => this._show(), 60);
     const url = new URL(address(path("calls", id, "listen")), location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this._socket = new WebSocket(url);
     this._socket.binaryType = "arraybuffer";
-    this._socket.addEventListener("open", () => setText(this._told, "Listening"));
+    this._socket.addEventListener("open", () => {
+      this._opened = true;
+      setText(this._told, "Listening");
+    });
     this._socket.addEventListener("message", (event) => this._take(event.data));
-    this._socket.addEventListener("close", (event) => this._over(event.code === 1000 || event.code === 1001 ? "" : event.reason || "Listening in ended: the connection was lost."));
+    this._socket.addEventListener("close", (event) => this._over(this._problem(event)));
   }
 
   stop() {
     this._over("");
   }
 
+  _problem(event) {
+    if (event.code === 1000 || event.code === 1005) return "";
+    if (!this._opened) return "Listening in was refused: the call may be over.";
+    return event.code === 1013 ? "Listening in ended: your connection is too slow." : "Listening in ended: the connection was lost.";
+  }
+
   _over(problem) {
     if (this._done) return;
     this._done = true;
+    clearInterval(this._fading);
     this._socket.close(1000);
     this._context.close();
     this._does.ended(problem);
   }
 
-  /** A message holds both sides' mu-law, sample by sample in turn: left the caller, right the other side. */
+  /** Sound is binary: the side, the ms of the call, mu-law. What else happens is JSON. */
   _take(data) {
-    if (this._done || typeof data === "string") return;
-    const both = new Uint8Array(data);
-    const sides = [0, 1].map((side) => decode(both.filter((_, index) => index % 2 === side)));
-    const buffer = this._context.createBuffer(2, Math.max(1, sides[0].length), RATE);
-    sides.forEach((samples, side) => {
-      buffer.copyToChannel(samples, side);
-      this._meters[side].show(loudness(samples));
-    });
+    if (this._done) return;
+    if (typeof data !== "string") {
+      const head = new DataView(data);
+      this._hear(head.getUint8(0), head.getUint32(1) / 1000, decode(new Uint8Array(data, HEAD_BYTES)));
+      return;
+    }
+    const { type, at_ms } = JSON.parse(data);
+    if (type === "clear" && this._zero !== null) this._sides[1].clear(this._zero + at_ms / 1000);
+    else if (type === "paused") setText(this._told, "The recording is paused: nothing is heard");
+    else if (type === "resumed") setText(this._told, "Listening");
+    else if (type === "ended") this._over("");
+  }
+
+  /** Put a piece where it belongs: the sides keep together as they were in the call. */
+  _hear(side, at_s, samples) {
+    const to = this._sides[side];
+    if (!to || !samples.length) return;
     const now = this._context.currentTime;
-    if (this._next < now) this._next = now + LEAD_S;
-    if (this._next > now + MOST_S) return;
+    this._zero ??= now + LEAD_S - at_s;
+    if (this._zero + at_s < now + LATE_S) this._zero = now + LEAD_S - at_s;
+    to.play(samples, this._zero + at_s);
+  }
+
+  _show() {
+    this._sides.forEach((side, index) => this._meters[index].show(side.loudness(this._context.currentTime)));
+  }
+}
+
+/** One ear: pieces that sound one behind the other, and can be taken back before they do. */
+class Side {
+  constructor(context, pan) {
+    this._context = context;
+    this._to = new StereoPannerNode(context, { pan });
+    this._to.connect(context.destination);
+    this._next = 0;
+    /** @type {{source: AudioBufferSourceNode, start: number, end: number, loud: number}[]} */
+    this._pieces = [];
+  }
+
+  play(samples, at) {
+    const buffer = new AudioBuffer({ length: samples.length, sampleRate: RATE });
+    buffer.copyToChannel(samples, 0);
     const source = new AudioBufferSourceNode(this._context, { buffer });
-    source.connect(this._context.destination);
-    source.start(this._next);
-    this._next += buffer.duration;
+    const start = Math.max(at, this._next);
+    source.connect(this._to);
+    source.start(start);
+    this._next = start + buffer.duration;
+    this._pieces.push({ source, start, end: this._next, loud: loudness(samples) });
+  }
+
+  clear(at) {
+    for (const { source, end } of this._pieces) if (end > at) source.stop(Math.max(at, 0));
+    this._pieces = this._pieces.filter(({ start }) => start < at);
+    this._next = Math.min(this._next, at);
+  }
+
+  /** How loud it is now, 0 to 1; what has sounded is let go. */
+  loudness(now) {
+    this._pieces = this._pieces.filter(({ end }) => end > now);
+    const piece = this._pieces.find(({ start }) => start <= now);
+    return piece ? piece.loud : 0;
   }
 }
 

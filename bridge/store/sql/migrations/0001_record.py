@@ -1,4 +1,4 @@
-"""The first tables: calls, their turns, actions, legs, notes and transcriptions, and the audit."""
+"""The first tables: calls, their turns, actions, legs, notes and transcriptions, the audit, and what was erased."""
 
 from __future__ import annotations
 
@@ -24,10 +24,19 @@ def upgrade() -> None:
         sa.Column("what", sa.String(length=32), nullable=False),
         sa.Column("call_id", sa.String(length=64), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("ref", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_audit_at"), "audit", ["at"], unique=False)
+    op.create_index(op.f("ix_audit_ref"), "audit", ["ref"], unique=True)
+    op.create_table(
+        "tombstones",
+        sa.Column("call_id", sa.String(length=64), nullable=False),
+        sa.Column("erased_at", sa.BigInteger(), nullable=False),
+        sa.Column("rest", sa.JSON(none_as_null=True)),
+        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_tombstones")),
+    )
     op.create_table(
         "calls",
         sa.Column("id", sa.String(length=64), nullable=False),

@@ -1,0 +1,205 @@
+"""`/api/v1/calls/{call}/…`: the sound of a call, and its pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from bridge.api.door import Door, asker, query
+from bridge.api.kept import KeptCalls, gone
+from bridge.api.operations import Operation
+from bridge.api.problems import Problem
+from bridge.api.record_routes import CALLS
+from bridge.api.sending import OpenFile, entity_tag, send, send_whole
+from bridge.api.waveform import WaveformAnswer, waveform
+from bridge.errors import BridgeError, MissingExtraError
+from bridge.store.compress import FORMS, Form, compress
+from bridge.store.folder import JOURNAL, TIMELINE
+from bridge.store.journal_file import read_journal
+from bridge.store.sql.audit import Audit
+from bridge.store.timeline import timeline_svg
+from bridge.store.vault import Keys, Recording, open_recording
+
+_RANGE: Final = {
+    "Range": "Asks for a part, as `bytes=0-999`.",
+    "If-Range": "Only if it still has this ETag; else all of it comes.",
+}
+_WAV, _SVG = "audio/wav", "image/svg+xml"
+_SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+_AT_ONCE: Final = 1
+"""How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
+
+log = structlog.get_logger()
+
+
+class SoundQuery(BaseModel):
+    """In which form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["wav", "opus", "mp3"] = Field(
+        default="wav", description="`opus` and `mp3` take a third of the bytes, and no `Range`."
+    )
+
+
+class WaveformQuery(BaseModel):
+    """How fine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    points: int = Field(default=4000, ge=10, le=20_000, description="How many figures at most for each side.")
+
+
+class MediaRoutes:
+    """The handlers."""
+
+    def __init__(self, kept: KeptCalls, keys: Keys, audit: Audit) -> None:
+        """`keys` are those that recordings are encrypted with. Who hears one leaves a line in the `audit` first."""
+        self._kept = kept
+        self._keys = keys
+        self._audit = audit
+        self._compressing = asyncio.Semaphore(_AT_ONCE)
+
+    def add_to(self, app: web.Application, door: Door) -> None:
+        """Put the handlers at their addresses."""
+        sound = Operation(
+            "Hear the recording of a call",
+            tag="records",
+            about="Stereo WAV, G.711 mu-law, 8000 Hz: left the caller, right what the caller heard. Of a call that"
+            " goes on: as far as it goes. Who has heard it is kept in the audit.",
+            headers=_RANGE,
+            query=SoundQuery,
+            answers={200: ", ".join((_WAV, *(form.media_type for form in FORMS.values()))), 206: _WAV, 304: None},
+            problems=(404, 416, 501, 503),
+        )
+        message = Operation(
+            "Hear a message that the caller left",
+            tag="records",
+            about="Mono WAV, G.711 mu-law, 8000 Hz.",
+            headers=_RANGE,
+            answers={200: _WAV, 206: _WAV, 304: None},
+            problems=(404, 416, 503),
+        )
+        peaks = Operation(
+            "Tell how loud both sides of a recording are",
+            tag="records",
+            about="For drawing it.",
+            query=WaveformQuery,
+            answers={200: WaveformAnswer},
+            problems=(404, 503),
+        )
+        picture = Operation("See the timeline of a call", tag="records", answers={200: _SVG}, problems=(404, 503))
+        door.add(app, "GET", CALLS + "/{call}/recording", self.recording, sound)
+        door.add(app, "GET", CALLS + "/{call}/messages/{number}", self.message, message)
+        door.add(app, "GET", CALLS + "/{call}/peaks", self.peaks, peaks)
+        door.add(app, "GET", CALLS + "/{call}/timeline.svg", self.timeline, picture)
+
+    async def recording(self, request: web.Request) -> web.StreamResponse:
+        """Answer the recording, or a part of it."""
+        form = query(request, SoundQuery).format
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        content = await self._opened(folder, None, "recording_missing")
+        asked = " ".join(filter(None, (form, request.headers.get("Range", "")[:200])))
+        try:
+            await self._heard(request, call_id, asked)
+            if form != "wav":
+                return await self._compressed(request, content, form, call_id)
+        except BaseException:
+            await asyncio.to_thread(content.close)
+            raise
+        tag = entity_tag(call_id, "recording", content.size)
+        return await send(request, content, _WAV, f"{call_id}.wav", tag)
+
+    async def message(self, request: web.Request) -> web.StreamResponse:
+        """Answer a message."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        text = request.match_info["number"]
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
+        if not number:
+            raise Problem(404, "message_unknown", "There is no such message.")
+        content = await self._opened(folder, number, "message_unknown")
+        try:
+            await self._heard(request, call_id, f"message {number}")
+        except BaseException:
+            await asyncio.to_thread(content.close)
+            raise
+        tag = entity_tag(call_id, "message", number, content.size)
+        return await send(request, content, _WAV, f"{call_id}-message-{number}.wav", tag)
+
+    async def peaks(self, request: web.Request) -> web.Response:
+        """Answer how loud both sides are."""
+        points = query(request, WaveformQuery).points
+        _, folder = await self._kept.find(request.match_info["call"])
+        content = await self._opened(folder, None, "recording_missing")
+        try:
+            answer = await asyncio.to_thread(waveform, content, points)
+        except (OSError, BridgeError) as error:
+            raise gone(folder, error) from None
+        finally:
+            await asyncio.to_thread(content.close)
+        return web.json_response(text=answer.model_dump_json())
+
+    async def timeline(self, request: web.Request) -> web.Response:
+        """Answer the picture; of a call that goes on, it is drawn now."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        try:
+            picture = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
+        except (OSError, BridgeError) as error:
+            raise gone(folder, error) from None
+        headers = {"Content-Security-Policy": _SVG_POLICY}
+        return web.Response(body=picture, content_type=_SVG, headers=headers)
+
+    async def _opened(self, folder: Path, message: int | None, code: str) -> Recording:
+        try:
+            return await asyncio.to_thread(partial(open_recording, folder, self._keys, message=message))
+        except FileNotFoundError:
+            raise Problem(404, code, "There is no such sound: nothing was recorded.") from None
+        except (OSError, BridgeError) as error:
+            raise gone(folder, error) from None
+
+    async def _heard(self, request: web.Request, call_id: str, detail: str) -> None:
+        """Let the audit have a line before anything is heard. Raises `BridgeError` where it cannot."""
+        if request.method == "GET":
+            await self._audit.write(asker(request).name, "recording_read", call_id, detail)
+
+    async def _compressed(
+        self, request: web.Request, content: Recording, form: Form, call_id: str
+    ) -> web.StreamResponse:
+        """Answer a recording in another form, which is made whole first; closes it."""
+        kind = FORMS[form]
+        async with self._compressing:
+            file = await asyncio.to_thread(_compress, content, form)
+        return await send_whole(request, file, kind.media_type, f"{call_id}{kind.suffix}")
+
+
+def _compress(content: Recording, form: Form) -> OpenFile:
+    """Return a file with a recording in another form; closes that. Blocks for as long as it takes."""
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  Whoever sends it closes it.
+    try:
+        compress(content, form, file)
+    except MissingExtraError as error:
+        file.close()
+        raise Problem(501, error.code, f"{error.message}.") from None
+    except BaseException:
+        file.close()
+        raise
+    finally:
+        content.close()
+    return OpenFile(file)
+
+
+def _picture(folder: Path, live: bool) -> bytes:
+    """Return the picture of a call. Blocks on the disk. Raises `OSError`, `BridgeError`."""
+    if not live:
+        try:
+            return (folder / TIMELINE).read_bytes()
+        except FileNotFoundError:
+            pass
+    return timeline_svg(*read_journal(folder / JOURNAL)).encode()

@@ -1,0 +1,80 @@
+"""The parts of the API that need several things of the bridge, put together. `bridge.doors` calls this."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bridge.api.kept import KeptCalls
+from bridge.api.system_routes import Look
+from bridge.call.registry import Registry
+from bridge.doctor_local import Finding, check_local_speech
+from bridge.doctor_network import check_agent, check_public_url, check_speech, check_twilio
+from bridge.errors import BridgeError
+from bridge.keeping import Keeping
+from bridge.settings import Settings
+from bridge.store.sql.calls import Calls
+from bridge.store.sql.database import Database
+
+
+class OpenedDatabase:
+    """The database of calls for who only reads. The bridge answers before that is open: who comes early waits."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._opened = False
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self._database.dialect
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that only reads. Raises `StoreError`."""
+        if not self._opened:
+            await self._database.open()
+            self._opened = True
+        async with self._database.reading() as connection:
+            yield connection
+
+
+def kept_calls(settings: Settings, keeping: Keeping, registry: Registry) -> KeptCalls:
+    """Make what finds calls, and let it take note of each that begins."""
+    calls = Calls(OpenedDatabase(keeping.database), settings.store.recordings)
+    kept = KeptCalls(calls, settings.store.recordings, lambda: [one.info.id for one in registry.sessions])
+    registry.observers.append(kept.observer)
+    registry.logs.observers.append(kept.observer)
+    return kept
+
+
+def looks() -> Mapping[str, Look]:
+    """Return how the things are looked at that the bridge needs."""
+
+    async def speech(own: Settings) -> Sequence[Finding]:
+        if own.speech.base_url == "local":
+            return await asyncio.to_thread(check_local_speech)
+        return await check_speech(own)
+
+    async def carrier(own: Settings) -> Sequence[Finding]:
+        return [*await check_twilio(own), *await check_public_url(own)]
+
+    return {"speech": speech, "agent": check_agent, "carrier": carrier}
+
+
+async def store_health(keeping: Keeping, calls: Calls) -> Mapping[str, Any]:
+    """Tell how the database of calls is."""
+    found: dict[str, Any] = {
+        "kind": keeping.database.dialect,
+        "waiting_calls": keeping.keeper.waiting,
+        "lag_s": round(keeping.keeper.lag_s, 1),
+    }
+    try:
+        stats = await calls.stats()
+    except BridgeError as error:
+        return {"ok": False, "status": "failed", "message": error.message, **found}
+    return {"ok": True, "status": "ok", **found, "calls": stats.calls, "turns": stats.turns}

@@ -1,0 +1,193 @@
+"""Listening in: the sound of live calls, for whoever listens while it is kept.
+
+A store around another one. While nobody listens to a call, this costs it one look at an attribute for each piece of
+sound. Who listens has a queue of their own; who does not empty it is let go, and the call never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Literal, TypeAlias
+
+from bridge.conversation.journal import Entry
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
+
+Recording: TypeAlias = Literal["on", "paused", "off"]
+
+LEFT: Final = 0
+"""The side of the caller, as in the recording."""
+RIGHT: Final = 1
+"""The side of the agent, or of the person whom the caller is connected with."""
+
+_MOST_BYTES: Final = 256 * 1024
+"""How much sound waits for a listener who does not take it: half a minute of one side."""
+_HEAD_BYTES: Final = 5
+
+
+class Ear:
+    """Somebody who listens to one call."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes | str] = deque()
+        self._waiting = 0
+        self._news = asyncio.Event()
+        self.over = False
+        """Nothing more comes: the call has ended."""
+        self.too_slow = False
+        """Nothing more comes: too much was left untaken."""
+
+    def hear(self, side: int, at_ms: float, audio: bytes) -> None:
+        """Take a piece of sound. Never waits."""
+        at = min(max(0, round(at_ms)), 0xFFFF_FFFF)
+        self._put(bytes((side,)) + at.to_bytes(4, "big") + audio)
+
+    def tell(self, kind: str, **fields: Any) -> None:
+        """Take word of something that is no sound. Never waits."""
+        self._put(json.dumps({"type": kind, **fields}, separators=(",", ":")))
+
+    def end(self) -> None:
+        """The call is over: what waits is still handed out."""
+        self.over = True
+        self._news.set()
+
+    async def frames(self) -> AsyncIterator[bytes | str]:
+        """Yield what comes, in order, until the call is over or the listener too slow."""
+        while not self.too_slow:
+            if self._frames:
+                frame = self._frames.popleft()
+                self._waiting -= len(frame)
+                yield frame
+            elif self.over:
+                return
+            else:
+                self._news.clear()
+                await self._news.wait()
+
+    def _put(self, frame: bytes | str) -> None:
+        if self._waiting > _MOST_BYTES:
+            self.too_slow = True
+            self._frames.clear()
+        else:
+            self._frames.append(frame)
+            self._waiting += len(frame)
+        self._news.set()
+
+
+class Taps:
+    """Keeps calls in another store, and lets people listen; a `bridge.store.base.Store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._live: dict[str, TappedRecord] = {}
+
+    def open(self, header: CallHeader) -> CallRecord:
+        """Begin the record of a call. Returns at once; never raises."""
+        record = TappedRecord(self._store.open(header), header.recording, lambda: self._forget(header.id))
+        self._live[header.id] = record
+        return record
+
+    async def close(self) -> None:
+        """Wait until all that was handed over is written, and let go."""
+        await self._store.close()
+
+    def listen(self, call: str) -> Ear | None:
+        """Begin to listen to a call, by the bridge's id; None: there is no such live call."""
+        record = self._live.get(call)
+        return None if record is None else record.listen()
+
+    def recording(self, call: str) -> Recording:
+        """Return whether the sound of a call is kept; `off` as well where there is no such live call."""
+        record = self._live.get(call)
+        return "off" if record is None else record.recording
+
+    def leave(self, call: str, ear: Ear) -> None:
+        """Listen no longer."""
+        if (record := self._live.get(call)) is not None:
+            record.leave(ear)
+
+    def _forget(self, call: str) -> None:
+        self._live.pop(call, None)
+
+
+class TappedRecord:
+    """The record of one call, with whoever listens to it; a `bridge.store.base.CallRecord`."""
+
+    def __init__(self, record: CallRecord, recording: Recording, forget: Callable[[], None]) -> None:
+        self._record = record
+        self.recording: Recording = recording
+        """Whether its sound is kept, as in `CallHeader`."""
+        self._forget = forget
+        self._ears: tuple[Ear, ...] = ()
+        self.trace = record.trace
+        self.settled = record.settled
+
+    def listen(self) -> Ear:
+        """Let somebody listen from here on."""
+        ear = Ear()
+        if self.recording == "paused":
+            ear.tell("paused", at_ms=0)
+        self._ears = (*self._ears, ear)
+        return ear
+
+    def leave(self, ear: Ear) -> None:
+        """Let them go."""
+        self._ears = tuple(one for one in self._ears if one is not ear)
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry of the journal. Never waits and never raises."""
+        self._record.append(entry)
+
+    def caller_audio(self, at_ms: int, audio: bytes) -> None:
+        """Keep what the caller said. Never waits and never raises."""
+        self._record.caller_audio(at_ms, audio)
+        if self._ears:
+            self._hear(LEFT, at_ms, audio)
+
+    def callee_audio(self, at_ms: int, audio: bytes) -> None:
+        """Keep what the person said whom the caller is connected with. Never waits and never raises."""
+        self._record.callee_audio(at_ms, audio)
+        if self._ears:
+            self._hear(RIGHT, at_ms, audio)
+
+    def agent_audio(self, at_ms: float, audio: bytes) -> None:
+        """Keep what was handed to the phone. Never waits and never raises."""
+        self._record.agent_audio(at_ms, audio)
+        if self._ears:
+            self._hear(RIGHT, at_ms, audio)
+
+    def agent_cleared(self, at_ms: float) -> None:
+        """Take back what had not sounded. Never waits and never raises."""
+        self._record.agent_cleared(at_ms)
+        for ear in self._ears:
+            ear.tell("clear", at_ms=round(at_ms))
+
+    def pause_audio(self, at_ms: float) -> None:
+        """From then on keep, and let be heard, silence in place of both sides. Never waits and never raises."""
+        self._record.pause_audio(at_ms)
+        self.recording = "paused"
+        for ear in self._ears:
+            ear.tell("paused", at_ms=round(at_ms))
+
+    def resume_audio(self, at_ms: float) -> None:
+        """From then on keep again what both sides say. Never waits and never raises."""
+        self._record.resume_audio(at_ms)
+        self.recording = "on"
+        for ear in self._ears:
+            ear.tell("resumed", at_ms=round(at_ms))
+
+    async def close(self) -> CallFiles:
+        """Finish the record; as that of the store around which this is."""
+        self._forget()
+        for ear in self._ears:
+            ear.tell("ended")
+            ear.end()
+        return await self._record.close()
+
+    def _hear(self, side: int, at_ms: float, audio: bytes) -> None:
+        if self.recording == "paused":
+            return  # What nobody is to keep, nobody is to hear.
+        for ear in self._ears:
+            ear.hear(side, at_ms, audio)
