@@ -218,6 +218,17 @@ async def test_keys_of_the_carrier_are_played_by_the_page_before_the_next_stream
         await until(lambda: page.up.registry.live[page.sid].attached)
 
 
+async def test_an_operator_can_end_a_call_that_a_carrier_would_have_to_end(
+    speech: ScriptedSpeech, tmp_path: Path, agent: Asked
+) -> None:
+    async with paging(tmp_path, speech) as page:
+        _, (dial,) = await answered(page, speech, agent, Transfer(DESK))
+        async with page.http.post(f"{page.up.url}/api/v1/calls/{page.call}/hang-up") as answer:
+            assert answer.status == 202, await answer.text()
+        await until(lambda: page.sid not in page.up.registry.live)
+        assert await page.next(dial, dial_status="no-answer") == [{"do": "hang_up"}]
+
+
 async def test_a_stream_that_broke_is_taken_up_again(speech: ScriptedSpeech, tmp_path: Path, agent: Asked) -> None:
     async with paging(tmp_path, speech) as page:
         (step,) = await page.place()
