@@ -132,6 +132,18 @@ async def test_a_call_has_the_ids_that_were_promised_and_is_over_when_the_page_h
     assert (entries[-1]["entry"], entries[-1]["reason"]) == ("call_closed", "caller")
 
 
+async def test_long_names_in_any_script_cost_a_call_neither_its_id_nor_its_phone(
+    speech: ScriptedSpeech, tmp_path: Path, agent: Asked
+) -> None:
+    async with paging(tmp_path, speech) as page:
+        (step,) = await page.place(number="\U0001f600" * 100, caller="\U0001f601" * 100)
+        await page.stream(step)
+        session = await live(page.up, page.sid)
+        assert session.info.id == page.call
+        assert session.info.caller.startswith("\U0001f601")
+        assert page.up.registry.by_softphone(page.sid)
+
+
 async def test_a_token_is_good_for_one_stream_of_its_call(
     speech: ScriptedSpeech, tmp_path: Path, agent: Asked
 ) -> None:
