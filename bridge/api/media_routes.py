@@ -17,10 +17,11 @@ from bridge.api.kept import KeptCalls, gone
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.api.record_routes import CALLS
-from bridge.api.sending import OpenFile, entity_tag, send, send_whole
+from bridge.api.sending import OpenFile, entity_tag, file_name, made_on_threads, send, send_pieces, send_whole
 from bridge.api.waveform import WaveformAnswer, waveform
 from bridge.errors import BridgeError, MissingExtraError
 from bridge.store.compress import FORMS, Form, compress
+from bridge.store.export.bundle import bundle
 from bridge.store.folder import JOURNAL, TIMELINE
 from bridge.store.journal_file import read_journal
 from bridge.store.sql.audit import Audit
@@ -31,7 +32,7 @@ _RANGE: Final = {
     "Range": "Asks for a part, as `bytes=0-999`.",
     "If-Range": "Only if it still has this ETag; else all of it comes.",
 }
-_WAV, _SVG = "audio/wav", "image/svg+xml"
+_WAV, _SVG, _ZIP = "audio/wav", "image/svg+xml", "application/zip"
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _AT_ONCE: Final = 1
 """How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
@@ -99,7 +100,16 @@ class MediaRoutes:
         door.add(app, "GET", CALLS + "/{call}/recording", self.recording, sound)
         door.add(app, "GET", CALLS + "/{call}/messages/{number}", self.message, message)
         door.add(app, "GET", CALLS + "/{call}/peaks", self.peaks, peaks)
+        whole = Operation(
+            "Take away all that is kept of a call",
+            tag="records",
+            about="A ZIP file with the transcripts in every format, the recording, messages, journal, trace and"
+            " picture. Who has taken it is kept in the audit.",
+            answers={200: _ZIP},
+            problems=(404, 503),
+        )
         door.add(app, "GET", CALLS + "/{call}/timeline.svg", self.timeline, picture)
+        door.add(app, "GET", CALLS + "/{call}/bundle", self.bundle, whole)
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         """Answer the recording, or a part of it."""
@@ -155,6 +165,19 @@ class MediaRoutes:
             raise gone(folder, error) from None
         headers = {"Content-Security-Policy": _SVG_POLICY}
         return web.Response(body=picture, content_type=_SVG, headers=headers)
+
+    async def bundle(self, request: web.Request) -> web.StreamResponse:
+        """Answer all of it, made while it is sent."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        try:
+            pieces = await asyncio.to_thread(bundle, folder, self._keys)
+        except (OSError, BridgeError) as error:
+            raise gone(folder, error) from None
+        if request.method == "GET":
+            await self._audit.write(asker(request).name, "recording_exported", call_id, "bundle")
+        answer = web.StreamResponse(headers={"Content-Disposition": file_name(f"{call_id}.zip")})
+        answer.content_type = _ZIP
+        return await send_pieces(request, answer, made_on_threads(pieces))
 
     async def _opened(self, folder: Path, message: int | None, code: str) -> Recording:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class Kept:
     """The bridge, and how it is asked."""
 
     world: World
-    headers: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:

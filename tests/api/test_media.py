@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import zipfile
 from collections.abc import AsyncIterator
 from xml.etree import ElementTree as ET
 
@@ -113,6 +115,20 @@ async def test_how_loud_both_sides_are(it: Kept) -> None:
     assert len(base64.b64decode(coarse["caller"])) <= 10
     assert max(base64.b64decode(coarse["agent"])) == max(agent)
     await it.json(f"/calls/{ONE}/peaks", {"points": 9}, status=422)
+
+
+async def test_all_of_a_call_comes_in_one_file(it: Kept) -> None:
+    status, body, response = await it.ask(f"/calls/{ONE}/bundle")
+    assert (status, response.content_type) == (200, "application/zip")
+    assert response.headers["Content-Disposition"].startswith(f'attachment; filename="{ONE}.zip"')
+    with zipfile.ZipFile(io.BytesIO(body)) as bundle:
+        assert bundle.testzip() is None
+        by_name = {name.rpartition("/")[2]: name for name in bundle.namelist()}
+        assert {"recording.wav", "journal.jsonl", "transcript.vtt", "message-1.wav"} <= set(by_name)
+        assert bundle.read(by_name["recording.wav"]) == on_disk(it)
+    assert (await it.json("/audit"))["items"][0]["what"] == "recording_exported"
+    status, body, _ = await it.ask(f"/calls/{ONE}/bundle", "HEAD")
+    assert (status, body) == (200, b"")
 
 
 async def test_nothing_recorded_is_told(it: Kept) -> None:
