@@ -80,7 +80,7 @@ async def add_doors(app: web.Application, house: House) -> None:
     listener.add_to(app, door)
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
-    open_live(app, door, settings, registry, house.keeping.store, house.rest)
+    open_live(app, door, settings, registry, house.keeping, house.rest)
     HealthRoutes(registry, house.metrics, access, house.keeping.database).add_to(app)
     about = "Tell what a webhook agent is sent and may answer"
     answers = {200: "application/schema+json"}

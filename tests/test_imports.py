@@ -41,7 +41,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings": SECTIONS,
     "bridge.settings_source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
-    "bridge.log": {"bridge.settings"},
+    "bridge.log": {"bridge.settings", "bridge.privacy"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},
     # Adapters: their own contract and wire, never the call, never each other.
     "bridge.speech_link": {"bridge.errors"},
@@ -93,6 +93,22 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | WORDS
     | ERRORS_AND_TASKS,
+    # Where what is kept of calls is also sent.
+    "bridge.sinks": {"bridge.sinks", "bridge.conversation.journal", "bridge.store.base", "bridge.errors"},
+    "bridge.sinks.feeding": {
+        "bridge.sinks",
+        "bridge.conversation.journal",
+        "bridge.store.base",
+        "bridge.store.folder",
+        "bridge.store.journal_file",
+        "bridge.errors",
+    },
+    "bridge.sinks.webhook": {
+        "bridge.sinks",
+        "bridge.agents.http_exchange",
+        "bridge.agents.webhook.wire",
+        "bridge.errors",
+    },
     # Live calls as people see them: events, and the sound.
     "bridge.live": {
         "bridge.live",
@@ -214,6 +230,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.app": None,
     "bridge.parts": None,
     "bridge.live_parts": None,
+    "bridge.sink_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
     "bridge.api_parts": None,
@@ -229,6 +246,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.doctor_local": None,
     "bridge.doctor_model": None,
     "bridge.doctor_network": None,
+    "bridge.doctor_store": None,
     "bridge.cli": None,
     "bridge.cli_agent": None,
     "bridge.cli_bench": None,
@@ -306,6 +324,7 @@ PURE = (
     "bridge.outbound.progress",
     "bridge.bench.figures",
     "bridge.simulator.junit",
+    "bridge.sinks.documents",
     "bridge.simulator.listening",
     "bridge.simulator.phone",
     "bridge.simulator.rooms",
