@@ -78,7 +78,7 @@ class MediaRoutes:
             headers=_RANGE,
             query=SoundQuery,
             answers={200: ", ".join((_WAV, *(form.media_type for form in FORMS.values()))), 206: _WAV, 304: None},
-            problems=(404, 416, 501, 503),
+            problems=(404, 409, 416, 501, 503),
         )
         message = Operation(
             "Hear a message that the caller left",
@@ -86,7 +86,7 @@ class MediaRoutes:
             about="Mono WAV, G.711 mu-law, 8000 Hz.",
             headers=_RANGE,
             answers={200: _WAV, 206: _WAV, 304: None},
-            problems=(404, 416, 503),
+            problems=(404, 409, 416, 503),
         )
         peaks = Operation(
             "Tell how loud both sides of a recording are",
@@ -94,7 +94,7 @@ class MediaRoutes:
             about="For drawing it.",
             query=WaveformQuery,
             answers={200: WaveformAnswer},
-            problems=(404, 503),
+            problems=(404, 409, 503),
         )
         picture = Operation("See the timeline of a call", tag="records", answers={200: _SVG}, problems=(404, 503))
         door.add(app, "GET", CALLS + "/{call}/recording", self.recording, sound)
@@ -184,7 +184,12 @@ class MediaRoutes:
             return await asyncio.to_thread(partial(open_recording, folder, self._keys, message=message))
         except FileNotFoundError:
             raise Problem(404, code, "There is no such sound: nothing was recorded.") from None
-        except (OSError, BridgeError) as error:
+        except BridgeError as error:
+            if error.code != "recording_locked":
+                raise gone(folder, error) from None
+            detail = "It is encrypted with a key that is not set: name that in store.old_encryption_keys."
+            raise Problem(409, error.code, detail) from None
+        except OSError as error:
             raise gone(folder, error) from None
 
     async def _heard(self, request: web.Request, call_id: str, detail: str) -> None:

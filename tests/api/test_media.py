@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bridge.audio.wav import parse
+from bridge.store.vault import Keys
 from tests.api.kept_world import ONE, SECONDS, TWO, Kept, kept
 
 RECORDING = f"/calls/{ONE}/recording"
@@ -171,3 +172,22 @@ async def test_who_has_heard_what_is_kept_before_it_is_heard(it: Kept) -> None:
     second = await it.json("/audit", {"limit": 1, "cursor": first["next"]})
     assert [*first["items"], *second["items"]] == lines[:2]
     assert (await it.json("/audit", {"cursor": "x"}, status=422))["code"] == "cursor_invalid"
+
+
+async def test_what_lies_encrypted_on_the_disk_is_heard_all_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    key = base64.b64encode(b"k" * 32).decode()
+    folder = tmp_path_factory.mktemp("sealed")
+    async with kept(folder, keys=Keys.read(key, []), BRIDGE_STORE__ENCRYPTION_KEY=key) as it:
+        (path,) = folder.glob(f"*/*{ONE}/recording.wav*")
+        status, whole, response = await it.ask(RECORDING)
+        assert (status, whole[:4], parse(whole, name="it").seconds) == (200, b"RIFF", SECONDS)
+        assert whole[100:200] not in path.read_bytes()
+        status, part, _ = await it.ask(RECORDING, Range="bytes=20000-30000", If_Range=response.headers["ETag"])
+        assert (status, part) == (206, whole[20000:30001])
+        status, message, _ = await it.ask(f"/calls/{ONE}/messages/1")
+        assert (status, message[:4]) == (200, b"RIFF")
+        assert max(base64.b64decode((await it.json(f"/calls/{ONE}/peaks"))["caller"])) > 0
+    async with kept(tmp_path_factory.mktemp("locked"), keys=Keys.read(key, [])) as it:
+        assert (await it.json(RECORDING, status=409))["code"] == "recording_locked"
