@@ -24,6 +24,7 @@ from bridge.store.compress import FORMS, Form, compress
 from bridge.store.export.bundle import bundle
 from bridge.store.folder import JOURNAL, TIMELINE
 from bridge.store.journal_file import read_journal
+from bridge.store.picture import png
 from bridge.store.sql.audit import Audit
 from bridge.store.timeline import timeline_svg
 from bridge.store.vault import Keys, Recording, open_recording
@@ -32,7 +33,7 @@ _RANGE: Final = {
     "Range": "Asks for a part, as `bytes=0-999`.",
     "If-Range": "Only if it still has this ETag; else all of it comes.",
 }
-_WAV, _SVG, _ZIP = "audio/wav", "image/svg+xml", "application/zip"
+_WAV, _SVG, _PNG, _ZIP = "audio/wav", "image/svg+xml", "image/png", "application/zip"
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _AT_ONCE: Final = 1
 """How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
@@ -100,6 +101,9 @@ class MediaRoutes:
         door.add(app, "GET", CALLS + "/{call}/recording", self.recording, sound)
         door.add(app, "GET", CALLS + "/{call}/messages/{number}", self.message, message)
         door.add(app, "GET", CALLS + "/{call}/peaks", self.peaks, peaks)
+        pixels = Operation(
+            "See the timeline of a call as a PNG", tag="records", answers={200: _PNG}, problems=(404, 501, 503)
+        )
         whole = Operation(
             "Take away all that is kept of a call",
             tag="records",
@@ -109,6 +113,7 @@ class MediaRoutes:
             problems=(404, 503),
         )
         door.add(app, "GET", CALLS + "/{call}/timeline.svg", self.timeline, picture)
+        door.add(app, "GET", CALLS + "/{call}/timeline.png", self.timeline_png, pixels)
         door.add(app, "GET", CALLS + "/{call}/bundle", self.bundle, whole)
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
@@ -163,8 +168,27 @@ class MediaRoutes:
             picture = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
         except (OSError, BridgeError) as error:
             raise gone(folder, error) from None
-        headers = {"Content-Security-Policy": _SVG_POLICY}
+        name = file_name(f"{call_id}.svg", show=True)
+        headers = {"Content-Security-Policy": _SVG_POLICY, "Content-Disposition": name}
         return web.Response(body=picture, content_type=_SVG, headers=headers)
+
+    async def timeline_png(self, request: web.Request) -> web.Response:
+        """Answer the picture for what shows no SVG."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        async with self._compressing:
+            try:
+                drawing = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
+                picture = await asyncio.to_thread(png, drawing.decode())
+            except MissingExtraError as error:
+                raise Problem(501, error.code, f"{error.message}.") from None
+            except BridgeError as error:
+                if error.code not in {"no_font", "picture_failed"}:
+                    raise gone(folder, error) from None
+                raise Problem(501, error.code, f"{error.message}.") from None
+            except OSError as error:
+                raise gone(folder, error) from None
+        headers = {"Content-Disposition": file_name(f"{call_id}.png", show=True)}
+        return web.Response(body=picture, content_type=_PNG, headers=headers)
 
     async def bundle(self, request: web.Request) -> web.StreamResponse:
         """Answer all of it, made while it is sent."""
