@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.api.kept import KeptCalls
-from bridge.api.sending import OpenFile, Readable
 from bridge.api.system_routes import Look
 from bridge.call.registry import Registry
 from bridge.doctor_local import Finding, check_local_speech
@@ -19,7 +17,6 @@ from bridge.doctor_network import check_agent, check_public_url, check_speech, c
 from bridge.errors import BridgeError
 from bridge.keeping import Keeping
 from bridge.settings import Settings
-from bridge.store.folder import MESSAGE, RECORDING
 from bridge.store.sql.calls import Calls
 from bridge.store.sql.database import Database
 
@@ -44,18 +41,6 @@ class OpenedDatabase:
             self._opened = True
         async with self._database.reading() as connection:
             yield connection
-
-
-class PlainSounds:
-    """Opens the sounds of calls as they lie on the disk."""
-
-    def recording(self, folder: Path) -> Readable:
-        """Open a recording."""
-        return OpenFile(folder / RECORDING)
-
-    def message(self, folder: Path, number: int) -> Readable:
-        """Open a message."""
-        return OpenFile(folder / MESSAGE.format(number=number))
 
 
 def kept_calls(settings: Settings, keeping: Keeping, registry: Registry) -> KeptCalls:

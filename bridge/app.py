@@ -39,6 +39,8 @@ from bridge.twilio.tokens import StreamTokens
 
 _RECORDED_WITHIN_S = 15.0
 """How long the calls that are ended at a stop may take to be recorded."""
+_LONGEST_LINE_BYTES = 32 * 1024
+"""Of a request's first line: up to here, an address that is too long is told what is wrong with it."""
 
 log = structlog.get_logger()
 
@@ -176,7 +178,9 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
 
 async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:
     """Open the listener and return its port."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=5.0, max_line_size=_LONGEST_LINE_BYTES
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.server.host, settings.server.port).start()

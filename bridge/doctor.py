@@ -21,6 +21,7 @@ from bridge.doctor_local import (
     check_token,
 )
 from bridge.doctor_network import check_agent, check_clock, check_public_url, check_speech, check_twilio
+from bridge.doctor_store import check_database
 from bridge.errors import SettingsError
 from bridge.settings import Settings
 from bridge.settings_source import load_settings
@@ -37,6 +38,7 @@ async def examine(config: Path | None = None) -> list[Finding]:
     is_local = settings.speech.base_url == "local"
     waiting: list[Coroutine[Any, Any, list[Finding]]] = [
         asyncio.to_thread(check_local_speech) if is_local else check_speech(settings),
+        check_database(settings),
         check_agent(settings),
         check_public_url(settings),
         check_clock(settings),

@@ -7,8 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 from urllib.parse import quote
 
 import structlog
@@ -37,26 +36,11 @@ class Readable(Protocol):
         """Let go of it."""
 
 
-class Kept:
-    """Bytes that are in memory."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.size = len(content)
-
-    def read(self, start: int, length: int) -> bytes:
-        """Return a part."""
-        return self._content[start : start + length]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 class OpenFile:
-    """A file, as long as it is at this moment. Opening blocks on the disk and raises `OSError`."""
+    """An open file, as long as it is at this moment."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self.size = os.fstat(self._file.fileno()).st_size
 
     def read(self, start: int, length: int) -> bytes:
@@ -99,6 +83,18 @@ async def send(request: web.Request, content: Readable, kind: str, name: str, ta
         answer.content_type = kind
         answer.content_length = whole.length
         return await send_pieces(request, answer, _pieces(content, whole))
+    finally:
+        await asyncio.to_thread(content.close)
+
+
+async def send_whole(request: web.Request, content: Readable, kind: str, name: str) -> web.StreamResponse:
+    """Answer with all of `content`, whatever part is asked for; closes it."""
+    try:
+        headers = {"Accept-Ranges": "none", "Content-Disposition": file_name(name)}
+        answer = web.StreamResponse(headers=headers)
+        answer.content_type = kind
+        answer.content_length = content.size
+        return await send_pieces(request, answer, _pieces(content, Part(0, content.size)))
     finally:
         await asyncio.to_thread(content.close)
 

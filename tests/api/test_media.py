@@ -127,3 +127,31 @@ async def test_the_picture_is_an_image_that_does_nothing(it: Kept) -> None:
     assert ET.fromstring(body).tag.endswith("svg")
     _, body, _ = await it.ask(f"/calls/{TWO}/timeline.svg")
     assert ET.fromstring(body).tag.endswith("svg")
+
+
+@pytest.mark.parametrize(("form", "kind", "begins"), [("opus", "audio/ogg", b"OggS"), ("mp3", "audio/mpeg", b"")])
+async def test_the_recording_comes_compressed_as_well(it: Kept, form: str, kind: str, begins: bytes) -> None:
+    status, body, response = await it.ask(RECORDING, query={"format": form}, Range="bytes=0-3")
+    assert (status, response.content_type, response.headers["Accept-Ranges"]) == (200, kind, "none")
+    assert body.startswith(begins)
+    assert 100 < len(body) < len(on_disk(it))
+    assert int(response.headers["Content-Length"]) == len(body)
+    assert response.headers["Content-Disposition"].startswith(f'attachment; filename="{ONE}.{form}"')
+    assert (await it.json(RECORDING, {"format": "flac"}, status=422))["errors"][0]["field"] == "format"
+
+
+async def test_who_has_heard_what_is_kept_before_it_is_heard(it: Kept) -> None:
+    before = len((await it.json("/audit", {"limit": 200}))["items"])
+    await it.ask(RECORDING, Range="bytes=0-9")
+    await it.ask(f"/calls/CA{ONE}/messages/1")
+    await it.ask(RECORDING, "HEAD")
+    await it.ask(f"/calls/{TWO}/recording")
+    lines = (await it.json("/audit", {"limit": 200}))["items"]
+    assert [(one["who"], one["what"], one["call_id"], one["detail"]) for one in lines[: len(lines) - before]] == [
+        ("local", "recording_read", ONE, "message 1"),
+        ("local", "recording_read", ONE, "wav bytes=0-9"),
+    ]
+    first = await it.json("/audit", {"limit": 1})
+    second = await it.json("/audit", {"limit": 1, "cursor": first["next"]})
+    assert [*first["items"], *second["items"]] == lines[:2]
+    assert (await it.json("/audit", {"cursor": "x"}, status=422))["code"] == "cursor_invalid"

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -202,6 +203,38 @@ async def test_an_entry_that_cannot_be_written_is_told(store: FileStore) -> None
         files = await record.close()
     assert [line["event"] for line in logs] == ["journal_entry_unfit"]
     assert (await asyncio.to_thread(read_journal, files.journal))[1] == [KeyPressed(2, "1")]
+
+
+async def test_settled_waits_for_the_disk_and_growth_is_told_after_it(tmp_path: Path) -> None:
+    grown: list[tuple[Path, str, int]] = []
+    held = threading.Event()
+    disk = DiskThread()
+    store = FileStore(
+        tmp_path,
+        disk=disk,
+        on_growth=lambda folder, call: grown.append((folder, call, (folder / "journal.jsonl").stat().st_size)),
+    )
+    record = store.open(HEADER)
+    await record.settled()
+
+    def busy() -> None:
+        held.wait(10)
+
+    disk.put(busy)
+    record.append(KeyPressed(1, "1"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await record.settled()
+    assert len(grown) == 1
+    held.set()
+    await record.settled()
+    assert len(grown) == 2
+    files = await record.close()
+    sizes = [size for folder, call, size in grown if (folder, call) == (files.folder, HEADER.id)]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == files.journal.stat().st_size
+    await record.settled()
+    await store.close()
 
 
 DYING = """

@@ -48,6 +48,7 @@ class Audit:
         line = self.line(who, what, call_id, detail)
         try:
             async with asyncio.timeout(_WITHIN_S):
+                await self._database.open()  # Who asks early, asks before the tables are there.
                 await self._put([line])
         except (StoreError, TimeoutError):
             await self._keep(line)

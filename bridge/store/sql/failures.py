@@ -8,10 +8,10 @@ from bridge.errors import StoreError, system_reason
 
 _OF_STATEMENTS: Final = ("22", "23", "42")
 """PostgreSQL's classes of errors for what is wrong with the data, with a constraint, and with the statement."""
+_OF_DATA: Final = ("22", "23")
 _NO_RIGHTS: Final = "42501"
-_OF_SQLITE_STATEMENTS: Final = (
-    *("SQLITE_ERROR", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_MISUSE", "SQLITE_RANGE", "SQLITE_TOOBIG"),
-)
+_OF_SQLITE_DATA: Final = ("SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG")
+_OF_SQLITE_STATEMENTS: Final = (*_OF_SQLITE_DATA, "SQLITE_ERROR", "SQLITE_MISUSE", "SQLITE_RANGE")
 
 
 def store_error(error: Exception, where: str) -> StoreError | None:
@@ -28,6 +28,19 @@ def store_error(error: Exception, where: str) -> StoreError | None:
     if type(error).__module__.startswith("asyncpg"):  # it could not connect
         return unreachable(where, _sentence(error))
     return None
+
+
+def is_of_data(error: Exception) -> bool:
+    """Whether a statement failed for what it was to put in, so that others like it may work."""
+    from sqlalchemy import exc  # noqa: PLC0415  (as above)
+
+    if isinstance(error, exc.StatementError):
+        origin = error.orig or error
+        if name := getattr(origin, "sqlite_errorname", ""):
+            return str(name).startswith(_OF_SQLITE_DATA)
+        if state := _state(origin):
+            return state[:2] in _OF_DATA
+    return True  # it did not even come to the database
 
 
 def _of_driver(error: BaseException, where: str) -> StoreError | None:

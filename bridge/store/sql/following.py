@@ -15,7 +15,7 @@ import structlog
 from bridge.errors import BridgeError, StoreError
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, folder_name
-from bridge.store.sql import spool
+from bridge.store.sql import failures, spool
 from bridge.store.sql.database import Database
 from bridge.store.sql.rows import Rows, call_row, rows_of
 
@@ -115,6 +115,9 @@ class Follower:
         except StoreError:
             raise
         except Exception as error:
+            if not failures.is_of_data(error):
+                said = f"the database of calls at {self._database.where} has not the tables it should have: {error}"
+                raise StoreError(said, code="store_damaged") from error
             if len(stretch.lines) > 1:
                 return await self._put_singly(folder, call, stretch)
             if not stretch.lines:

@@ -125,6 +125,7 @@ class Keeper:
         woken = asyncio.Event()
         self._wake = lambda: _wake(loop, woken)
         wait_s, longest_s = _RETRY_S
+        told = ""
         while True:
             woken.clear()
             try:
@@ -132,6 +133,9 @@ class Keeper:
                     await self._open()
                 await self._round()
             except StoreError as error:
+                if self._database.up and error.message != told:
+                    told = error.message
+                    _log.error("record_not_followed", error=told)
                 self._opened = False  # it may have been put in order, or be another one, when it is back
                 await asyncio.sleep(wait_s if error.code == "store_unreachable" else _HOPELESS_S)
                 wait_s = min(longest_s, wait_s * 2)

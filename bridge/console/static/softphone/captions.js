@@ -70,7 +70,9 @@ export class Captions {
    * @returns {boolean} whether it answers anything: an agent that only speaks on does not
    */
   answered(ms) {
-    if (this.resumed || (this.agent && this.agent.measured !== undefined)) return false;
+    const speaksOn = this.resumed || (this.agent && this.agent.measured !== undefined);
+    this.resumed = false;
+    if (speaksOn) return false;
     if (this.agent) this.measure(ms);
     else this.measured = ms;
     return true;

@@ -28,6 +28,7 @@ const STATES = {
 const LOG_LINES = 500;
 /** An answer that comes later than this belongs to something else. In seconds. */
 const LONGEST_ANSWER_S = 60;
+const EVENTS_LATER_MS = 400;
 const QUIETEST_DB = -60;
 
 let call = null;
@@ -100,10 +101,13 @@ const heard = {
     speech.answered();
     if (asked === null || when < asked || when - asked > LONGEST_ANSWER_S) return;
     const ms = (when - asked) * 1000;
-    if (!captions.answered(ms)) return;
-    answers.push(ms);
-    showAnswers();
     log(`sound, ${Math.round(ms)} ms after your last word`);
+    // The bridge's events say whether it answers anything; they may come a little later than the sound.
+    setTimeout(() => {
+      if (!captions.answered(ms)) return;
+      answers.push(ms);
+      showAnswers();
+    }, EVENTS_LATER_MS);
   },
   level: (loudness) => level("level-agent", loudness),
   lost: () => notice("problem", "The microphone is gone. Choose another one below, or call again."),
@@ -118,7 +122,7 @@ const follower = {
   begun(found) {
     log(`call ${found.call}, to ${found.called} as ${found.caller}`);
     const link = at("record");
-    link.href = `/#/calls/${encodeURIComponent(found.call)}`;
+    link.href = `/calls/${encodeURIComponent(found.call)}`;
     link.hidden = false;
     watch(found.call, before);
   },
@@ -337,6 +341,10 @@ async function load() {
 at("call").addEventListener("click", begin);
 at("hang-up").addEventListener("click", () => call?.hangUp());
 at("mute").addEventListener("click", () => mute(!call?.muted));
+at("show-keys").addEventListener("click", () => {
+  const shows = document.body.toggleAttribute("data-keys");
+  at("show-keys").setAttribute("aria-expanded", String(shows));
+});
 at("number").addEventListener("change", showNumber);
 at("microphone").addEventListener("change", () => {
   notice("problem", "");
