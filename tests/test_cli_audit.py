@@ -31,7 +31,8 @@ async def done(folder: Path) -> None:
     await audit.write("ann", "recording_read", "aa11", "bytes 0-99")
     await audit.write("ann\x1b[31m", "call_erased", "aa22")
     await database.close()
-    await Audit(database, folder, clock=lambda: 1_772_366_401.0).write("bob", "listened", "aa11")  # it is away
+    away = Database(f"sqlite:///{folder}/calls.db/calls.db", folder)  # a file is in its way
+    await Audit(away, folder, clock=lambda: 1_772_366_401.0).write("bob", "listened", "aa11")
 
 
 def test_lines_are_shown_the_last_first(

@@ -246,6 +246,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.doctor_local": None,
     "bridge.doctor_model": None,
     "bridge.doctor_network": None,
+    "bridge.doctor_privacy": None,
     "bridge.doctor_store": None,
     "bridge.cli": None,
     "bridge.cli_agent": None,

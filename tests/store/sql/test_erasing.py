@@ -438,11 +438,17 @@ async def test_a_line_is_there_when_it_is_written(house: House) -> None:
     assert await house.audited() == [("ann", "recording_read", "call1", "bytes 0-99")]
 
 
+def away(folder: Path) -> Database:
+    """A database that cannot be reached."""
+    (folder / "in the way").write_text("")
+    return Database(f"sqlite:///{folder}/in the way/calls.db", folder)
+
+
 async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tmp_path: Path) -> None:
     async with opened(tmp_path / "calls") as house:
-        away = Audit(Database("", tmp_path / "elsewhere"), house.folder)  # it was never opened
+        waits = Audit(await asyncio.to_thread(away, tmp_path), house.folder)
         for number in range(3):
-            await away.write("ann", "recording_read", f"call{number}")
+            await waits.write("ann", "recording_read", f"call{number}")
         waiting = house.folder / "audit.jsonl"
 
         def spoil() -> int:
@@ -451,7 +457,7 @@ async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tm
             return waiting.stat().st_mode & 0o777
 
         assert await asyncio.to_thread(spoil) == 0o600
-        await away.write("bob", "listened", "call9")
+        await waits.write("bob", "listened", "call9")
         content = await asyncio.to_thread(waiting.read_bytes)
         with capture_logs() as logs:
             assert await house.audit.take_in() == 4
@@ -465,7 +471,7 @@ async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tm
 
 
 async def test_what_cannot_be_audited_is_refused(tmp_path: Path) -> None:
-    nowhere = Audit(Database("", tmp_path), tmp_path / "not there")
+    nowhere = Audit(await asyncio.to_thread(away, tmp_path), tmp_path / "not there")
     with pytest.raises(BridgeError, match="cannot be kept who has done it") as told:
         await nowhere.write("ann", "recording_read", "call1")
     assert told.value.code == "audit_not_written"
@@ -494,7 +500,7 @@ def test_ends_that_wait_are_forgotten_also_while_others_take_them(tmp_path: Path
 
 async def test_it_is_read_with_what_waits_the_last_first(house: House) -> None:
     await house.audit.write("ann", "recording_read", "call1", "0-99")
-    waits = Audit(Database("", house.folder / "nowhere"), house.folder)
+    waits = Audit(await asyncio.to_thread(away, house.folder), house.folder)
     await waits.write("bob", "listened", "call2")
     lines = await house.audit.read(10)
     assert [(line["who"], line["what"]) for line in lines] == [("bob", "listened"), ("ann", "recording_read")]
