@@ -39,6 +39,8 @@ from bridge.twilio.tokens import StreamTokens
 
 _RECORDED_WITHIN_S = 15.0
 """How long the calls that are ended at a stop may take to be recorded."""
+_LONGEST_LINE_BYTES = 32 * 1024
+"""Of a request's first line: up to here, an address that is too long is told what is wrong with it."""
 
 log = structlog.get_logger()
 
@@ -110,7 +112,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         port = functools.partial(listening.__getitem__, 0)
-        await add_doors(
+        doors_take = await add_doors(
             app,
             House(settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port),
         )
@@ -120,7 +122,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        take = functools.partial(_take, routes, hand_offs, consultations)
+        take = functools.partial(_take, routes, hand_offs, consultations, doors_take)
         yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
 
 
@@ -166,8 +168,15 @@ async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
                 await session.ended.wait()
 
 
-def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultations | None, own: Settings) -> None:
-    """Pass calls on as changed settings say."""
+def _take(
+    routes: TwilioRoutes,
+    hand_offs: HandOffs,
+    consultations: Consultations | None,
+    doors_take: Callable[[Settings], None],
+    own: Settings,
+) -> None:
+    """Pass calls on as changed settings say, and show those."""
+    doors_take(own)
     routes.departures.transfers = transfer_rules(own.transfer)
     hand_offs.take(own)
     if consultations is not None:
@@ -176,7 +185,9 @@ def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultation
 
 async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:
     """Open the listener and return its port."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=5.0, max_line_size=_LONGEST_LINE_BYTES
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.server.host, settings.server.port).start()

@@ -6,23 +6,18 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from aiohttp import web
 
 from bridge.agents import schema
 from bridge.api.access import Access
 from bridge.api.addresses import from_this_machine
-from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
 from bridge.api.log_routes import LogRoutes
-from bridge.api.media_routes import MediaRoutes
 from bridge.api.openapi import OpenApiRoutes
 from bridge.api.operations import Operation
-from bridge.api.record_routes import RecordRoutes
 from bridge.api.session import SessionRoutes
 from bridge.api.softphone_routes import SoftphoneRoutes
-from bridge.api.system_routes import SystemRoutes
-from bridge.api_parts import OpenedDatabase, PlainSounds, kept_calls, looks, store_health
+from bridge.api_parts import open_record
 from bridge.call.registry import Registry
 from bridge.console.files import read_files
 from bridge.console.routes import ConsoleRoutes
@@ -31,15 +26,12 @@ from bridge.keeping import Keeping
 from bridge.live_parts import open_live
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
-from bridge.parts import make_access, order_rules, stream_addresses
+from bridge.parts import make_access, stream_addresses
 from bridge.profiles import Profiles
 from bridge.settings import Settings
-from bridge.store.sql.audit_pages import AuditPages
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +51,26 @@ class House:
     """Where we listen; known only after that."""
 
 
-async def add_doors(app: web.Application, house: House) -> None:
-    """Put everything that is not Twilio's at its address."""
+async def add_doors(app: web.Application, house: House) -> Callable[[Settings], None]:
+    """Put everything that is not Twilio's at its address. Returns what is to be told of changed settings."""
     settings, registry = house.settings, house.registry
     access = make_access(settings)
     door = Door(access)
     SessionRoutes(access).add_to(app, door)
-    kept = kept_calls(settings, house.keeping, registry)
-    RecordRoutes(kept).add_to(app, door)
-    CallRoutes(house.dialer, order_rules(settings), kept).add_to(app, door)
-    MediaRoutes(kept, PlainSounds(), _tell).add_to(app, door)
-    SystemRoutes(
-        settings,
-        registry,
-        AuditPages(OpenedDatabase(house.keeping.database)),
-        looks(),
-        lambda: store_health(house.keeping, kept.calls),
-    ).add_to(app, door)
+    take = open_record(app, door, settings, registry, house.keeping, house.dialer)
     addresses = lambda: stream_addresses(settings, house.port())  # noqa: E731  It is one expression.
     listener = LogRoutes(registry, house.rest, house.tokens, addresses)
     listener.add_to(app, door)
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
-    open_live(app, door, settings, registry, house.keeping.store, house.rest)
+    open_live(app, door, settings, registry, house.keeping, house.rest)
     HealthRoutes(registry, house.metrics, access, house.keeping.database).add_to(app)
     about = "Tell what a webhook agent is sent and may answer"
     answers = {200: "application/schema+json"}
     door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))
     OpenApiRoutes().add_to(app, door)
     await _add_pages(app, settings, access)
-
-
-async def _tell(who: str, what: str, call_id: str, detail: str) -> None:
-    log.info("api_audit", who=who, what=what, call=call_id, detail=detail)
+    return take
 
 
 async def _add_pages(app: web.Application, settings: Settings, access: Access) -> None:

@@ -14,6 +14,8 @@ from bridge.live.taps import Taps
 from bridge.metrics import Metrics
 from bridge.parts import check_folder, make_redactor, recording_keys
 from bridge.settings import Settings
+from bridge.sink_parts import open_sinks
+from bridge.sinks.outbox import forget_waiting
 from bridge.store.files import FileStore
 from bridge.store.redacting import RedactingStore
 from bridge.store.sealing import Keys
@@ -65,19 +67,21 @@ async def open_keeping(
     files = FileStore(folder, keys=keys, on_growth=keeper.grew)
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(), name="finish-left-over").cancel)
+    store = await open_sinks(settings, files, metrics, stack)
     metrics.store_up.set_function(lambda: database.up)
     metrics.store_waiting.set_function(lambda: keeper.waiting)
     metrics.store_lag.set_function(lambda: keeper.lag_s)
     audit = Audit(database, folder)
     eraser = Eraser(
-        database, folder, live, audit=audit, elsewhere=_elsewhere(settings), on_erased=metrics.erased_calls.inc
+        database, folder, live, audit=audit, elsewhere=elsewhere(settings), on_erased=metrics.erased_calls.inc
     )
     retention = Retention(database, eraser, audit, folder, settings.store.retention_days)
     stack.push_async_callback(retention.close)
-    return Keeping(Taps(RedactingStore(files, redactor)), database, keeper, audit, eraser, retention, keys)
+    return Keeping(Taps(RedactingStore(store, redactor)), database, keeper, audit, eraser, retention, keys)
 
 
-def _elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:
-    """Return what removes what else holds something of calls: the deliveries that wait for agents."""
+def elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:
+    """Return what removes what else holds something of calls: what waits for sinks, and for agents."""
+    waiting: Elsewhere = partial(forget_waiting, settings.store.recordings)
     undelivered = settings.agent.undelivered
-    return (partial(forget_calls, Path(undelivered)),) if undelivered else ()
+    return (waiting, partial(forget_calls, Path(undelivered))) if undelivered else (waiting,)

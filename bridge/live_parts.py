@@ -10,8 +10,8 @@ from bridge.api.door import Door
 from bridge.api.listen_routes import ListenRoutes
 from bridge.api.live_routes import LiveRoutes
 from bridge.call.registry import Registry
+from bridge.keeping import Keeping
 from bridge.live.calls import LiveCalls
-from bridge.live.taps import Taps
 from bridge.live.watch import Hide
 from bridge.parts import make_redactor
 from bridge.privacy.call import CallRedaction
@@ -20,10 +20,15 @@ from bridge.twilio.rest import TwilioRest
 
 
 def open_live(
-    app: web.Application, door: Door, settings: Settings, registry: Registry, taps: Taps, rest: TwilioRest | None
+    app: web.Application,
+    door: Door,
+    settings: Settings,
+    registry: Registry,
+    keeping: Keeping,
+    rest: TwilioRest | None,
 ) -> LiveCalls:
     """Look at every call that comes from now on, and answer for them."""
-    redactor = make_redactor(settings)
+    redactor, taps = make_redactor(settings), keeping.store
 
     def hide(_: CallInfo) -> Hide:
         if not redactor.active:
@@ -35,7 +40,7 @@ def open_live(
     calls = LiveCalls(registry, hide)
     LiveRoutes(calls, taps.recording).add_to(app, door)
     ControlRoutes(calls, taps.recording, None if rest is None else rest.hang_up).add_to(app, door)
-    ListenRoutes(calls, taps).add_to(app, door)
+    ListenRoutes(calls, taps, keeping.audit.write).add_to(app, door)
 
     async def end_feed(_: web.Application) -> None:
         calls.feed.close()  # The calls are over by then, and everybody was told of it.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from bridge.privacy.redactor import Redactor
 from bridge.settings import Settings
 
 WORD_KEYS = frozenset({"transcript", "text", "digits"})
@@ -24,18 +25,26 @@ SECRET_KEYS = frozenset({"api_key", "auth_token", "authorization", "password", "
 
 MASK = "********"
 
-_NOISY = ("alembic", "aiohttp.access", "asyncio", "twilio", "websockets")
+_IDENTIFIERS = frozenset({"call", "sid", "timestamp", "level", "logger"})
+"""Keys whose values nobody has said."""
+_LONG_NUMBER = 10**9
+"""From here on a number may be one that somebody has said."""
+
+_NOISY = ("alembic", "aiohttp.access", "asyncio")
 """Libraries whose `info` lines tell nothing beyond ours."""
+
+_TALKATIVE = ("aiosqlite", "asyncpg", "nats", "sqlalchemy", "twilio", "websockets")
+"""Libraries whose `debug` lines show what is sent and kept: callers' words, and cut so that none is found."""
 
 
 class Redaction:
     """A structlog processor that takes out what must not be in a log."""
 
-    def __init__(self, secrets: Iterable[str] = (), words: Callable[[str], str] | None = None) -> None:
-        """`secrets`: texts masked wherever they stand. `words`: what is done to the caller's words, if anything."""
+    def __init__(self, secrets: Iterable[str] = (), redactor: Redactor | None = None) -> None:
+        """`secrets`: texts masked wherever they stand. `redactor`: what is struck out beside them."""
         # A very short secret would mask half of every line, and is none.
         self._secrets = tuple(sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True))
-        self._words = words
+        self._redactor = redactor if redactor is not None and redactor.active else None
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """Clean one log line, in place."""
@@ -43,14 +52,21 @@ class Redaction:
             if key in SECRET_KEYS:
                 event[key] = MASK
             elif isinstance(value, str):
-                clean = self._masked(value)
-                event[key] = self._words(clean) if self._words and key in WORD_KEYS else clean
-            elif not isinstance(value, int | float | None) and (shown := str(value)) != (
-                clean := self._masked(shown)
+                event[key] = self._clean(key, value)
+            elif (
+                value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < _LONG_NUMBER)
             ):
+                continue
+            elif (shown := str(value)) != (clean := self._clean(key, shown)):
                 # An exception or a dictionary that would show a secret is shown as text without it.
                 event[key] = clean
         return event
+
+    def _clean(self, key: str, text: str) -> str:
+        text = self._masked(text)
+        if self._redactor is None or key in _IDENTIFIERS:
+            return text
+        return self._redactor.log(text) if key in WORD_KEYS else self._redactor.text(text)
 
     def _masked(self, text: str) -> str:
         for secret in self._secrets:
@@ -69,6 +85,7 @@ def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream
     """
     target = sys.stderr if stream is None else stream
     level = logging.getLevelNamesMapping()[settings.log.level.upper()]
+    redactor = Redactor(settings.privacy.redact, settings.privacy.patterns)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -76,7 +93,7 @@ def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        Redaction((*settings.secret_values(), *secrets)),
+        Redaction((*settings.secret_values(), *secrets), redactor),
     ]
     structlog.configure(
         processors=[
@@ -102,6 +119,8 @@ def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _renderer(settings: Settings, target: TextIO) -> Processor:

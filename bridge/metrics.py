@@ -73,6 +73,15 @@ class Metrics:
         self.store_lag = self._gauge(
             "store_lag_seconds", "How long the database has lacked an entry that it is to have."
         )
+        self.sink_waiting = Gauge(
+            "phone_bridge_sink_waiting",
+            "Documents that wait to be sent to a sink.",
+            ("sink",),
+            registry=self.registry,
+        )
+        self.sink_dropped = self._gauge(
+            "sink_dropped", "Documents for sinks that were given up since the start: no room, or too old."
+        )
         self.first_text = self._latency("first_text", "End of the caller's turn to the agent's first text.")
         self.first_audio = self._latency("first_audio", "End of the caller's turn to the first audio sent.")
         self.first_mark = self._latency("first_mark", "End of the caller's turn to the first mark that came back.")

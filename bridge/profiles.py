@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from bridge.conversation.overheard import ListenPolicy
 from bridge.conversation.policy import Policy
 from bridge.conversation.recording import State
 from bridge.metrics import Metrics
+from bridge.privacy.bodies import redacted_body
+from bridge.privacy.redactor import Redactor
 from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
 from bridge.settings_agents import AgentSettings, HttpTool, OpenAISettings, targets_by_name
@@ -71,6 +74,7 @@ class Profiles:
         self._recognizers: Shared[RecognizerFactory] = Shared("speech to text")
         self._synthesizers: Shared[Synthesizer] = Shared("text to speech")
         self._sounds: Shared[Sounds] = Shared("sounds")
+        self._redactor = Redactor(settings.privacy.redact, settings.privacy.patterns)
         self._settings = settings
         self._plan = self._planned(settings)
 
@@ -177,7 +181,7 @@ class Profiles:
             settings,
             on_refused=lambda _: refused.inc(),
             on_breaker=lambda state: self._metrics.agent_breaker.labels(state=state).inc(),
-            webhook=_webhook_options(settings),
+            webhook=_webhook_options(settings, self._redactor),
             openai=_openai_options(settings, own.openai),
             relay=relay_options(own),
             flow=FlowOptions(settings.sounds, settings.allow_private, settings.timeout_seconds),
@@ -238,13 +242,14 @@ def answering_from(settings: Settings, entry: NumberSettings | None) -> Answerin
     )
 
 
-def _webhook_options(settings: AgentSettings) -> WebhookOptions:
+def _webhook_options(settings: AgentSettings, redactor: Redactor) -> WebhookOptions:
     return WebhookOptions(
         connect_seconds=settings.connect_seconds,
         answer_seconds=settings.answer_seconds,
         allow_private=settings.allow_private,
         breaker=_breaker_limits(settings),
         ended_folder=Path(settings.undelivered) if settings.undelivered else None,
+        redact=partial(redacted_body, redactor),
     )
 
 

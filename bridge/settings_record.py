@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
+import regex
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
 from bridge.settings_base import Section, Texts
@@ -45,7 +46,7 @@ class PrivacySettings(Section):
     """What is never written down."""
 
     redact: Texts = ("card",)
-    """What is struck out of transcripts, journals and logs: some of card, email, phone, ssn; empty: nothing."""
+    """What is struck out of transcripts, journals and logs: some of card, email, phone, ssn; []: nothing."""
     patterns: Annotated[tuple[str, ...], BeforeValidator(json_list)] = ()
     """Further regular expressions of what is struck out; in the environment a JSON array."""
 
@@ -62,7 +63,8 @@ class PrivacySettings(Section):
         for pattern in value:
             try:
                 matches_nothing = re.compile(pattern).match("") is not None
-            except re.error as error:
+                regex.compile(pattern)  # which is what tries them, as it can be broken off
+            except (re.error, regex.error, RecursionError, OverflowError) as error:
                 raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
             if matches_nothing:
                 raise ValueError(f"{pattern!r} also fits no text at all, so it would fit everywhere")

@@ -41,7 +41,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings": SECTIONS,
     "bridge.settings_source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
-    "bridge.log": {"bridge.settings"},
+    "bridge.log": {"bridge.settings", "bridge.privacy"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},
     # Adapters: their own contract and wire, never the call, never each other.
     "bridge.speech_link": {"bridge.errors"},
@@ -93,6 +93,22 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | WORDS
     | ERRORS_AND_TASKS,
+    # Where what is kept of calls is also sent.
+    "bridge.sinks": {"bridge.sinks", "bridge.conversation.journal", "bridge.store.base", "bridge.errors"},
+    "bridge.sinks.feeding": {
+        "bridge.sinks",
+        "bridge.conversation.journal",
+        "bridge.store.base",
+        "bridge.store.folder",
+        "bridge.store.journal_file",
+        "bridge.errors",
+    },
+    "bridge.sinks.webhook": {
+        "bridge.sinks",
+        "bridge.agents.http_exchange",
+        "bridge.agents.webhook.wire",
+        "bridge.errors",
+    },
     # Live calls as people see them: events, and the sound.
     "bridge.live": {
         "bridge.live",
@@ -117,7 +133,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | WORDS,
     # What programs ask of a running bridge: who may ask is decided in one place, for the metrics, too.
-    "bridge.api.call_routes": {"bridge.api", "bridge.outbound"} | ERRORS_AND_TASKS,
+    "bridge.api.call_routes": {"bridge.api", "bridge.outbound", "bridge.store.sql.erasing"} | ERRORS_AND_TASKS,
     "bridge.api.log_routes": {
         "bridge.api",
         "bridge.call.log_calls",
@@ -135,7 +151,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.kept": {"bridge.api", "bridge.agents.base", "bridge.conversation.journal", "bridge.store"}
     | ERRORS_AND_TASKS,
     "bridge.api.record_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
-    "bridge.api.media_routes": {"bridge.api", "bridge.store", "bridge.audio.wav"} | ERRORS_AND_TASKS,
+    "bridge.api.media_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
+    "bridge.api.waveform": {"bridge.store.vault"},
+    "bridge.api.erase_routes": {"bridge.api", "bridge.store.sql.erasing"} | ERRORS_AND_TASKS,
     "bridge.api.settings_view": {"bridge.settings"},
     "bridge.api.system_routes": {
         "bridge.api",
@@ -158,6 +176,14 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
     "bridge.console": {"bridge.console"},
+    # What the command line shows and writes of kept calls.
+    "bridge.reading": {
+        "bridge.reading",
+        "bridge.store",
+        "bridge.settings",
+        "bridge.conversation.journal",
+    }
+    | ERRORS_AND_TASKS,
     # The other ends of our wires share the codecs with us, and nothing that decides.
     "bridge.simulator": {
         "bridge.simulator",
@@ -204,6 +230,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.app": None,
     "bridge.parts": None,
     "bridge.live_parts": None,
+    "bridge.sink_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
     "bridge.api_parts": None,
@@ -222,8 +249,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.doctor_store": None,
     "bridge.cli": None,
     "bridge.cli_agent": None,
+    "bridge.cli_audit": None,
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
+    "bridge.cli_calls": None,
     "bridge.cli_dial": None,
     "bridge.cli_flow": None,
     "bridge.cli_help": None,
@@ -267,6 +296,8 @@ PURE = (
     "bridge.live.events",
     "bridge.live.watch",
     "bridge.opening_hours",
+    "bridge.reading.moments",
+    "bridge.reading.shown",
     "bridge.store.export.csv",
     "bridge.store.export.cues",
     "bridge.store.export.formats",
@@ -294,6 +325,7 @@ PURE = (
     "bridge.outbound.progress",
     "bridge.bench.figures",
     "bridge.simulator.junit",
+    "bridge.sinks.documents",
     "bridge.simulator.listening",
     "bridge.simulator.phone",
     "bridge.simulator.rooms",

@@ -9,7 +9,9 @@ import structlog
 from pydantic import SecretStr
 
 from bridge.log import MASK, Redaction, configure_logging
+from bridge.privacy.redactor import Redactor
 from bridge.settings import Settings
+from bridge.settings_record import PrivacySettings
 from bridge.settings_sections import LogSettings, SpeechSettings
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -125,11 +127,50 @@ def test_configuring_again_replaces_what_was() -> None:
     assert second.getvalue().count("once") == 1
 
 
-def test_callers_words_go_through_one_place() -> None:
-    redact = Redaction(words=lambda text: "#" * len(text))
-    event = redact(None, "info", {"event": "heard", "transcript": "abc", "text": "de", "digits": "1", "call": "c1"})
+CARD = "4111111111111111"
 
-    assert event == {"event": "heard", "transcript": "###", "text": "##", "digits": "#", "call": "c1"}
+
+def test_no_card_number_reaches_a_line_whatever_it_comes_in() -> None:
+    redact = Redaction(redactor=Redactor())
+    event = redact(
+        None,
+        "info",
+        {
+            "event": f"heard {CARD}",
+            "transcript": "four one double one, 41 11",
+            "digits": "411111",
+            "text": "room 12 at 10:30",
+            "reason": ValueError("4111 1111 1111 1111?"),
+            "answer": {"card": CARD},
+            "number": int(CARD),
+            "seconds": 1234.5,
+            "call": CARD,
+        },
+    )
+    assert event == {
+        "event": "heard [card number]",
+        "transcript": "[digits]",
+        "digits": "[digits]",
+        "text": "room 12 at 10:30",
+        "reason": "[card number]?",
+        "answer": "{'card': '[card number]'}",
+        "number": "[card number]",
+        "seconds": 1234.5,
+        "call": CARD,
+    }
+
+
+def test_a_traceback_shows_no_card_number_and_settings_say_what_is_struck_out() -> None:
+    stream = io.StringIO()
+    for redact, shown in ((("card",), False), ((), True)):
+        settings = Settings(privacy=PrivacySettings(redact=redact), log=LogSettings(format="json"))
+        configure_logging(settings, stream=stream)
+        try:
+            raise ValueError(f"no such account: {CARD}")  # noqa: TRY301  It is to have a traceback.
+        except ValueError:
+            structlog.get_logger().exception("agent_crashed")
+            logging.getLogger("some.library").exception("lost %s", CARD)
+        assert (CARD in stream.getvalue()) is shown
 
 
 def test_a_secret_that_contains_another_is_masked_whole() -> None:

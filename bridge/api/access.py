@@ -95,15 +95,7 @@ class Access:
         self.count(who_is_counted(request) if principal is LOCAL else f"token {principal.name}")
         if (session := request.get(SIGNED_IN)) is not None and request.method not in _SAFE:
             _check_csrf(request, session)
-        if not principal.may(scope):
-            raise Problem(
-                403,
-                "scope_missing",
-                f"This needs a token with the scope {scope}; {principal.name} has {principal.scope}.",
-                needed=scope,
-                scope=principal.scope,
-            )
-        return principal
+        return checked(principal, scope)
 
     def sign_in(self, request: web.Request, token: str) -> tuple[Principal, str, BrowserSession]:
         """Return who has this token, and the cookie and session for them. Raises `Problem`: 401, 403, or 429."""
@@ -150,6 +142,19 @@ class Access:
         if found is None:
             self._guessed.take(address, now)
         return found
+
+
+def checked(principal: Principal, scope: Scope) -> Principal:
+    """Return the principal, if it may do what needs `scope`. Raises `Problem` 403."""
+    if not principal.may(scope):
+        raise Problem(
+            403,
+            "scope_missing",
+            f"This needs a token with the scope {scope}; {principal.name} has {principal.scope}.",
+            needed=scope,
+            scope=principal.scope,
+        )
+    return principal
 
 
 def _check_csrf(request: web.Request, session: BrowserSession) -> None:

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.api.answers import CallAnswer, OrderAnswer
 from bridge.api.call_document import call_answer, order_answer
-from bridge.api.door import Door, read
+from bridge.api.door import Door, need, query, read
+from bridge.api.erase_routes import erase_refused
 from bridge.api.kept import KeptCalls
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
@@ -19,6 +20,7 @@ from bridge.outbound.dialer import Dialer, DrainingError, NotSetUpError
 from bridge.outbound.dispatch import KeyConflictError, QueueFullError
 from bridge.outbound.order import DetectMachines, Order, OrderRefused, Rules
 from bridge.outbound.progress import OutboundCall
+from bridge.store.sql.erasing import Eraser
 
 CALLS = "/api/v1/calls"
 
@@ -65,13 +67,22 @@ class NewCallBody(BaseModel):
     greeting: str | None = Field(default=None, max_length=2000)
 
 
+class EndQuery(BaseModel):
+    """What is to be ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    erase: bool = Field(default=False, description="Remove for good what is kept of a call that is over.")
+
+
 class CallRoutes:
     """The handlers of `/api/v1/calls`."""
 
-    def __init__(self, dialer: Dialer, rules: Rules, kept: KeptCalls) -> None:
+    def __init__(self, dialer: Dialer, rules: Rules, kept: KeptCalls, eraser: Eraser) -> None:
         self._dialer = dialer
         self._rules = rules
         self._kept = kept
+        self._eraser = eraser
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
@@ -92,11 +103,14 @@ class CallRoutes:
             problems=(404, 503),
         )
         end = Operation(
-            "End a call that was placed",
+            "End a call that was placed, or erase one that is over",
             "control",
-            about="One that waits or rings comes to nothing, a live one is hung up, one that is over stays so.",
-            answers={200: OrderAnswer},
-            problems=(404, 502),
+            about="An order that waits or rings comes to nothing, a live one is hung up, one that is over stays so."
+            " With `erase`, which needs the scope `admin`, all that is kept of a call is removed for good: from the"
+            " database, the disk, and what waits to be delivered.",
+            query=EndQuery,
+            answers={200: OrderAnswer, 204: None},
+            problems=(404, 409, 502, 503),
         )
         door.add(app, "POST", CALLS, self.place, place)
         door.add(app, "GET", CALLS + "/{call}", self.show, show)
@@ -133,13 +147,27 @@ class CallRoutes:
         return web.json_response(text=call_answer(order, kept).model_dump_json())
 
     async def end(self, request: web.Request) -> web.Response:
-        """Let a call that waits or rings come to nothing, or hang up a live one; one that is over stays so."""
+        """Let a call that waits or rings come to nothing, or hang up a live one; one that is over stays so.
+
+        With `erase`, remove what is kept of one: 204.
+        """
+        if query(request, EndQuery).erase:
+            return await self._erase(request)
         call = self._found(request)
         try:
             await self._dialer.cancel(call)
         except CarrierError as error:
             raise Problem(502, error.code, f"{error.message}.") from None
         return _answer(call)
+
+    async def _erase(self, request: web.Request) -> web.Response:
+        who = need(request, "admin")
+        try:
+            erased = await self._eraser.erase(request.match_info["call"], who=who.name)
+        except BridgeError as error:
+            raise erase_refused(error) from None
+        self._kept.forget(erased.calls)
+        return web.Response(status=204)
 
     def _found(self, request: web.Request) -> OutboundCall:
         call = self._dialer.find(request.match_info["call"])

@@ -11,8 +11,8 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bridge.api.access import Access
-from bridge.api.operations import Operation, Principal
+from bridge.api.access import Access, checked
+from bridge.api.operations import Operation, Principal, Scope
 from bridge.api.problems import Problem
 from bridge.errors import BridgeError
 
@@ -94,6 +94,10 @@ class Door:
 
 def _failure(request: web.Request, error: Exception) -> Problem:
     """Return what is answered where a handler failed. Nothing of what is inside is told; the log says it."""
+    if isinstance(error, BridgeError) and error.code == "audit_not_written":
+        log.error("api_without_audit", path=request.path, error=error.message)
+        detail = "It cannot be kept who has done this, so it is not done; the log says why."
+        return Problem(503, error.code, detail, headers={"Retry-After": _AGAIN_AFTER_S})
     if isinstance(error, BridgeError) and error.code.startswith("store_"):
         log.warning("api_without_store", path=request.path, code=error.code, error=error.message)
         detail = "The database of calls cannot be used at this moment; the log says why."
@@ -113,6 +117,14 @@ async def _keep_private(request: web.Request, response: web.StreamResponse) -> N
 def asker(request: web.Request) -> Principal:
     """Return who asks; for handlers behind a door."""
     return request[ASKER]
+
+
+def need(request: web.Request, scope: Scope) -> Principal:
+    """Return who asks, if they may do what needs `scope`, for what needs more than its operation does.
+
+    Raises `Problem` 403.
+    """
+    return checked(asker(request), scope)
 
 
 def query(request: web.Request, kind: type[B]) -> B:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +54,12 @@ class KeptCalls:
             if self._ids.get(oldest.sid) == oldest.id:
                 del self._ids[oldest.sid]
         return lambda *_: None
+
+    def forget(self, call_ids: Iterable[str]) -> None:
+        """Find calls no more that were erased."""
+        for call_id in call_ids:
+            if (info := self._own.pop(call_id, None)) is not None:
+                self._ids.pop(info.sid, None)
 
     def is_live(self, call_id: str) -> bool:
         """Tell whether a call is going on in this process."""

@@ -12,6 +12,7 @@ from aiohttp import WSCloseCode, web
 from bridge.api.door import Door, asker
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
+from bridge.errors import BridgeError
 from bridge.live.calls import LiveCalls
 from bridge.live.taps import Ear, Taps
 from bridge.tasks import spawn
@@ -40,13 +41,11 @@ log = structlog.get_logger()
 class ListenRoutes:
     """The handler."""
 
-    def __init__(
-        self, calls: LiveCalls, taps: Taps, told: Callable[[str, str], Awaitable[None]] | None = None
-    ) -> None:
-        """`told` is told who begins to listen to which call, before they hear anything."""
+    def __init__(self, calls: LiveCalls, taps: Taps, audit: Callable[[str, str, str], Awaitable[None]]) -> None:
+        """`audit` is told who does what to which call; it raises BridgeError where that cannot be kept."""
         self._calls = calls
         self._taps = taps
-        self._told = told
+        self._audit = audit
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handler at its address."""
@@ -55,7 +54,7 @@ class ListenRoutes:
             tag="live",
             about=_ABOUT,
             answers={101: None},
-            problems=(404, 426),
+            problems=(404, 426, 503),
         )
         door.add(app, "GET", LISTEN, self.listen, listen)
 
@@ -69,8 +68,10 @@ class ListenRoutes:
             raise Problem(426, "websocket_wanted", "Listening takes a WebSocket.", headers={"Upgrade": "websocket"})
         who = asker(request).name
         log.info("listening", call=call.id, who=who)
-        if self._told is not None:
-            await self._told(who, call.id)
+        try:
+            await self._audit(who, "listened", call.id)  # Before anything is heard.
+        except BridgeError as error:
+            raise Problem(503, error.code, f"{error.message}.") from None
         await socket.prepare(request)
         if (ear := self._taps.listen(call.id)) is None:
             await socket.send_json({"type": "ended"})  # It has ended this very moment.

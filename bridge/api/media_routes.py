@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal
 
 import structlog
 from aiohttp import web
@@ -16,37 +17,38 @@ from bridge.api.kept import KeptCalls, gone
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.api.record_routes import CALLS
-from bridge.api.sending import Readable, entity_tag, send
+from bridge.api.sending import OpenFile, entity_tag, file_name, made_on_threads, send, send_pieces, send_whole
 from bridge.api.waveform import WaveformAnswer, waveform
-from bridge.audio.wav import header as wav_header
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, MissingExtraError
+from bridge.store.compress import FORMS, Form, compress
+from bridge.store.export.bundle import bundle
 from bridge.store.folder import JOURNAL, TIMELINE
 from bridge.store.journal_file import read_journal
+from bridge.store.picture import png
+from bridge.store.sql.audit import Audit
 from bridge.store.timeline import timeline_svg
+from bridge.store.vault import Keys, Recording, open_recording
 
-HEADER_BYTES: Final = len(wav_header(channels=2, data_bytes=0))
-"""What stands before the samples of a recording."""
 _RANGE: Final = {
     "Range": "Asks for a part, as `bytes=0-999`.",
     "If-Range": "Only if it still has this ETag; else all of it comes.",
 }
-_WAV, _SVG = "audio/wav", "image/svg+xml"
+_WAV, _SVG, _PNG, _ZIP = "audio/wav", "image/svg+xml", "image/png", "application/zip"
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-
-Told = Callable[[str, str, str, str], Awaitable[None]]
-"""Takes note of who did what with which call, and how."""
+_AT_ONCE: Final = 1
+"""How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
 
 log = structlog.get_logger()
 
 
-class Sounds(Protocol):
-    """Opens what was recorded. Everything here blocks on the disk, and raises `OSError` and `BridgeError`."""
+class SoundQuery(BaseModel):
+    """In which form."""
 
-    def recording(self, folder: Path) -> Readable:
-        """Open the recording of the call in this folder, as a WAV that is as long as it is by now."""
+    model_config = ConfigDict(extra="forbid")
 
-    def message(self, folder: Path, number: int) -> Readable:
-        """Open a message that the caller left."""
+    format: Literal["wav", "opus", "mp3"] = Field(
+        default="wav", description="`opus` and `mp3` take a third of the bytes, and no `Range`."
+    )
 
 
 class WaveformQuery(BaseModel):
@@ -60,10 +62,12 @@ class WaveformQuery(BaseModel):
 class MediaRoutes:
     """The handlers."""
 
-    def __init__(self, kept: KeptCalls, sounds: Sounds, tell: Told) -> None:
+    def __init__(self, kept: KeptCalls, keys: Keys, audit: Audit) -> None:
+        """`keys` are those that recordings are encrypted with. Who hears one leaves a line in the `audit` first."""
         self._kept = kept
-        self._sounds = sounds
-        self._tell = tell
+        self._keys = keys
+        self._audit = audit
+        self._compressing = asyncio.Semaphore(_AT_ONCE)
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
@@ -73,8 +77,9 @@ class MediaRoutes:
             about="Stereo WAV, G.711 mu-law, 8000 Hz: left the caller, right what the caller heard. Of a call that"
             " goes on: as far as it goes. Who has heard it is kept in the audit.",
             headers=_RANGE,
-            answers={200: _WAV, 206: _WAV, 304: None},
-            problems=(404, 416, 503),
+            query=SoundQuery,
+            answers={200: ", ".join((_WAV, *(form.media_type for form in FORMS.values()))), 206: _WAV, 304: None},
+            problems=(404, 409, 416, 501, 503),
         )
         message = Operation(
             "Hear a message that the caller left",
@@ -82,7 +87,7 @@ class MediaRoutes:
             about="Mono WAV, G.711 mu-law, 8000 Hz.",
             headers=_RANGE,
             answers={200: _WAV, 206: _WAV, 304: None},
-            problems=(404, 416, 503),
+            problems=(404, 409, 416, 503),
         )
         peaks = Operation(
             "Tell how loud both sides of a recording are",
@@ -90,20 +95,40 @@ class MediaRoutes:
             about="For drawing it.",
             query=WaveformQuery,
             answers={200: WaveformAnswer},
-            problems=(404, 503),
+            problems=(404, 409, 503),
         )
         picture = Operation("See the timeline of a call", tag="records", answers={200: _SVG}, problems=(404, 503))
         door.add(app, "GET", CALLS + "/{call}/recording", self.recording, sound)
         door.add(app, "GET", CALLS + "/{call}/messages/{number}", self.message, message)
         door.add(app, "GET", CALLS + "/{call}/peaks", self.peaks, peaks)
+        pixels = Operation(
+            "See the timeline of a call as a PNG", tag="records", answers={200: _PNG}, problems=(404, 501, 503)
+        )
+        whole = Operation(
+            "Take away all that is kept of a call",
+            tag="records",
+            about="A ZIP file with the transcripts in every format, the recording, messages, journal, trace and"
+            " picture. Who has taken it is kept in the audit.",
+            answers={200: _ZIP},
+            problems=(404, 503),
+        )
         door.add(app, "GET", CALLS + "/{call}/timeline.svg", self.timeline, picture)
+        door.add(app, "GET", CALLS + "/{call}/timeline.png", self.timeline_png, pixels)
+        door.add(app, "GET", CALLS + "/{call}/bundle", self.bundle, whole)
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         """Answer the recording, or a part of it."""
+        form = query(request, SoundQuery).format
         call_id, folder = await self._kept.find(request.match_info["call"])
-        content = await self._opened(folder, lambda: self._sounds.recording(folder), "recording_missing")
-        if request.method == "GET":
-            await self._tell(asker(request).name, "recording_read", call_id, request.headers.get("Range", "")[:200])
+        content = await self._opened(folder, None, "recording_missing")
+        asked = " ".join(filter(None, (form, request.headers.get("Range", "")[:200])))
+        try:
+            await self._heard(request, call_id, asked)
+            if form != "wav":
+                return await self._compressed(request, content, form, call_id)
+        except BaseException:
+            await asyncio.to_thread(content.close)
+            raise
         tag = entity_tag(call_id, "recording", content.size)
         return await send(request, content, _WAV, f"{call_id}.wav", tag)
 
@@ -114,9 +139,12 @@ class MediaRoutes:
         number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
         if not number:
             raise Problem(404, "message_unknown", "There is no such message.")
-        content = await self._opened(folder, lambda: self._sounds.message(folder, number), "message_unknown")
-        if request.method == "GET":
-            await self._tell(asker(request).name, "recording_read", call_id, f"message {number}")
+        content = await self._opened(folder, number, "message_unknown")
+        try:
+            await self._heard(request, call_id, f"message {number}")
+        except BaseException:
+            await asyncio.to_thread(content.close)
+            raise
         tag = entity_tag(call_id, "message", number, content.size)
         return await send(request, content, _WAV, f"{call_id}-message-{number}.wav", tag)
 
@@ -124,9 +152,9 @@ class MediaRoutes:
         """Answer how loud both sides are."""
         points = query(request, WaveformQuery).points
         _, folder = await self._kept.find(request.match_info["call"])
-        content = await self._opened(folder, lambda: self._sounds.recording(folder), "recording_missing")
+        content = await self._opened(folder, None, "recording_missing")
         try:
-            answer = await asyncio.to_thread(waveform, content, HEADER_BYTES, points)
+            answer = await asyncio.to_thread(waveform, content, points)
         except (OSError, BridgeError) as error:
             raise gone(folder, error) from None
         finally:
@@ -140,16 +168,83 @@ class MediaRoutes:
             picture = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
         except (OSError, BridgeError) as error:
             raise gone(folder, error) from None
-        headers = {"Content-Security-Policy": _SVG_POLICY}
+        name = file_name(f"{call_id}.svg", show=True)
+        headers = {"Content-Security-Policy": _SVG_POLICY, "Content-Disposition": name}
         return web.Response(body=picture, content_type=_SVG, headers=headers)
 
-    async def _opened(self, folder: Path, opens: Callable[[], Readable], code: str) -> Readable:
+    async def timeline_png(self, request: web.Request) -> web.Response:
+        """Answer the picture for what shows no SVG."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        async with self._compressing:
+            try:
+                drawing = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
+                picture = await asyncio.to_thread(png, drawing.decode())
+            except MissingExtraError as error:
+                raise Problem(501, error.code, f"{error.message}.") from None
+            except BridgeError as error:
+                if error.code not in {"no_font", "picture_failed"}:
+                    raise gone(folder, error) from None
+                raise Problem(501, error.code, f"{error.message}.") from None
+            except OSError as error:
+                raise gone(folder, error) from None
+        headers = {"Content-Disposition": file_name(f"{call_id}.png", show=True)}
+        return web.Response(body=picture, content_type=_PNG, headers=headers)
+
+    async def bundle(self, request: web.Request) -> web.StreamResponse:
+        """Answer all of it, made while it is sent."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
         try:
-            return await asyncio.to_thread(opens)
-        except FileNotFoundError:
-            raise Problem(404, code, "There is no such sound: nothing was recorded.") from None
+            pieces = await asyncio.to_thread(bundle, folder, self._keys)
         except (OSError, BridgeError) as error:
             raise gone(folder, error) from None
+        if request.method == "GET":
+            await self._audit.write(asker(request).name, "recording_exported", call_id, "bundle")
+        answer = web.StreamResponse(headers={"Content-Disposition": file_name(f"{call_id}.zip")})
+        answer.content_type = _ZIP
+        return await send_pieces(request, answer, made_on_threads(pieces))
+
+    async def _opened(self, folder: Path, message: int | None, code: str) -> Recording:
+        try:
+            return await asyncio.to_thread(partial(open_recording, folder, self._keys, message=message))
+        except FileNotFoundError:
+            raise Problem(404, code, "There is no such sound: nothing was recorded.") from None
+        except BridgeError as error:
+            if error.code != "recording_locked":
+                raise gone(folder, error) from None
+            detail = "It is encrypted with a key that is not set: name that in store.old_encryption_keys."
+            raise Problem(409, error.code, detail) from None
+        except OSError as error:
+            raise gone(folder, error) from None
+
+    async def _heard(self, request: web.Request, call_id: str, detail: str) -> None:
+        """Let the audit have a line before anything is heard. Raises `BridgeError` where it cannot."""
+        if request.method == "GET":
+            await self._audit.write(asker(request).name, "recording_read", call_id, detail)
+
+    async def _compressed(
+        self, request: web.Request, content: Recording, form: Form, call_id: str
+    ) -> web.StreamResponse:
+        """Answer a recording in another form, which is made whole first; closes it."""
+        kind = FORMS[form]
+        async with self._compressing:
+            file = await asyncio.to_thread(_compress, content, form)
+        return await send_whole(request, file, kind.media_type, f"{call_id}{kind.suffix}")
+
+
+def _compress(content: Recording, form: Form) -> OpenFile:
+    """Return a file with a recording in another form; closes that. Blocks for as long as it takes."""
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  Whoever sends it closes it.
+    try:
+        compress(content, form, file)
+    except MissingExtraError as error:
+        file.close()
+        raise Problem(501, error.code, f"{error.message}.") from None
+    except BaseException:
+        file.close()
+        raise
+    finally:
+        content.close()
+    return OpenFile(file)
 
 
 def _picture(folder: Path, live: bool) -> bytes:

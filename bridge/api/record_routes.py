@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Final, Literal
 
 from aiohttp import web
@@ -118,13 +119,17 @@ class RecordRoutes:
         async def answer(request: web.Request) -> web.StreamResponse:
             call_id, folder = await self._kept.find(request.match_info["call"])
             try:
-                content = await asyncio.to_thread(OpenFile, folder / name)
+                content = await asyncio.to_thread(_open, folder / name)
             except OSError as error:
                 raise gone(folder / name, error) from None
             tag = entity_tag(call_id, name, content.size)
             return await send(request, content, _JSONL, f"{call_id}-{name}", tag)
 
         return answer
+
+
+def _open(path: Path) -> OpenFile:
+    return OpenFile(path.open("rb", buffering=0))
 
 
 def _hit(hit: Hit) -> HitItem:

@@ -6,9 +6,8 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Final, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from typing import IO, Final, Protocol
 from urllib.parse import quote
 
 import structlog
@@ -37,26 +36,11 @@ class Readable(Protocol):
         """Let go of it."""
 
 
-class Kept:
-    """Bytes that are in memory."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.size = len(content)
-
-    def read(self, start: int, length: int) -> bytes:
-        """Return a part."""
-        return self._content[start : start + length]
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 class OpenFile:
-    """A file, as long as it is at this moment. Opening blocks on the disk and raises `OSError`."""
+    """An open file, as long as it is at this moment."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self.size = os.fstat(self._file.fileno()).st_size
 
     def read(self, start: int, length: int) -> bytes:
@@ -103,6 +87,18 @@ async def send(request: web.Request, content: Readable, kind: str, name: str, ta
         await asyncio.to_thread(content.close)
 
 
+async def send_whole(request: web.Request, content: Readable, kind: str, name: str) -> web.StreamResponse:
+    """Answer with all of `content`, whatever part is asked for; closes it."""
+    try:
+        headers = {"Accept-Ranges": "none", "Content-Disposition": file_name(name)}
+        answer = web.StreamResponse(headers=headers)
+        answer.content_type = kind
+        answer.content_length = content.size
+        return await send_pieces(request, answer, _pieces(content, Part(0, content.size)))
+    finally:
+        await asyncio.to_thread(content.close)
+
+
 async def send_pieces(
     request: web.Request, answer: web.StreamResponse, pieces: AsyncIterator[bytes]
 ) -> web.StreamResponse:
@@ -122,7 +118,20 @@ async def send_pieces(
         log.exception("api_answer_broke_off", path=request.path)
         if request.transport is not None:
             request.transport.abort()
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
     return answer
+
+
+async def made_on_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Return pieces whose making blocks, each made on a thread while nobody else waits for it."""
+    try:
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece
+    finally:
+        if isinstance(pieces, Generator):
+            await asyncio.to_thread(pieces.close)
 
 
 def _part(request: web.Request, size: int, tag: str) -> Part | None:

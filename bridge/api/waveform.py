@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from bridge.api.sending import Readable
+from bridge.store.vault import Recording
 
 _RATE: Final = 8000
 _CHANNELS: Final = 2
@@ -29,15 +29,14 @@ class WaveformAnswer(BaseModel):
     agent: str = Field(description="The same of the right side: what the caller heard.")
 
 
-def waveform(content: Readable, header_bytes: int, points: int) -> WaveformAnswer:
+def waveform(content: Recording, points: int) -> WaveformAnswer:
     """Return about `points` figures at most for each side of a recording. Raises `OSError`, `BridgeError`."""
-    frames = max(0, content.size - header_bytes) // _CHANNELS
+    frames = content.frames
     width = max(_LEAST_FRAMES, -(-frames // points))
     caller, agent = bytearray(), bytearray()
     step = max(1, _READ_FRAMES // width) * width
     for start in range(0, frames, step):
-        length = min(step, frames - start) * _CHANNELS
-        loud = content.read(header_bytes + start * _CHANNELS, length).translate(_LOUDNESS)
+        loud = content.audio(start, min(step, frames - start)).translate(_LOUDNESS)
         for first in range(0, len(loud), width * _CHANNELS):
             last = first + width * _CHANNELS
             caller.append(max(loud[first:last:_EVERY]))

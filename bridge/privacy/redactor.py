@@ -23,6 +23,7 @@ WITHIN_S: Final = 0.02
 _LOG_DIGITS: Final = 5
 """From so many digits on, a number in a log is struck out: lines there stand alone, and may hold a part of it."""
 _DEEPEST: Final = 100
+_LONG_WORD: Final = 28
 
 Found = tuple[int, int, str]
 """Where it begins, where it ends, and what is put there."""
@@ -90,7 +91,8 @@ class Redactor:
         """Return what is to be struck out among the digits of a run."""
         found: list[Found] = []
         if self.card:
-            found += [(*run.place(*window), CARD) for window in cards.windows(run)]
+            places = (run.place(*window) for window in cards.windows(run))
+            found += [(*place, CARD) for place in places if not _in_identifier(text, place)]
         if self.ssn:
             found += [(*run.place(*window), SSN) for window in kinds.social_security(run)]
         if self.phone:
@@ -168,6 +170,17 @@ def merged(found: Iterable[Found]) -> list[Found]:
         else:
             result.append((start, end, instead))
     return result
+
+
+def _in_identifier(text: str, span: Span) -> bool:
+    """Tell whether digits are part of a long word of letters and digits, as the ids of calls are."""
+    start, end = span
+    while start and text[start - 1].isalnum() and span[0] - start < _LONG_WORD:
+        start -= 1
+    while end < len(text) and text[end].isalnum() and end - span[1] < _LONG_WORD:
+        end += 1
+    word = text[start:end]
+    return len(word) >= _LONG_WORD and word.isalnum() and not word.isdecimal()
 
 
 def _with_plus(text: str, span: Span) -> Span:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import aiohttp
 from bridge.conversation import journal as j
 from bridge.store.base import CallHeader
 from bridge.store.files import FileStore
+from bridge.store.vault import NO_KEYS, Keys
 from bridge.store.writer import DiskThread
-from tests.outbound.world import World, world
+from tests.outbound.world import World, world_of
 
 ONE, TWO, THREE, OPEN = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 SECONDS = 3
@@ -27,6 +28,7 @@ class Kept:
     """The bridge, and how it is asked."""
 
     world: World
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -36,7 +38,7 @@ class Kept:
         self, path: str, method: str = "GET", query: dict[str, Any] | None = None, body: Any = None, **headers: str
     ) -> tuple[int, bytes, aiohttp.ClientResponse]:
         """Ask below /api/v1."""
-        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         async with self.world.http.request(
             method, f"{self.url}/api/v1{path}", params=query, json=body, headers=sent
         ) as got:
@@ -50,8 +52,8 @@ class Kept:
         return await response.json(content_type=None)
 
 
-def header(call_id: str, minute: int, **more: str) -> CallHeader:
-    fields = {
+def header(call_id: str, minute: int, **more: Any) -> CallHeader:
+    fields: dict[str, Any] = {
         "id": call_id,
         "sid": "CA" + call_id,
         "caller": "+15550100001",
@@ -77,17 +79,24 @@ FIRST: tuple[j.Entry, ...] = (
 )
 
 
-async def fill(folder: Path) -> None:
+async def fill(folder: Path, keys: Keys = NO_KEYS) -> None:
     """Keep some calls, as a bridge does that ran here before."""
-    store = FileStore(folder, disk=DiskThread())
+    store = FileStore(folder, disk=DiskThread(), keys=keys)
     first = store.open(header(ONE, 1))
     for entry in FIRST:
         first.append(entry)
     for at_ms in range(0, SECONDS * 1000, 20):
         first.caller_audio(at_ms, bytes([0x80 + at_ms % 97]) * 160)
-    first.agent_audio(500, b"\x10" * 4000)
+        if at_ms == 500:
+            first.agent_audio(at_ms, b"\x10" * 4000)
     await first.close()
-    other = {"caller": "+15559998888", "direction": "outbound", "agent_kind": "log", "other": "+1777"}
+    other = {
+        "caller": "+15559998888",
+        "direction": "outbound",
+        "agent_kind": "log",
+        "other": "+1777",
+        "recording": "off",
+    }
     second = store.open(header(TWO, 2, **other))
     second.append(j.CallOpened())
     second.append(j.PartySpoke("callee", 1, "Ärger — “quoted”, <b> & 日本語 \u202eRTL", 100, 900))
@@ -101,11 +110,13 @@ async def fill(folder: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def kept(folder: Path, **environment: str) -> AsyncIterator[Kept]:
-    """Run a bridge over these calls, once its database has them."""
-    await fill(folder)
-    async with world(folder, **environment) as it:
-        found = Kept(it)
+async def kept(
+    folder: Path, *, config: Path | None = None, token: str = "", keys: Keys = NO_KEYS, **environment: str
+) -> AsyncIterator[Kept]:
+    """Run a bridge over these calls, once its database has them. `token` is sent with every request."""
+    await fill(folder, keys)
+    async with world_of(folder, config, environment) as it:
+        found = Kept(it, {"Authorization": f"Bearer {token}"} if token else {})
         async with asyncio.timeout(20):
             while len((await found.json("/calls"))["items"]) < 3:  # noqa: ASYNC110  Nobody tells.
                 await asyncio.sleep(0.02)

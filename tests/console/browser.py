@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,12 +19,14 @@ needs_local_speech = pytest.mark.skipif(
 
 
 @contextlib.asynccontextmanager
-async def chromium(microphone: Path | None = None, *, refuses: bool = False) -> AsyncIterator[Browser]:
+async def chromium(
+    microphone: Path | None = None, *, refuses: bool = False, more: Sequence[str] = ()
+) -> AsyncIterator[Browser]:
     """Start it. `microphone`: a WAV that plays once for each page that opens the microphone; None: it beeps.
 
-    `refuses`: whoever is asked for the microphone says no.
+    `refuses`: whoever is asked for the microphone says no. `more`: further options of Chromium.
     """
-    args = ["--autoplay-policy=no-user-gesture-required", "--mute-audio"]
+    args = ["--autoplay-policy=no-user-gesture-required", "--mute-audio", *more]
     if not refuses:
         args += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     if microphone is not None:

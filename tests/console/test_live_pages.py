@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from bridge.app import Bridge
-from bridge.simulator.caller import SimulatedCall
+from bridge.tasks import spawn
 from tests.console.browser import chromium, needs_browser
-from tests.scripted_speech import Peer, ScriptedSpeech
-from tests.test_calls import bridge, line, live
+from tests.console.pages import becomes, looking, talking
 
 pytestmark = [needs_browser, pytest.mark.asyncio(loop_scope="module")]
 API_TOKEN = "a-token-of-the-api"
@@ -26,55 +22,6 @@ API_TOKEN = "a-token-of-the-api"
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as browser:
         yield browser
-
-
-@dataclass
-class Looked:
-    """A page, and what the browser complained of while it was looked at."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-
-
-@contextlib.asynccontextmanager
-async def looking(browser: Browser, url: str, *, but: str = "nothing") -> AsyncIterator[Page]:
-    """Look at an address; at the end nothing must have been complained of, not even by the policy of the page.
-
-    `but`: what may be complained of, as browsers do of answers that say what was wrong with a request.
-    """
-    context = await browser.new_context(viewport={"width": 1200, "height": 900}, locale="en-GB")
-    page = await context.new_page()
-    looked = Looked(page)
-    page.on("console", lambda said: said.type in {"error", "warning"} and looked.complaints.append(said.text))
-    page.on("pageerror", lambda error: looked.complaints.append(str(error)))
-    page.set_default_timeout(5000)
-    await page.goto(url)
-    try:
-        yield page
-        assert [said for said in looked.complaints if but not in said] == []
-    finally:
-        await context.close()
-
-
-@dataclass
-class Scene:
-    """A bridge, a call to it, and what hears the caller."""
-
-    up: Bridge
-    call: SimulatedCall
-    peer: Peer
-
-
-@contextlib.asynccontextmanager
-async def talking(folder: Path, **environment: str) -> AsyncIterator[Scene]:
-    async with (
-        ScriptedSpeech().running() as speech,
-        bridge(folder, speech.url, **environment) as up,
-        SimulatedCall(line(up)) as call,
-    ):
-        peer = await speech.listener()
-        await live(up, call.call_sid)
-        yield Scene(up, call, peer)
 
 
 async def test_words_appear_as_they_are_said_and_the_call_can_be_ended(browser: Browser, tmp_path: Path) -> None:
@@ -96,6 +43,20 @@ async def test_words_appear_as_they_are_said_and_the_call_can_be_ended(browser: 
         async with asyncio.timeout(5):
             await scene.call.ended()
         await expect(card.get_by_role("button", name="Hang up")).to_be_disabled()
+
+
+async def test_both_sides_are_heard_when_somebody_listens_in(browser: Browser, tmp_path: Path) -> None:
+    async with talking(tmp_path) as scene, looking(browser, scene.up.url) as page:
+        card = page.get_by_role("article")
+        await card.get_by_role("button", name="Listen in").click()
+        await expect(card.get_by_role("status")).to_have_text("Listening")
+        speaking = spawn(scene.call.say(b"\x00\x80" * 12_000), name="speaking")
+        await becomes(page, "document.querySelector('.level-caller').getAttribute('width') > 20")
+        await scene.peer.say_turn("And this is said back to the caller")
+        await becomes(page, "document.querySelector('.level-agent').getAttribute('width') > 20")
+        await speaking
+        await card.get_by_role("button", name="Stop listening").click()
+        await expect(card.get_by_role("button", name="Listen in")).to_be_visible()
 
 
 async def test_an_operator_speaks_and_leaves_a_note(browser: Browser, tmp_path: Path) -> None:

@@ -117,6 +117,46 @@ async def test_what_is_played_is_the_same_sound_at_the_rate_of_the_device(page: 
         assert rest < -60
 
 
+async def test_frames_are_timed_evenly_and_lost_sound_moves_them_on(page: Page) -> None:
+    times = await page.evaluate(
+        """async () => {
+          const {FrameClock} = await import('/static/softphone/stream.js');
+          const [even, shaken, lost] = [new FrameClock(), new FrameClock(), new FrameClock()];
+          const found = [[], [], []];
+          for (let index = 0; index < 500; index += 1) {
+            found[0].push(even.next(1000 + index * 20));
+            // Ten frames at once every 200 ms: late, but never for long.
+            found[1].push(shaken.next(1000 + Math.ceil((index + 1) / 10) * 200));
+            found[2].push(lost.next(1000 + index * 20 + (index >= 100 ? 640 : 0)));
+          }
+          return found;
+        }"""
+    )
+    evenly = [index * 20 for index in range(500)]
+    assert times[0] == evenly
+    assert times[1] == evenly
+    assert times[2][:149] == evenly[:149]
+    assert times[2][150:] == [moment + 640 for moment in evenly[150:]]
+
+
+async def test_the_end_of_speech_is_heard_over_noise(page: Page) -> None:
+    ended = await page.evaluate(
+        """async () => {
+          const {Speech} = await import('/static/softphone/speech.js');
+          const speech = new Speech();
+          const levels = [[0.002, 100], [0.1, 50], [0.003, 100], [0.05, 25], [0.002, 200]];
+          const found = [];
+          let at = 0;
+          for (const [level, frames] of levels) {
+            for (let index = 0; index < frames; index += 1) speech.take(level, (at += 0.02));
+            found.push(speech.endedAt);
+          }
+          return found;
+        }"""
+    )
+    assert ended == [None, pytest.approx(3.0), pytest.approx(3.0), pytest.approx(5.5), pytest.approx(5.5)]
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_what_waits_and_its_marks_are_as_with_the_model_of_a_phone(page: Page, seed: int) -> None:
     """Twenty seconds of audio, marks and clears at random, played in blocks of 20 ms by both."""

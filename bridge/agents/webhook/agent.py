@@ -7,7 +7,7 @@ of calls.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +36,8 @@ class WebhookOptions:
     """After which failures the agent is not asked for a while."""
     ended_folder: Path | None = None
     """Where undelivered `call.ended` events wait, across restarts; None: they are tried for seconds only."""
+    redact: Callable[[bytes], bytes] = bytes
+    """What is done to the body of an event before it is written there."""
 
 
 class WebhookAgent:
@@ -60,7 +62,7 @@ class WebhookAgent:
     ) -> None:
         limits = HttpLimits(options.connect_seconds, timeout_seconds, options.answer_seconds)
         self._http = WebhookHttp(url, secret=secret, limits=limits, allow_private=options.allow_private)
-        self._ends = EndDelivery(self._http, pauses=end_pauses, folder=options.ended_folder)
+        self._ends = EndDelivery(self._http, pauses=end_pauses, folder=options.ended_folder, redact=options.redact)
         self._asking = Asking(self._http.shown, options.breaker, on_refused=on_refused, on_breaker=on_breaker)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -42,11 +42,20 @@ _log = structlog.get_logger()
 class EndDelivery:
     """Delivers the ends of calls to one agent. `folder` holds what is undelivered; None: nothing is kept.
 
-    Attempts from disk begin with `start`, and go on for a day per event.
+    Attempts from disk begin with `start`, and go on for a day per event. `redact` is done to an event before it is
+    written: one that could not be delivered at once arrives without what must not be written down.
     """
 
-    def __init__(self, http: WebhookHttp, *, pauses: Sequence[float] = END_PAUSES, folder: Path | None) -> None:
+    def __init__(
+        self,
+        http: WebhookHttp,
+        *,
+        pauses: Sequence[float] = END_PAUSES,
+        folder: Path | None,
+        redact: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self._http = http
+        self._redact = redact
         self._pauses = pauses
         self._spool = EndedSpool(folder, http.identity) if folder is not None else None
         self._task: asyncio.Task[None] | None = None
@@ -121,7 +130,7 @@ class EndDelivery:
                 self._spool.keep,
                 letter.message_id,
                 letter.call_id,
-                letter.body,
+                self._redact(letter.body),
                 now=now,
                 due=now + END_SECONDS + MARGIN_SECONDS,  # not while the first attempts are under way
             )

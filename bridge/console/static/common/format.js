@@ -73,9 +73,10 @@ export function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
-/** A code such as `caller_hung_up` as words: `Caller hung up`. */
+/** A code such as `caller_hung_up` as words: `Caller hung up`; what is in words already stays as it is. */
 export function spelled(code) {
   if (!code) return "–";
+  if (/[^A-Za-z0-9._-]/.test(code)) return String(code);
   const text = String(code).replaceAll(/[._-]+/g, " ").trim();
   if (text === "ok") return "OK";
   return text.charAt(0).toUpperCase() + text.slice(1);

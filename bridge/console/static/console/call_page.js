@@ -59,7 +59,7 @@ class CallPage {
         replace(this.node, this._head(call), ordered(call)); // It was ordered, and not answered (yet).
         return;
       }
-      const [journal, peaks] = await Promise.all([this._journal(options), this._peaks(call, options)]);
+      const [journal, peaks] = await Promise.all([this._journal(options), this._peaks(options)]);
       this._show(call, readJournal(journal), peaks);
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -76,13 +76,12 @@ class CallPage {
     return get(path("calls", this._id, "journal"), {}, { ...options, as: "text" });
   }
 
-  async _peaks(call, options) {
-    if (!call.recording) return null;
+  async _peaks(options) {
     try {
       return decodePeaks(await get(path("calls", this._id, "peaks"), {}, options));
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      return null; // It cannot be read: the rest of the call is there all the same.
+      return null; // Nothing was recorded, or it cannot be read: the rest of the call is there all the same.
     }
   }
 
@@ -103,14 +102,14 @@ class CallPage {
 
   _sound(call, story, peaks) {
     const wave = new Wave((ms) => player.seek(ms));
-    const player = new Player(call.id, {
+    const player = new Player(call.id, peaks.duration_ms, {
       at: (ms, playing) => {
         wave.at(ms);
         this._transcript.at(ms, { follow: playing });
       },
       lasts: (ms) => wave.lasts(ms),
     });
-    wave.show(peaks, story, { other: call.agent_kind === "log" ? "Other side" : "Agent", duration: call.duration_ms ?? undefined });
+    wave.show(peaks, story, { other: call.agent_kind === "log" ? "Other side" : "Agent", duration: peaks.duration_ms });
     this._parts.push(wave, player);
     this._seek = (ms, play) => player.seek(ms, { play });
     this._wave = wave;
@@ -236,6 +235,7 @@ function facts(call, story) {
     ["Marks lost", closed.lost_marks || null],
     ["Call", h("code", {}, call.id)],
     ["Carrier's id", h("code", {}, call.sid)],
+    ["Folder", call.folder ? h("code", {}, call.folder) : null],
   ];
   return list(rows);
 }

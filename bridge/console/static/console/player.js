@@ -12,15 +12,18 @@ const SPEEDS = [1, 1.25, 1.5, 2, 0.75];
 export class Player {
   /**
    * @param {string} id of the call
+   * @param {number} duration how long the recording is, in ms, as far as is known
    * @param {object} does
    * @param {(ms: number, playing: boolean) => void} does.at told where the sound is, at each frame while it plays
    * @param {(ms: number) => void} does.lasts told how long the recording is
    */
-  constructor(id, does) {
+  constructor(id, duration, does) {
     this._does = does;
+    this._duration = duration;
     this._wanted = null;
     this._frame = 0;
-    this.audio = h("audio", { preload: "metadata", src: address(path("calls", id, "recording")) });
+    // Nothing of it is asked for before somebody wants to hear it: who has heard a recording is kept.
+    this.audio = h("audio", { preload: "none", src: address(path("calls", id, "recording")) });
     this._play = h("button", { class: "button primary play", type: "button", on: { click: () => this.toggle() } });
     this._speed = h("button", { class: "button figures", type: "button", on: { click: () => this._faster() } }, "1×");
     this._time = h("span", { class: "figures player-time" });
@@ -70,7 +73,10 @@ export class Player {
   }
 
   _known() {
-    if (Number.isFinite(this.audio.duration)) this._does.lasts(this.audio.duration * 1000);
+    if (Number.isFinite(this.audio.duration)) {
+      this._duration = this.audio.duration * 1000;
+      this._does.lasts(this._duration);
+    }
     if (this._wanted !== null) this.audio.currentTime = this._wanted / 1000;
     this._wanted = null;
     this._tell();
@@ -106,8 +112,7 @@ export class Player {
   }
 
   _tell(ms = this.ms) {
-    const long = Number.isFinite(this.audio.duration) ? this.audio.duration * 1000 : null;
-    setText(this._time, long === null ? moment(ms) : `${moment(ms)} / ${duration(long)}`);
+    setText(this._time, `${moment(ms)} / ${duration(this._duration)}`);
     this._does.at(ms, !this.audio.paused);
   }
 }

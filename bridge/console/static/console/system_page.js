@@ -29,9 +29,9 @@ function part(name, given) {
 }
 
 function badge(ok, status) {
-  if (ok === undefined && status === undefined) return null;
-  const good = ok ?? ["ok", "up", "ready"].includes(status);
-  return h("span", { class: `badge ${good ? "good" : "bad"}` }, icon(good ? "check" : "warning"), spelled(status ?? (good ? "ok" : "down")));
+  if (ok === undefined) return null;
+  const kind = !ok ? "bad" : status === "warning" || status === "draining" ? "warn" : "good";
+  return h("span", { class: `badge ${kind}` }, icon(kind === "good" ? "check" : "warning"), spelled(status));
 }
 
 /** Figures by what their names say they are. */
@@ -49,7 +49,7 @@ function shown(found) {
 /** Who read recordings, listened in and deleted; part by part. */
 function audit() {
   const rows = h("tbody", {});
-  const more = h("button", { class: "button", type: "button", hidden: true, on: { click: () => load() } }, "Show more");
+  const more = h("div", { class: "list-foot", hidden: true }, h("button", { class: "button", type: "button", on: { click: () => load() } }, "Show more"));
   const place = h("div", {});
   let cursor = null;
 
@@ -76,7 +76,7 @@ function audit() {
       h("table", {}, h("thead", {}, h("tr", {}, ["When", "Who", "What", "Call", "Detail"].map((name) => h("th", { scope: "col" }, name)))), rows),
     ),
     place,
-    h("div", { class: "list-foot" }, more),
+    more,
   );
 }
 

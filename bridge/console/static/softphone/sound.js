@@ -48,10 +48,7 @@ export class Sound {
     const stream = await microphone(chosen.microphone);
     const context = new AudioContext({ latencyHint: "interactive" });
     try {
-      await Promise.all([
-        context.audioWorklet.addModule(new URL("microphone.js", PLACE)),
-        context.audioWorklet.addModule(new URL("speaker.js", PLACE)),
-      ]);
+      await Promise.all(["microphone.js", "speaker.js"].map((file) => load(context, file)));
       await context.resume();
       const sound = new Sound(context, does);
       sound.connect(stream);
@@ -75,6 +72,10 @@ export class Sound {
     this.plays = new AudioWorkletNode(context, "speaker", { numberOfInputs: 0, outputChannelCount: [1] });
     this.hears.connect(context.destination); // It plays nothing; what leads nowhere is not run.
     this.plays.connect(context.destination);
+    // Phones stop sound for a call or an alarm, and leave it to pages to begin anew.
+    context.onstatechange = () => {
+      if (!["running", "closed"].includes(context.state)) context.resume().catch(() => {});
+    };
     this.hears.port.onmessage = ({ data }) => does.frame(data);
     this.plays.port.onmessage = ({ data }) => this.take(data);
   }
@@ -131,6 +132,15 @@ export class Sound {
     this.plays.port.onmessage = null;
     for (const track of this.stream?.getTracks() ?? []) track.stop();
     if (this.context.state !== "closed") await this.context.close();
+  }
+}
+
+async function load(context, file) {
+  try {
+    await context.audioWorklet.addModule(new URL(file, PLACE));
+  } catch (error) {
+    console.error(error);
+    throw new SoundError("away", "The bridge cannot be reached. Is it running, and are you online?");
   }
 }
 

@@ -35,6 +35,7 @@ class Speaker extends AudioWorkletProcessor {
       this.giveBack(this.playout.mark(message.mark), false);
     } else if (message.clear) {
       const { dropped, marks } = this.playout.clear();
+      this.quietSince = -1; // What comes next is another sound, however soon it comes.
       this.resampler.clear();
       this.ready = new Float32Array(0);
       this.port.postMessage({ dropped: dropped / RATE, at: currentTime });

@@ -1,0 +1,98 @@
+"""A store around another one, which hands what is kept of calls to the outbox as well."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import structlog
+
+from bridge.conversation.journal import CallClosed, Entry
+from bridge.errors import BridgeError
+from bridge.sinks.documents import document, document_id, type_of
+from bridge.sinks.outbox import Outbox
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
+from bridge.store.folder import JOURNAL
+from bridge.store.journal_file import read_journal
+
+_log = structlog.get_logger()
+
+
+class Feeder:
+    """Hands entries to the outbox, those that are wanted."""
+
+    def __init__(self, outbox: Outbox, events: Collection[str]) -> None:
+        """`events` are the types of documents that are wanted."""
+        self._outbox = outbox
+        self._events = frozenset(events)
+
+    def feed(self, header: CallHeader, number: int, entry: Entry) -> None:
+        """Take the entry with this number of a call, counted from 0. Never waits and never raises."""
+        if type_of(entry) in self._events:
+            body = document(header, number, entry)
+            id_ = document_id(header.id, number)
+            self._outbox.put(header.id, id_, body, number + 1, last=isinstance(entry, CallClosed))
+
+    def catch_up(self, folder: Path, left: dict[str, int]) -> None:
+        """Hand over what a process that died had written and not handed over. Blocks on the disk; never raises.
+
+        `left` is what `Outbox.open` has returned, `folder` that of the calls.
+        """
+        for call, entries in left.items():
+            for journal in folder.glob(f"*/*-{call}/{JOURNAL}"):
+                try:
+                    header, found = read_journal(journal)
+                except (OSError, BridgeError) as error:
+                    _log.warning("call_not_sent", call=call, error=str(error))
+                    continue
+                for number, entry in enumerate(found):
+                    if number >= entries:
+                        self.feed(header, number, entry)
+
+
+class FeedingStore:
+    """Keeps calls in another store, and feeds the outbox with them; a `bridge.store.base.Store`."""
+
+    def __init__(self, store: Store, feeder: Feeder) -> None:
+        self._store = store
+        self._feeder = feeder
+
+    def open(self, header: CallHeader) -> CallRecord:
+        """Begin the record of a call. Returns at once; never raises."""
+        return FeedingRecord(self._store.open(header), header, self._feeder)
+
+    async def close(self) -> None:
+        """Wait until all that was handed over is written, and let go."""
+        await self._store.close()
+
+
+class FeedingRecord:
+    """The record of one call, whose entries are also sent; a `bridge.store.base.CallRecord`."""
+
+    def __init__(self, record: CallRecord, header: CallHeader, feeder: Feeder) -> None:
+        self._record = record
+        self._header = header
+        self._feeder = feeder
+        self._entries = 0
+        # The audio of every frame goes by here: handed on without a step in between.
+        self.trace = record.trace
+        self.caller_audio = record.caller_audio
+        self.callee_audio = record.callee_audio
+        self.agent_audio = record.agent_audio
+        self.agent_cleared = record.agent_cleared
+        self.pause_audio = record.pause_audio
+        self.resume_audio = record.resume_audio
+        self.settled = record.settled
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry of the journal, and send it. Never waits and never raises."""
+        self._record.append(entry)
+        try:
+            self._feeder.feed(self._header, self._entries, entry)
+        except Exception as error:  # noqa: BLE001  A note may hold anything, and none of it may end the call.
+            _log.error("entry_not_sent", call=self._header.id, error=type(error).__name__)
+        self._entries += 1
+
+    async def close(self) -> CallFiles:
+        """Finish the record; as that of the store around which this is."""
+        return await self._record.close()
