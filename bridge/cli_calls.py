@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FORMATS = ("text", "json", "jsonl", "csv", "vtt", "srt", "journal", "wav", "bundle")
+_FORMATS = ("text", "json", "jsonl", "csv", "vtt", "srt", "journal", "wav", "opus", "mp3", "bundle")
 
 _CONFIG = click.option(
     "--config",
@@ -133,8 +133,9 @@ def export(
     """Write out the CALLs that are named, or those that the filters let through.
 
     text, json, jsonl, csv: transcripts, of which several make one file; vtt, srt: subtitles for the recording; wav:
-    the recording, left the caller, right what the caller heard; journal: what happened, entry by entry; bundle: a
-    ZIP of all of it. In csv, a text that a spreadsheet would take for a formula has an apostrophe in front.
+    the recording, left the caller, right what the caller heard; opus, mp3: the same in a third of its size; journal:
+    what happened, entry by entry; bundle: a ZIP of all of it. In csv, a text that a spreadsheet would take for a
+    formula has an apostrophe in front.
     """
     wanted = _wanted(options)
     filtered = any(value is not None for value in options.values())

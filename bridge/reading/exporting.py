@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,26 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.reading.kept import Kept, Tell, gone
 from bridge.store.base import CallHeader
 from bridge.store.call_folders import folder_of
+from bridge.store.compress import FORMS, compress
 from bridge.store.export import csv
 from bridge.store.export.bundle import bundle, sound, whole_lines
 from bridge.store.export.formats import FORMATS
 from bridge.store.folder import JOURNAL, RECORDING
 from bridge.store.sql.call_rows import CallRow
-from bridge.store.vault import Keys
+from bridge.store.vault import Keys, open_recording
 
-_OTHERS: Final = {"journal": ".jsonl", "wav": ".wav", "bundle": ".zip"}
+_OTHERS: Final = {
+    "journal": ".jsonl",
+    "wav": ".wav",
+    "opus": FORMS["opus"].suffix,
+    "mp3": FORMS["mp3"].suffix,
+    "bundle": ".zip",
+}
 NAMES: Final = (*FORMATS, *_OTHERS)
 """Formats by the names that people give."""
 JOINED: Final = frozenset({"text", "json", "jsonl", "csv"})
 """Of which several calls make one file."""
-_BINARY: Final = frozenset({"wav", "bundle"})
+_BINARY: Final = frozenset({"wav", *FORMS, "bundle"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +133,10 @@ def _tell_live(call: CallRow, tell: Tell) -> None:
 async def _pieces(kept: Kept, call: CallRow, wanted: Export, joined: _Joined) -> Iterable[bytes]:
     """The content of one call; reading on blocks on the disk."""
     folder = folder_of(kept.folder, call.folder)
-    if wanted.format == "wav":
+    if wanted.format == "wav" or wanted.format in FORMS:
         if not await asyncio.to_thread(folder.exists):
             raise gone(call, folder)
-        return _recording(folder, call, wanted.keys)
+        return _recording(folder, call, wanted)
     header, entries = await kept.journal(call)
     if wanted.format == "bundle":
         return await asyncio.to_thread(bundle, folder, wanted.keys)
@@ -137,11 +145,23 @@ async def _pieces(kept: Kept, call: CallRow, wanted: Export, joined: _Joined) ->
     return joined.call(header, entries)
 
 
-def _recording(folder: Path, call: CallRow, keys: Keys) -> Iterator[bytes]:
+def _recording(folder: Path, call: CallRow, wanted: Export) -> Iterator[bytes]:
     try:
-        yield from sound(folder / RECORDING, keys)
+        if wanted.format == "wav":
+            yield from sound(folder / RECORDING, wanted.keys)
+        else:
+            yield from _compressed(folder, wanted)
     except FileNotFoundError:
         raise BridgeError(f"call {call.id} was not recorded", code="no_recording") from None
+
+
+def _compressed(folder: Path, wanted: Export) -> Iterator[bytes]:
+    form = next(form for form in FORMS if form == wanted.format)
+    with open_recording(folder, wanted.keys) as recording, tempfile.TemporaryFile() as made:
+        compress(recording, form, made)
+        made.seek(0)
+        while piece := made.read(1 << 16):
+            yield piece
 
 
 class _Joined:
