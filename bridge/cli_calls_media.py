@@ -115,6 +115,8 @@ async def _retranscribe(settings: Settings, call: str, model: str | None) -> int
         found = (await kept.one(call)).call
         header, entries = await kept.journal(found)
         recording = stack.enter_context(await asyncio.to_thread(partial(_recording, settings, found)))
+        # It goes to a service that hears it: that is noted before it is done.
+        await kept.audit.write("command line", "recording_read", found.id, "transcribed again")
         speech = batch(settings, await open_speech(settings, stack), model)
         stack.push_async_callback(speech.close)
         made = await listen_again(recording, header, entries, speech, told=_progress(recording.frames // 8))
