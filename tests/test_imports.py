@@ -254,6 +254,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
     "bridge.cli_calls": None,
+    "bridge.cli_calls_media": None,
     "bridge.cli_dial": None,
     "bridge.cli_flow": None,
     "bridge.cli_help": None,
