@@ -91,8 +91,6 @@ def test_another_program_draws_it() -> None:
         pytest.skip("rsvg-convert is not installed")
     import subprocess
 
-    run = ["rsvg-convert", "-"]
-    made = subprocess.run(
-        run, input=picture.svg(HEADER, ENTRIES).encode(), capture_output=True, check=True, timeout=30
-    )
+    drawing = picture.svg(HEADER, ENTRIES).encode()
+    made = subprocess.run(["rsvg-convert"], input=drawing, capture_output=True, check=True, timeout=30)
     assert size(made.stdout)[0] == 1400

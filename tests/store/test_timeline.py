@@ -203,6 +203,7 @@ def _journal(moves: list[tuple[int, int, int, bool]]) -> list[j.Entry]:
     return entries
 
 
+@settings(deadline=None)  # what takes long is the machine, and never the same example
 @given(st.lists(moments, max_size=30))
 def test_no_text_stands_over_another(moves: list[tuple[int, int, int, bool]]) -> None:
     scene = read_scene(_journal(moves))
@@ -213,11 +214,16 @@ def test_no_text_stands_over_another(moves: list[tuple[int, int, int, bool]]) ->
             assert all(left >= LEFT and right <= RIGHT + 0.001 for left, right in spans)
             assert all(a[1] < b[0] for a, b in pairwise(spans))
         for row in range(plan.marker_rows):
-            spans = [(m.label_x, m.label_x + 14 + svg.width(m.label, 11)) for m in plan.markers if m.row == row]
+            spans = [
+                (m.label_x, m.label_x + 14 + svg.width(m.label, 11))
+                for m in plan.markers
+                if m.row == row and m.label
+            ]
             assert all(left >= LEFT and right <= RIGHT + 0.001 for left, right in spans)
             assert all(a[1] < b[0] for a, b in pairwise(spans))
 
 
+@settings(deadline=None)
 @given(st.lists(moments, max_size=20))
 def test_every_text_has_its_place_in_one_lane(moves: list[tuple[int, int, int, bool]]) -> None:
     scene = read_scene(_journal(moves))
