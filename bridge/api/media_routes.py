@@ -16,7 +16,16 @@ from bridge.api.door import Door, asker, query
 from bridge.api.kept import KeptCalls, gone
 from bridge.api.problems import Problem
 from bridge.api.record_routes import CALLS
-from bridge.api.sending import OpenFile, entity_tag, file_name, made_on_threads, send, send_pieces, send_whole
+from bridge.api.sending import (
+    OpenFile,
+    entity_tag,
+    file_name,
+    let_go,
+    made_on_threads,
+    send,
+    send_pieces,
+    send_whole,
+)
 from bridge.api.waveform import waveform
 from bridge.errors import BridgeError, MissingExtraError
 from bridge.store.compress import FORMS, Form, compress
@@ -65,7 +74,7 @@ class MediaRoutes:
             if form != "wav":
                 return await self._compressed(request, content, form, call_id)
         except BaseException:
-            await asyncio.to_thread(content.close)
+            await let_go(content)
             raise
         tag = entity_tag(call_id, "recording", content.size)
         return await send(request, content, media.WAV, f"{call_id}.wav", tag)
@@ -81,7 +90,7 @@ class MediaRoutes:
         try:
             await self._heard(request, call_id, f"message {number}")
         except BaseException:
-            await asyncio.to_thread(content.close)
+            await let_go(content)
             raise
         tag = entity_tag(call_id, "message", number, content.size)
         return await send(request, content, media.WAV, f"{call_id}-message-{number}.wav", tag)
@@ -96,7 +105,7 @@ class MediaRoutes:
         except (OSError, BridgeError) as error:
             raise gone(folder, error) from None
         finally:
-            await asyncio.to_thread(content.close)
+            await let_go(content)
         return web.json_response(text=answer.model_dump_json())
 
     async def timeline(self, request: web.Request) -> web.Response:
