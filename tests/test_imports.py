@@ -152,6 +152,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.api.record_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.api.media_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
+    "bridge.api.media_operations": {"bridge.api", "bridge.store.compress"},
     "bridge.api.waveform": {"bridge.store.vault"},
     "bridge.api.erase_routes": {"bridge.api", "bridge.store.sql.erasing"} | ERRORS_AND_TASKS,
     "bridge.api.settings_view": {"bridge.settings"},
