@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from bridge.cli_agent import agent
+from bridge.cli_audit import audit
 from bridge.cli_calls import calls
 from bridge.cli_dial import dial
 from bridge.cli_flow import flow
@@ -60,6 +61,7 @@ def cli(context: click.Context, debug: bool) -> None:
 
 cli.add_command(agent)
 cli.add_command(calls)
+calls.add_command(audit)
 cli.add_command(dial)
 cli.add_command(flow)
 

@@ -249,6 +249,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.doctor_store": None,
     "bridge.cli": None,
     "bridge.cli_agent": None,
+    "bridge.cli_audit": None,
     "bridge.cli_bench": None,
     "bridge.cli_call": None,
     "bridge.cli_calls": None,

@@ -17,12 +17,14 @@ from bridge.api.kept import KeptCalls, gone
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.api.record_routes import CALLS
-from bridge.api.sending import OpenFile, entity_tag, send, send_whole
+from bridge.api.sending import OpenFile, entity_tag, file_name, made_on_threads, send, send_pieces, send_whole
 from bridge.api.waveform import WaveformAnswer, waveform
 from bridge.errors import BridgeError, MissingExtraError
 from bridge.store.compress import FORMS, Form, compress
+from bridge.store.export.bundle import bundle
 from bridge.store.folder import JOURNAL, TIMELINE
 from bridge.store.journal_file import read_journal
+from bridge.store.picture import png
 from bridge.store.sql.audit import Audit
 from bridge.store.timeline import timeline_svg
 from bridge.store.vault import Keys, Recording, open_recording
@@ -31,7 +33,7 @@ _RANGE: Final = {
     "Range": "Asks for a part, as `bytes=0-999`.",
     "If-Range": "Only if it still has this ETag; else all of it comes.",
 }
-_WAV, _SVG = "audio/wav", "image/svg+xml"
+_WAV, _SVG, _PNG, _ZIP = "audio/wav", "image/svg+xml", "image/png", "application/zip"
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _AT_ONCE: Final = 1
 """How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
@@ -77,7 +79,7 @@ class MediaRoutes:
             headers=_RANGE,
             query=SoundQuery,
             answers={200: ", ".join((_WAV, *(form.media_type for form in FORMS.values()))), 206: _WAV, 304: None},
-            problems=(404, 416, 501, 503),
+            problems=(404, 409, 416, 501, 503),
         )
         message = Operation(
             "Hear a message that the caller left",
@@ -85,7 +87,7 @@ class MediaRoutes:
             about="Mono WAV, G.711 mu-law, 8000 Hz.",
             headers=_RANGE,
             answers={200: _WAV, 206: _WAV, 304: None},
-            problems=(404, 416, 503),
+            problems=(404, 409, 416, 503),
         )
         peaks = Operation(
             "Tell how loud both sides of a recording are",
@@ -93,13 +95,26 @@ class MediaRoutes:
             about="For drawing it.",
             query=WaveformQuery,
             answers={200: WaveformAnswer},
-            problems=(404, 503),
+            problems=(404, 409, 503),
         )
         picture = Operation("See the timeline of a call", tag="records", answers={200: _SVG}, problems=(404, 503))
         door.add(app, "GET", CALLS + "/{call}/recording", self.recording, sound)
         door.add(app, "GET", CALLS + "/{call}/messages/{number}", self.message, message)
         door.add(app, "GET", CALLS + "/{call}/peaks", self.peaks, peaks)
+        pixels = Operation(
+            "See the timeline of a call as a PNG", tag="records", answers={200: _PNG}, problems=(404, 501, 503)
+        )
+        whole = Operation(
+            "Take away all that is kept of a call",
+            tag="records",
+            about="A ZIP file with the transcripts in every format, the recording, messages, journal, trace and"
+            " picture. Who has taken it is kept in the audit.",
+            answers={200: _ZIP},
+            problems=(404, 503),
+        )
         door.add(app, "GET", CALLS + "/{call}/timeline.svg", self.timeline, picture)
+        door.add(app, "GET", CALLS + "/{call}/timeline.png", self.timeline_png, pixels)
+        door.add(app, "GET", CALLS + "/{call}/bundle", self.bundle, whole)
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         """Answer the recording, or a part of it."""
@@ -153,15 +168,52 @@ class MediaRoutes:
             picture = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
         except (OSError, BridgeError) as error:
             raise gone(folder, error) from None
-        headers = {"Content-Security-Policy": _SVG_POLICY}
+        name = file_name(f"{call_id}.svg", show=True)
+        headers = {"Content-Security-Policy": _SVG_POLICY, "Content-Disposition": name}
         return web.Response(body=picture, content_type=_SVG, headers=headers)
+
+    async def timeline_png(self, request: web.Request) -> web.Response:
+        """Answer the picture for what shows no SVG."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        async with self._compressing:
+            try:
+                drawing = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
+                picture = await asyncio.to_thread(png, drawing.decode())
+            except MissingExtraError as error:
+                raise Problem(501, error.code, f"{error.message}.") from None
+            except BridgeError as error:
+                if error.code not in {"no_font", "picture_failed"}:
+                    raise gone(folder, error) from None
+                raise Problem(501, error.code, f"{error.message}.") from None
+            except OSError as error:
+                raise gone(folder, error) from None
+        headers = {"Content-Disposition": file_name(f"{call_id}.png", show=True)}
+        return web.Response(body=picture, content_type=_PNG, headers=headers)
+
+    async def bundle(self, request: web.Request) -> web.StreamResponse:
+        """Answer all of it, made while it is sent."""
+        call_id, folder = await self._kept.find(request.match_info["call"])
+        try:
+            pieces = await asyncio.to_thread(bundle, folder, self._keys)
+        except (OSError, BridgeError) as error:
+            raise gone(folder, error) from None
+        if request.method == "GET":
+            await self._audit.write(asker(request).name, "recording_exported", call_id, "bundle")
+        answer = web.StreamResponse(headers={"Content-Disposition": file_name(f"{call_id}.zip")})
+        answer.content_type = _ZIP
+        return await send_pieces(request, answer, made_on_threads(pieces))
 
     async def _opened(self, folder: Path, message: int | None, code: str) -> Recording:
         try:
             return await asyncio.to_thread(partial(open_recording, folder, self._keys, message=message))
         except FileNotFoundError:
             raise Problem(404, code, "There is no such sound: nothing was recorded.") from None
-        except (OSError, BridgeError) as error:
+        except BridgeError as error:
+            if error.code != "recording_locked":
+                raise gone(folder, error) from None
+            detail = "It is encrypted with a key that is not set: name that in store.old_encryption_keys."
+            raise Problem(409, error.code, detail) from None
+        except OSError as error:
             raise gone(folder, error) from None
 
     async def _heard(self, request: web.Request, call_id: str, detail: str) -> None:

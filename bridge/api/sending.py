@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import IO, Final, Protocol
 from urllib.parse import quote
 
@@ -118,7 +118,20 @@ async def send_pieces(
         log.exception("api_answer_broke_off", path=request.path)
         if request.transport is not None:
             request.transport.abort()
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
     return answer
+
+
+async def made_on_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Return pieces whose making blocks, each made on a thread while nobody else waits for it."""
+    try:
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece
+    finally:
+        if isinstance(pieces, Generator):
+            await asyncio.to_thread(pieces.close)
 
 
 def _part(request: web.Request, size: int, tag: str) -> Part | None:

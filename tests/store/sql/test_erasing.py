@@ -29,7 +29,7 @@ from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.retention import Retention
 from bridge.store.writer import DiskThread
 from tests.store.samples import ENTRIES, HEADER
-from tests.store.sql.kept import postgres
+from tests.store.sql.place import Place
 
 WORD = "kumquatmarmalade"
 DAY = 24 * 3600
@@ -94,23 +94,10 @@ async def opened(folder: Path, url: str = "") -> AsyncIterator[House]:
         await house.database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
-    url = ""
-    if request.param == "postgresql":
-        url = f"postgresql://postgres@/postgres?host={await asyncio.to_thread(postgres)}"
-        await emptied(url)
-    async with opened(tmp_path / "calls", url) as made:
+@pytest.fixture
+async def house(place: Place) -> AsyncIterator[House]:
+    async with opened(place.folder, place.url) as made:
         yield made
-
-
-async def emptied(url: str) -> None:
-    import asyncpg  # type: ignore[import-untyped]  # it ships no types
-
-    connection = await asyncpg.connect(url)
-    await connection.execute("DROP SCHEMA public CASCADE")
-    await connection.execute("CREATE SCHEMA public")
-    await connection.close()
 
 
 def contents(folder: Path) -> bytes:
@@ -503,3 +490,14 @@ def test_ends_that_wait_are_forgotten_also_while_others_take_them(tmp_path: Path
     taker.join()
     assert forget_calls(tmp_path, {"call1"}) == 0
     assert len(list(tmp_path.rglob("*.json"))) == 20
+
+
+async def test_it_is_read_with_what_waits_the_last_first(house: House) -> None:
+    await house.audit.write("ann", "recording_read", "call1", "0-99")
+    waits = Audit(Database("", house.folder / "nowhere"), house.folder)
+    await waits.write("bob", "listened", "call2")
+    lines = await house.audit.read(10)
+    assert [(line["who"], line["what"]) for line in lines] == [("bob", "listened"), ("ann", "recording_read")]
+    assert [line["call_id"] for line in await house.audit.read(10, who="ann", what=None)] == ["call1"]
+    assert await house.audit.read(10, since_ms=lines[0]["at"] + 60_000) == []
+    assert len(await house.audit.read(1)) == 1
