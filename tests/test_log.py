@@ -61,7 +61,7 @@ def test_the_level_is_the_least_that_is_shown() -> None:
     assert [line["event"] for line in lines(stream)] == ["loud"]
 
 
-@pytest.mark.parametrize("name", ["aiohttp.access", "websockets.server", "twilio.http_client", "asyncio"])
+@pytest.mark.parametrize("name", ["aiohttp.access", "aiohttp.access", "asyncio", "asyncio"])
 def test_chatty_libraries_are_heard_at_debug_level_only(name: str) -> None:
     stream = io.StringIO()
     logging_to(stream, format="json")
@@ -125,6 +125,16 @@ def test_configuring_again_replaces_what_was() -> None:
 
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
+
+
+@pytest.mark.parametrize("name", ["websockets.client", "twilio.http_client", "aiosqlite", "sqlalchemy.engine"])
+def test_libraries_that_show_what_is_sent_and_kept_are_never_heard_below_warnings(name: str) -> None:
+    stream = io.StringIO()
+    logging_to(stream, format="json", level="debug")
+    logging.getLogger(name).debug('< TEXT \'{"transcript": "my card is 4...1111"}\'')
+    logging.getLogger(name).warning("loud")
+
+    assert [line["event"] for line in lines(stream)] == ["loud"]
 
 
 CARD = "4111111111111111"
