@@ -205,6 +205,8 @@ class ControlRoutes:
         return _accept(request, call, "recording", [], will)
 
     async def _end_at_carrier(self, session: Session | LogSession) -> None:
+        if self._calls.end_softphone(session):
+            return
         if self._hang_up is None:
             raise Problem(
                 503,

@@ -199,7 +199,8 @@ class SoftphoneRoutes:
                 "number_connects_people",
                 f"{called} connects two people and listens to them: the softphone can only talk with an agent.",
             )
-        sid, call_id = f"CA{uuid.uuid4().hex}", uuid.uuid4().hex
+        call_id = uuid.uuid4().hex
+        sid = f"CA{call_id}"
         form = {
             "CallSid": sid,
             "From": body.caller or CALLER,
@@ -207,7 +208,7 @@ class SoftphoneRoutes:
             "Direction": "inbound",
             "CallStatus": "in-progress",
         }
-        steps = steps_of(self._twilio.answer(form, body.parameters, softphone=call_id).text or "")
+        steps = steps_of(self._twilio.answer(form, body.parameters, softphone=True).text or "")
         self._remember(sid, _Known(asker(request).name, form))
         log.info("softphone_call", call=call_id, sid=sid, called=called)
         token = next((step.parameters["token"] for step in steps if isinstance(step, StreamStep)), "")

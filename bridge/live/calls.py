@@ -137,6 +137,13 @@ class LiveCalls:
             return found
         return next((one for one in self._calls.values() if one.session.info.sid == call), None)
 
+    def end_softphone(self, session: Session | LogSession) -> bool:
+        """End the call if its phone is a page of ours, and tell whether it is: no carrier could end it."""
+        if not self._registry.by_softphone(session.info.sid):
+            return False
+        self._registry.carrier_ended(session.info.sid)
+        return True
+
     def _forget(self) -> None:
         over = [id_ for id_, call in self._calls.items() if call.session.ended.is_set()]
         for id_ in over:

@@ -168,7 +168,7 @@ class Departures:
         info = session.info
         facts = {"from": info.caller, "to": info.called, "direction": info.direction}
         if self._registry.by_softphone(info.sid):
-            facts[SOFTPHONE] = info.id
+            facts[SOFTPHONE] = "1"
         return self._documents.stream(info.sid, facts, digits=digits)
 
 

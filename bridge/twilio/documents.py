@@ -15,7 +15,15 @@ STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
 
 SOFTPHONE = "softphone"
-"""The fact of a stream's token that holds the call's id where a page of ours is the phone."""
+"""The fact of a stream's token that says that a page of ours is the phone; its value is of no meaning."""
+
+
+def softphone_call(sid: str, facts: Mapping[str, str]) -> str:
+    """Return the id that the call of a page of ours was promised; empty: a carrier carries the call.
+
+    It stands in what would be a carrier's id of the call, so that a token that is too long cannot lose it.
+    """
+    return sid.removeprefix("CA") if SOFTPHONE in facts else ""
 
 
 class StreamDocuments:

@@ -22,7 +22,7 @@ from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
 from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
-from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, xml
+from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, softphone_call, xml
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
@@ -84,12 +84,12 @@ class TwilioRoutes:
         return self.answer(form)
 
     def answer(
-        self, form: Mapping[str, str], parameters: Mapping[str, str] | None = None, softphone: str = ""
+        self, form: Mapping[str, str], parameters: Mapping[str, str] | None = None, *, softphone: bool = False
     ) -> web.Response:
         """Answer a call that comes in with its first document.
 
-        `parameters` go along with the stream; `softphone` is the id that the call of a page of ours was promised,
-        and empty where a carrier carries the call.
+        `parameters` go along with the stream; `softphone`: a page of ours is the phone, and no carrier knows the
+        call.
         """
         sid = form.get("CallSid", "")
         facts = {
@@ -101,8 +101,8 @@ class TwilioRoutes:
         if (other := self.logs.first_document(form)) is not None:
             return other
         if softphone:
-            facts[SOFTPHONE] = softphone
-        self._registry.expect(sid, called=facts["to"], call_id=softphone)
+            facts[SOFTPHONE] = "1"
+        self._registry.expect(sid, called=facts["to"], call_id=softphone_call(sid, facts))
         answering = self._registry.profile_of(facts["to"]).answering
         document = self._documents.stream(sid, facts, parameters)
         return xml(announced(document, answering.said_first, answering.language))
@@ -191,7 +191,7 @@ class TwilioRoutes:
             direction=facts.get("direction", "inbound"),
             parameters=given,
             outgoing=ordered,
-            softphone=facts.get(SOFTPHONE, ""),
+            softphone=softphone_call(started.call_sid, facts),
         )
 
     async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:

@@ -9,7 +9,7 @@ from bridge.conversation.actions import Transfer
 
 GREETING = "Hello."
 STORY = " ".join(
-    f"This is sentence {n} of a story that nobody has asked for." for n in ("one", "two", "three", "four")
+    f"This is sentence {n} of a story that nobody has asked for." for n in ("one", "two", "three", "four", "five")
 )
 THANKS = "I see. Thank you."
 DESK = "+15550100009"

@@ -124,7 +124,7 @@ async def test_a_person_talks_interrupts_presses_a_key_and_mutes(tmp_path: Path)
     hope, heaven, epoch = (
         next(one for one in recordings() if one.name == name) for name in ("tc_2", "tc_4", "tc_1")
     )
-    file = await asyncio.to_thread(microphone, tmp_path, 3.0, hope, 7.0, heaven, 6.0, epoch)
+    file = await asyncio.to_thread(microphone, tmp_path, 3.0, hope, 9.0, heaven, 6.0, epoch)
     calls = tmp_path / "calls"
     async with bridge(calls) as up, chromium(file) as browser:
         page = await browser.new_page()
@@ -139,14 +139,16 @@ async def test_a_person_talks_interrupts_presses_a_key_and_mutes(tmp_path: Path)
         await logged(page, "clear: ", 25)  # The second sentence interrupts the story.
         await expect(page.locator("#captions li.caller").first).to_contain_text("hope", ignore_case=True)
         await expect(page.locator("#captions li.agent .words").first).to_have_text(GREETING)
-        await asyncio.sleep(6.5)
-        await page.keyboard.press("5")
+        interrupted = asyncio.get_running_loop().time()
+        await asyncio.sleep(4.0)  # That sentence is over then, and the next, which nobody is to hear, is to come.
         await page.keyboard.press("m")
         await expect(page.locator("#mute")).to_have_attribute("aria-pressed", "true")
+        await expect(page.locator("#captions li.caller.done")).to_have_count(2, timeout=15_000)
+        await page.keyboard.press("5")
         await expect(page.locator("#captions li.agent", has_text="You pressed 5").first).to_be_attached(
             timeout=10_000
         )
-        await asyncio.sleep(2)
+        await asyncio.sleep(max(0.0, interrupted + 13 - asyncio.get_running_loop().time()))
         assert await page.locator("#latency").inner_text()
         await page.locator("#hang-up").click()
         await state(page, "over")
@@ -160,8 +162,9 @@ async def test_a_person_talks_interrupts_presses_a_key_and_mutes(tmp_path: Path)
     assert jiwer.wer(normal(f"{hope.reference} {heaven.reference}"), words) < 0.4, said
     assert [entry["digit"] for entry in record.all("key_pressed")] == ["5"]
     check_barge_in(record, levels)
-    muted_at = record.all("key_pressed")[0]["at_ms"]
-    assert loud(record.left, muted_at + 700, muted_at + 2000) < 1
+    silenced = record.all("agent_silenced")[0]["at_ms"]
+    assert loud(record.left, silenced + 500, silenced + 2500) > 100
+    assert loud(record.left, silenced + 5500, silenced + 12_000) < 1
 
 
 def check_barge_in(record: Kept, levels: list[list[Any]]) -> None:

@@ -132,6 +132,18 @@ async def test_a_call_has_the_ids_that_were_promised_and_is_over_when_the_page_h
     assert (entries[-1]["entry"], entries[-1]["reason"]) == ("call_closed", "caller")
 
 
+async def test_long_names_in_any_script_cost_a_call_neither_its_id_nor_its_phone(
+    speech: ScriptedSpeech, tmp_path: Path, agent: Asked
+) -> None:
+    async with paging(tmp_path, speech) as page:
+        (step,) = await page.place(number="\U0001f600" * 100, caller="\U0001f601" * 100)
+        await page.stream(step)
+        session = await live(page.up, page.sid)
+        assert session.info.id == page.call
+        assert session.info.caller.startswith("\U0001f601")
+        assert page.up.registry.by_softphone(page.sid)
+
+
 async def test_a_token_is_good_for_one_stream_of_its_call(
     speech: ScriptedSpeech, tmp_path: Path, agent: Asked
 ) -> None:
@@ -216,6 +228,17 @@ async def test_keys_of_the_carrier_are_played_by_the_page_before_the_next_stream
         assert await page.next(step) == steps  # Asked again about the same leg.
         await page.stream(steps[1])
         await until(lambda: page.up.registry.live[page.sid].attached)
+
+
+async def test_an_operator_can_end_a_call_that_a_carrier_would_have_to_end(
+    speech: ScriptedSpeech, tmp_path: Path, agent: Asked
+) -> None:
+    async with paging(tmp_path, speech) as page:
+        _, (dial,) = await answered(page, speech, agent, Transfer(DESK))
+        async with page.http.post(f"{page.up.url}/api/v1/calls/{page.call}/hang-up") as answer:
+            assert answer.status == 202, await answer.text()
+        await until(lambda: page.sid not in page.up.registry.live)
+        assert await page.next(dial, dial_status="no-answer") == [{"do": "hang_up"}]
 
 
 async def test_a_stream_that_broke_is_taken_up_again(speech: ScriptedSpeech, tmp_path: Path, agent: Asked) -> None:

@@ -51,9 +51,12 @@ async def opened(browser: Browser, url: str) -> AsyncIterator[Page]:
     page = await context.new_page()
     page.set_default_timeout(15_000)
     expect.set_options(timeout=15_000)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
     await page.goto(url)
     yield page
     await context.close()
+    assert faults == []
 
 
 async def called(page: Page) -> None:

@@ -3,6 +3,9 @@
 import { h, replace, setText } from "../common/dom.js";
 import { latency } from "../common/format.js";
 
+/** What the bridge calls the steps of a transfer; its ends are named by the carrier. */
+const TRANSFERS = { leaving: "asked for", calling: "they are called", "no-answer": "no answer" };
+
 /** Shows the lines of one call. */
 export class Captions {
   /** @param {HTMLElement} place a list; lines are put at its end, and it is scrolled with them */
@@ -48,7 +51,7 @@ export class Captions {
         this.aside("key", event.masked ? "You pressed a key, which is kept secret." : `You pressed ${event.digit}.`);
         break;
       case "transfer":
-        this.aside("problem", `Transfer to ${event.to}: ${event.status}.`);
+        this.aside("problem", `Transfer to ${event.to}: ${TRANSFERS[event.status] ?? event.status}.`);
         break;
       case "problem":
         this.aside("problem", event.message);

@@ -3,34 +3,19 @@
 import { ApiError, get, sentence, session } from "../common/api.js";
 import { h, replace, setText } from "../common/dom.js";
 import { follow } from "../common/events.js";
-import { duration, latency, moment, number as shown } from "../common/format.js";
+import { duration, latency, number as shown } from "../common/format.js";
 import { Call } from "./call.js";
 import { Captions } from "./captions.js";
 import { checkPlace, devices, Sound, SoundError } from "./sound.js";
 import { Speech } from "./speech.js";
 import { soundKey, soundKeys } from "./tones.js";
+import { askHowItEnds, at, busy, level, log, notice, state, STATES } from "./view.js";
 
-const at = (id) => document.getElementById(id);
 const captions = new Captions(at("captions"));
 
-const STATES = {
-  idle: ["Ready", ""],
-  asking: ["Asking for the microphone", "warn"],
-  calling: ["Calling", "warn"],
-  talking: ["Connected", "good"],
-  listening: ["Listening", "good"],
-  thinking: ["Thinking", "accent"],
-  speaking: ["Agent talks", "good"],
-  away: ["Away from the bridge", "warn"],
-  broken: ["Connection broke", "bad"],
-  over: ["Over", ""],
-};
-const LOG_LINES = 500;
 /** An answer that comes later than this belongs to something else. In seconds. */
 const LONGEST_ANSWER_S = 60;
 const EVENTS_LATER_MS = 400;
-const QUIETEST_DB = -60;
-
 let call = null;
 let sound = null;
 let speech = new Speech();
@@ -39,47 +24,16 @@ let reattachMs = 10_000;
 let numbers = [];
 let answers = [];
 
-// --- what is shown -------------------------------------------------------------------------------------
-
-function state(name) {
-  const [text, kind] = STATES[name];
-  document.body.dataset.state = name;
-  setText(at("state"), text);
-  at("state").className = `badge ${kind}`;
-}
-
-function busy(is) {
-  at("call").hidden = is;
-  at("hang-up").hidden = !is;
-  at("mute").disabled = !is;
-  at("number").disabled = is;
-  for (const id of ["caller", "parameters"]) at(id).disabled = is;
-}
-
-function notice(id, text) {
-  at(id).hidden = !text;
-  setText(at(id), text);
-}
-
-function log(text, kind = "") {
-  const place = at("log");
-  const stamp = began ? moment(performance.now() - began) : "0:00.0";
-  place.append(h("li", { class: kind }, `${stamp} ${text}`));
-  while (place.children.length > LOG_LINES) place.firstChild.remove();
-  place.scrollTop = place.scrollHeight;
-}
-
-function level(id, loudness) {
-  const db = 20 * Math.log10(Math.max(loudness, 1e-4));
-  at(id).style.transform = `scaleX(${Math.max(0, 1 - db / QUIETEST_DB).toFixed(3)})`;
-}
-
 function showAnswers() {
   const sorted = [...answers].sort((one, other) => one - other);
   const half = (sorted.length - 1) / 2;
   const middle = (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
   const text = `Answer after ${latency(answers.at(-1))}`;
   setText(at("latency"), answers.length > 1 ? `${text}, median ${latency(middle)}` : text);
+}
+
+function show(text, kind = "") {
+  log(text, kind, began);
 }
 
 // --- one call ------------------------------------------------------------------------------------------
@@ -93,15 +47,15 @@ const heard = {
   },
   marks(names, cleared) {
     call?.marks(names);
-    log(`${cleared ? "returned by clear" : "played up to"} mark ${names.join(", ")}`);
+    show(`${cleared ? "returned by clear" : "played up to"} mark ${names.join(", ")}`);
   },
-  dropped: (seconds) => log(`clear: ${seconds.toFixed(2)} s thrown away`),
+  dropped: (seconds) => show(`clear: ${seconds.toFixed(2)} s thrown away`),
   sound(when) {
     const asked = speech.endedAt;
     speech.answered();
     if (asked === null || when < asked || when - asked > LONGEST_ANSWER_S) return;
     const ms = (when - asked) * 1000;
-    log(`sound, ${Math.round(ms)} ms after your last word`);
+    show(`sound, ${Math.round(ms)} ms after your last word`);
     // The bridge's events say whether it answers anything; they may come a little later than the sound.
     setTimeout(() => {
       if (!captions.answered(ms)) return;
@@ -115,19 +69,19 @@ const heard = {
 
 const follower = {
   state,
-  log,
+  log: show,
   says: (text) => captions.aside("carrier", text),
   keys: (digits) => soundKeys(sound.context, digits),
   dial: askHowItEnds,
   begun(found) {
-    log(`call ${found.call}, to ${found.called} as ${found.caller}`);
+    show(`call ${found.call}, to ${found.called} as ${found.caller}`);
     const link = at("record");
     link.href = `/calls/${encodeURIComponent(found.call)}`;
     link.hidden = false;
     watch(found.call, before);
   },
   over(text, bad) {
-    log(text, bad ? "bad" : "");
+    show(text, bad ? "bad" : "");
     notice(bad ? "problem" : "ending", text);
   },
 };
@@ -148,7 +102,7 @@ async function begin() {
   try {
     sound = await Sound.open({ microphone: at("microphone").value, speaker: at("speaker").value }, heard);
     showDevices();
-    log(`sound at ${sound.context.sampleRate} Hz, ${latency((sound.context.outputLatency || sound.context.baseLatency) * 1000)} to the speaker`);
+    show(`sound at ${sound.context.sampleRate} Hz, ${latency((sound.context.outputLatency || sound.context.baseLatency) * 1000)} to the speaker`);
     // From here on nothing of the call is missed, though its id is known only when it has begun.
     before = await get("/live").then((found) => found.last_event_id, () => "");
     call = new Call(sound, follower, reattachMs);
@@ -201,7 +155,7 @@ function press(key) {
   if (!call?.stream) return;
   call.press(key);
   soundKey(sound.context, key);
-  log(`key ${key}`);
+  show(`key ${key}`);
   const button = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
   button?.classList.add("down");
   setTimeout(() => button?.classList.remove("down"), 120);
@@ -243,32 +197,6 @@ function watch(id, after) {
 function spokenState(name) {
   if (["broken", "away"].includes(document.body.dataset.state) || !call?.stream) return;
   state({ talking: "speaking" }[name] ?? (STATES[name] ? name : "talking"));
-}
-
-// --- transfers -----------------------------------------------------------------------------------------
-
-function askHowItEnds(step, signal) {
-  const place = at("dial");
-  const since = performance.now();
-  setText(at("dial-title"), `A phone company would now ring ${step.to}.`);
-  const facts = [`for up to ${step.ring_s} s`];
-  if (step.caller_id) facts.push(`showing ${step.caller_id}`);
-  if (step.digits) facts.push(`pressing ${step.digits} when they answer`);
-  setText(at("dial-about"), `It would ring ${facts.join(", ")}.`);
-  place.hidden = false;
-  at("dial-title").focus();
-  return new Promise((resolve) => {
-    const done = new AbortController();
-    const answer = (status) => {
-      done.abort();
-      place.hidden = true;
-      resolve({ status, seconds: Math.round((performance.now() - since) / 1000) });
-    };
-    signal.addEventListener("abort", () => answer("canceled"), { signal: done.signal });
-    place.addEventListener("click", ({ target }) => target.dataset.status && answer(target.dataset.status), {
-      signal: done.signal,
-    });
-  });
 }
 
 // --- what is chosen ------------------------------------------------------------------------------------
