@@ -32,7 +32,7 @@ from bridge.store.compress import FORMS, Form, compress
 from bridge.store.export.bundle import bundle
 from bridge.store.folder import JOURNAL, TIMELINE
 from bridge.store.journal_file import read_journal
-from bridge.store.picture import png
+from bridge.store.picture import png_apart
 from bridge.store.sql.audit import Audit
 from bridge.store.timeline import timeline_svg
 from bridge.store.vault import Keys, Recording, open_recording
@@ -125,7 +125,7 @@ class MediaRoutes:
         async with self._compressing:
             try:
                 drawing = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
-                picture = await asyncio.to_thread(png, drawing.decode())
+                picture = await png_apart(drawing.decode())  # In this process, no call would go on meanwhile.
             except MissingExtraError as error:
                 raise Problem(501, error.code, f"{error.message}.") from None
             except BridgeError as error:

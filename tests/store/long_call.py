@@ -23,6 +23,8 @@ import click
 from bridge.conversation.journal import AgentSilenced, AgentSpoke, CallClosed, CallerSpoke, CallOpened
 from bridge.store.base import CallFiles
 from bridge.store.files import FileStore, read_journal
+from bridge.store.sql.database import Database
+from bridge.store.sql.keeper import Keeper
 from bridge.store.writer import DiskThread
 from tests.store.samples import HEADER
 
@@ -51,6 +53,8 @@ class Report:
     recorded_ms: int
     turns: int
     kept_turns: int
+    rows: int = 0
+    """Rows of the database that hold a caller's turn as it was said, in order and each once."""
     rss_mb: list[float] = field(default_factory=list)
     """Resident memory after each tenth of the call."""
 
@@ -63,7 +67,7 @@ class Report:
             f"off by at most: caller {self.worst_caller_ms:.3f} ms, agent {self.worst_agent_ms:.3f} ms,"
             f" apart {self.worst_apart_ms:.3f} ms, the last {self.last_apart_ms:.3f} ms"
         )
-        yield f"turns {self.turns}, kept {self.kept_turns}"
+        yield f"turns {self.turns}, in the journal {self.kept_turns}, in the database {self.rows}"
         yield "memory (MB) after each tenth: " + " ".join(f"{one:.1f}" for one in self.rss_mb)
 
 
@@ -170,7 +174,28 @@ async def play(folder: Path, call_ms: int, seed: int = 1) -> Report:
     await store.close()
     report = await asyncio.to_thread(judged, files, call_ms, turns, took)
     report.rss_mb = memory
+    report.rows = await rows_of(folder, f"long{seed}")
     return report
+
+
+async def rows_of(folder: Path, call_id: str) -> int:
+    """Bring the database up to the journal, and count the caller's turns that are in it as they were said."""
+    from sqlalchemy import select
+
+    from bridge.store.sql.schema import turns
+
+    database = Database("", folder)
+    keeper = Keeper(database, folder)
+    try:
+        await keeper.catch_up()
+        wanted = select(turns.c.number, turns.c.text).where(turns.c.call_id == call_id, turns.c.speaker == "caller")
+        async with database.reading() as connection:
+            rows = (await connection.execute(wanted.order_by(turns.c.seq))).all()
+    finally:
+        await keeper.close()
+        await database.close()
+    expected = [(number, f" Question {number}?") for number in range(1, len(rows) + 1)]
+    return len(rows) if [tuple(row) for row in rows] == expected else 0
 
 
 def rss_mb() -> float:

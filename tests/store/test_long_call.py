@@ -13,5 +13,5 @@ async def test_memory_is_flat_and_both_sides_stay_together(tmp_path: Path) -> No
     assert report.worst_agent_ms == 0
     assert report.worst_apart_ms < 20
     assert abs(report.recorded_ms - report.call_ms) <= 20
-    assert report.kept_turns == report.turns == 61
+    assert report.rows == report.kept_turns == report.turns == 61
     assert report.rss_mb[-1] - report.rss_mb[1] < 4, report.rss_mb
