@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bridge.api.call_routes import CallRoutes
+from bridge.api.door import Door
+from bridge.api.erase_routes import EraseRoutes
 from bridge.api.kept import KeptCalls
-from bridge.api.system_routes import Look
+from bridge.api.media_routes import MediaRoutes
+from bridge.api.record_routes import RecordRoutes
+from bridge.api.system_routes import Look, SystemRoutes
 from bridge.call.registry import Registry
 from bridge.doctor_local import Finding, check_local_speech
 from bridge.doctor_network import check_agent, check_public_url, check_speech, check_twilio
 from bridge.errors import BridgeError
 from bridge.keeping import Keeping
+from bridge.outbound.dialer import Dialer
+from bridge.parts import order_rules
 from bridge.settings import Settings
+from bridge.store.sql.audit_pages import AuditPages
 from bridge.store.sql.calls import Calls
 from bridge.store.sql.database import Database
 
@@ -43,16 +52,33 @@ class OpenedDatabase:
             yield connection
 
 
-def kept_calls(settings: Settings, keeping: Keeping, registry: Registry) -> KeptCalls:
+def open_record(
+    app: web.Application, door: Door, settings: Settings, registry: Registry, keeping: Keeping, dialer: Dialer
+) -> Callable[[Settings], None]:
+    """Answer for the calls that are kept, and for the bridge itself. Returns what is told of changed settings."""
+    database = OpenedDatabase(keeping.database)
+    kept = _kept_calls(settings, database, registry)
+    RecordRoutes(kept).add_to(app, door)
+    CallRoutes(dialer, order_rules(settings), kept, keeping.eraser).add_to(app, door)
+    EraseRoutes(keeping.eraser, kept).add_to(app, door)
+    MediaRoutes(kept, keeping.keys, keeping.audit).add_to(app, door)
+    system = SystemRoutes(
+        settings, registry, AuditPages(database), _looks(), lambda: _store_health(keeping, kept.calls)
+    )
+    system.add_to(app, door)
+    return system.take
+
+
+def _kept_calls(settings: Settings, database: OpenedDatabase, registry: Registry) -> KeptCalls:
     """Make what finds calls, and let it take note of each that begins."""
-    calls = Calls(OpenedDatabase(keeping.database), settings.store.recordings)
+    calls = Calls(database, settings.store.recordings)
     kept = KeptCalls(calls, settings.store.recordings, lambda: [one.info.id for one in registry.sessions])
     registry.observers.append(kept.observer)
     registry.logs.observers.append(kept.observer)
     return kept
 
 
-def looks() -> Mapping[str, Look]:
+def _looks() -> Mapping[str, Look]:
     """Return how the things are looked at that the bridge needs."""
 
     async def speech(own: Settings) -> Sequence[Finding]:
@@ -66,7 +92,7 @@ def looks() -> Mapping[str, Look]:
     return {"speech": speech, "agent": check_agent, "carrier": carrier}
 
 
-async def store_health(keeping: Keeping, calls: Calls) -> Mapping[str, Any]:
+async def _store_health(keeping: Keeping, calls: Calls) -> Mapping[str, Any]:
     """Tell how the database of calls is."""
     found: dict[str, Any] = {
         "kind": keeping.database.dialect,

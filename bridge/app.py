@@ -112,7 +112,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         port = functools.partial(listening.__getitem__, 0)
-        await add_doors(
+        doors_take = await add_doors(
             app,
             House(settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port),
         )
@@ -122,7 +122,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        take = functools.partial(_take, routes, hand_offs, consultations)
+        take = functools.partial(_take, routes, hand_offs, consultations, doors_take)
         yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
 
 
@@ -168,8 +168,15 @@ async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
                 await session.ended.wait()
 
 
-def _take(routes: TwilioRoutes, hand_offs: HandOffs, consultations: Consultations | None, own: Settings) -> None:
-    """Pass calls on as changed settings say."""
+def _take(
+    routes: TwilioRoutes,
+    hand_offs: HandOffs,
+    consultations: Consultations | None,
+    doors_take: Callable[[Settings], None],
+    own: Settings,
+) -> None:
+    """Pass calls on as changed settings say, and show those."""
+    doors_take(own)
     routes.departures.transfers = transfer_rules(own.transfer)
     hand_offs.take(own)
     if consultations is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,10 +21,14 @@ if TYPE_CHECKING:
     from bridge.settings import Settings
     from bridge.store.sql.call_filter import CallFilter
     from bridge.store.sql.call_rows import CallRow
+    from bridge.store.sql.erasing import Elsewhere
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FORMATS = ("text", "json", "jsonl", "csv", "vtt", "srt", "journal", "wav", "bundle")
+_FORMATS = ("text", "json", "jsonl", "csv", "vtt", "srt", "journal", "wav", "opus", "mp3", "bundle")
+
+_SHOWN = 10
+"""Calls that are shown before they are erased."""
 
 _CONFIG = click.option(
     "--config",
@@ -132,17 +138,58 @@ def export(
 ) -> int:
     """Write out the CALLs that are named, or those that the filters let through.
 
-    text, json, jsonl, csv: transcripts, of which several make one file; vtt, srt: subtitles for the recording; wav:
-    the recording, left the caller, right what the caller heard; journal: what happened, entry by entry; bundle: a
-    ZIP of all of it. In csv, a text that a spreadsheet would take for a formula has an apostrophe in front.
+    text, json, jsonl, csv: transcripts, of which several make one file; vtt, srt: subtitles for the recording;
+    wav, opus, mp3: the recording, left the caller, right what the caller heard; journal: what happened, entry by
+    entry; bundle: a ZIP of all of it. In csv, a text that a spreadsheet would take for a formula has an apostrophe
+    in front.
     """
     wanted = _wanted(options)
+    _check_chosen("export", call_ids, options, all_calls=all_calls)
+    return run(_export(_settings(debug, config), call_ids, wanted, name, None if output == "-" else output))
+
+
+@calls.command(short_help="Erase calls for good.")
+@_CONFIG
+@click.argument("call_ids", metavar="[CALL]...", nargs=-1)
+@_filters
+@click.option("--all", "all_calls", is_flag=True, help="Every call.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@_AS_JSON
+@click.pass_obj
+def delete(
+    debug: bool,
+    /,
+    config: Path | None,
+    call_ids: tuple[str, ...],
+    all_calls: bool,
+    yes: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Erase the CALLs that are named, or those that the filters let through: files, rows, and what waits of them.
+
+    Numbers must be given as a whole here. A line in the audit says that it was done. Calls that go on are left.
+
+    Exit code 0 if everything was erased, else 1.
+    """
+    wanted = _wanted(options)
+    _check_chosen("erase", call_ids, options, all_calls=all_calls)
+    for name in ("number", "caller", "called"):
+        if (given := options[name]) is not None and not wanted.is_whole(given):
+            raise SettingsError(f"--{name} is {given!r}: to erase, give the whole number, with its +")
+    from bridge.keeping import elsewhere  # noqa: PLC0415  (help texts come without it)
+
+    settings = _settings(debug, config)
+    return run(_delete(settings, call_ids, wanted, elsewhere(settings), ask=not yes, as_json=as_json))
+
+
+def _check_chosen(what: str, call_ids: tuple[str, ...], options: dict[str, Any], *, all_calls: bool) -> None:
+    """Raise SettingsError unless calls are chosen, and in one way."""
     filtered = any(value is not None for value in options.values())
     if not (call_ids or filtered or all_calls):
-        raise SettingsError("nothing to export: name calls, or filters such as --since 2d, or --all")
+        raise SettingsError(f"nothing to {what}: name calls, or filters such as --since 2d, or --all")
     if call_ids and (filtered or all_calls):
         raise SettingsError("name either calls or filters, not both")
-    return run(_export(_settings(debug, config), call_ids, wanted, name, None if output == "-" else output))
 
 
 # --- The work ---
@@ -223,6 +270,43 @@ async def _export(
     if order.several or output is not None:
         _tell(f"exported: {counted(done, 'call')}" + (f"; not exported: {failed}" if failed else ""))
     return FAILED if failed else OK
+
+
+async def _delete(
+    settings: Settings,
+    call_ids: tuple[str, ...],
+    wanted: CallFilter,
+    elsewhere: Sequence[Elsewhere],
+    *,
+    ask: bool,
+    as_json: bool,
+) -> int:
+    from bridge.reading import erasing, shown  # noqa: PLC0415  (as above)
+    from bridge.reading.kept import opened  # noqa: PLC0415
+
+    async with opened(settings, _tell) as kept:
+        chosen = [call async for call in _chosen(kept, call_ids, wanted)]
+        if chosen and ask and not await asyncio.to_thread(_confirmed, chosen):
+            _tell("nothing was erased")
+            return FAILED
+        done = await erasing.erase(kept, chosen, elsewhere, _tell)
+    if as_json:
+        _print_json(done)
+    else:
+        _tell(f"erased: {shown.counted(len(done['erased']), 'call')}, {shown.counted(done['files'], 'file')}")
+    return FAILED if done["live"] or done["left"] else OK
+
+
+def _confirmed(chosen: list[CallRow]) -> bool:
+    from bridge.reading import shown  # noqa: PLC0415  (as above)
+
+    if not sys.stdin.isatty():
+        raise SettingsError("erasing asks first, and nobody can answer here: give --yes")
+    for line in shown.call_table(chosen[:_SHOWN]):
+        click.echo(line, err=True)
+    if len(chosen) > _SHOWN:
+        _tell(f"… and {len(chosen) - _SHOWN} more")
+    return click.confirm(f"Erase {shown.counted(len(chosen), 'call')} for good?", err=True)
 
 
 async def _chosen(kept: Kept, call_ids: tuple[str, ...], wanted: CallFilter) -> AsyncIterator[CallRow]:

@@ -21,6 +21,7 @@ from bridge.doctor_local import (
     check_token,
 )
 from bridge.doctor_network import check_agent, check_clock, check_public_url, check_speech, check_twilio
+from bridge.doctor_privacy import check_privacy
 from bridge.doctor_store import check_database
 from bridge.errors import SettingsError
 from bridge.settings import Settings
@@ -63,6 +64,7 @@ def _look_around(config: Path | None) -> tuple[list[Finding], Settings | None]:
         *check_numbers(settings),
         check_folder(settings),
         check_token(settings),
+        *check_privacy(settings),
     ], settings
 
 

@@ -11,18 +11,13 @@ from aiohttp import web
 from bridge.agents import schema
 from bridge.api.access import Access
 from bridge.api.addresses import from_this_machine
-from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
-from bridge.api.erase_routes import EraseRoutes
 from bridge.api.log_routes import LogRoutes
-from bridge.api.media_routes import MediaRoutes
 from bridge.api.openapi import OpenApiRoutes
 from bridge.api.operations import Operation
-from bridge.api.record_routes import RecordRoutes
 from bridge.api.session import SessionRoutes
 from bridge.api.softphone_routes import SoftphoneRoutes
-from bridge.api.system_routes import SystemRoutes
-from bridge.api_parts import OpenedDatabase, kept_calls, looks, store_health
+from bridge.api_parts import open_record
 from bridge.call.registry import Registry
 from bridge.console.files import read_files
 from bridge.console.routes import ConsoleRoutes
@@ -31,10 +26,9 @@ from bridge.keeping import Keeping
 from bridge.live_parts import open_live
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
-from bridge.parts import make_access, order_rules, stream_addresses
+from bridge.parts import make_access, stream_addresses
 from bridge.profiles import Profiles
 from bridge.settings import Settings
-from bridge.store.sql.audit_pages import AuditPages
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
@@ -57,24 +51,13 @@ class House:
     """Where we listen; known only after that."""
 
 
-async def add_doors(app: web.Application, house: House) -> None:
-    """Put everything that is not Twilio's at its address."""
+async def add_doors(app: web.Application, house: House) -> Callable[[Settings], None]:
+    """Put everything that is not Twilio's at its address. Returns what is to be told of changed settings."""
     settings, registry = house.settings, house.registry
     access = make_access(settings)
     door = Door(access)
     SessionRoutes(access).add_to(app, door)
-    kept = kept_calls(settings, house.keeping, registry)
-    RecordRoutes(kept).add_to(app, door)
-    CallRoutes(house.dialer, order_rules(settings), kept, house.keeping.eraser).add_to(app, door)
-    EraseRoutes(house.keeping.eraser, kept).add_to(app, door)
-    MediaRoutes(kept, house.keeping.keys, house.keeping.audit).add_to(app, door)
-    SystemRoutes(
-        settings,
-        registry,
-        AuditPages(OpenedDatabase(house.keeping.database)),
-        looks(),
-        lambda: store_health(house.keeping, kept.calls),
-    ).add_to(app, door)
+    take = open_record(app, door, settings, registry, house.keeping, house.dialer)
     addresses = lambda: stream_addresses(settings, house.port())  # noqa: E731  It is one expression.
     listener = LogRoutes(registry, house.rest, house.tokens, addresses)
     listener.add_to(app, door)
@@ -87,6 +70,7 @@ async def add_doors(app: web.Application, house: House) -> None:
     door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))
     OpenApiRoutes().add_to(app, door)
     await _add_pages(app, settings, access)
+    return take
 
 
 async def _add_pages(app: web.Application, settings: Settings, access: Access) -> None:

@@ -73,14 +73,14 @@ async def open_keeping(
     metrics.store_lag.set_function(lambda: keeper.lag_s)
     audit = Audit(database, folder)
     eraser = Eraser(
-        database, folder, live, audit=audit, elsewhere=_elsewhere(settings), on_erased=metrics.erased_calls.inc
+        database, folder, live, audit=audit, elsewhere=elsewhere(settings), on_erased=metrics.erased_calls.inc
     )
     retention = Retention(database, eraser, audit, folder, settings.store.retention_days)
     stack.push_async_callback(retention.close)
     return Keeping(Taps(RedactingStore(store, redactor)), database, keeper, audit, eraser, retention, keys)
 
 
-def _elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:
+def elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:
     """Return what removes what else holds something of calls: what waits for sinks, and for agents."""
     waiting: Elsewhere = partial(forget_waiting, settings.store.recordings)
     undelivered = settings.agent.undelivered

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import sqlite3
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -169,6 +170,46 @@ def test_a_recording(shell: Shell) -> None:
     assert out == (shell.folder / "calls/2026-03-01/100000-aa11/recording.wav").read_bytes()
 
 
+def audit(shell: Shell) -> list[tuple[str, str, str, str]]:
+    with sqlite3.connect(shell.folder / "calls" / "calls.db") as database:
+        rows = database.execute("SELECT who, what, call_id, detail FROM audit ORDER BY id").fetchall()
+    database.close()
+    return rows
+
+
+@pytest.mark.parametrize(("name", "begins"), [("opus", b"OggS"), ("mp3", b"ID3"), ("bundle", b"PK")])
+def test_what_can_be_heard_leaves_a_line_in_the_audit(shell: Shell, name: str, begins: bytes) -> None:
+    out, _ = shell.raw("export", "aa11", "--format", name)
+    assert out.startswith(begins)
+    shell("export", "aa11", "--format", "text")
+    assert audit(shell) == [("command line", "recording_exported", "aa11", name)]
+
+
+def test_calls_are_erased(shell: Shell) -> None:
+    _, errors = shell("delete", "aa1", code=2)
+    assert "nobody can answer here: give --yes" in errors
+    _, errors = shell("delete", "aa1", "--yes")
+    assert errors.startswith("erased: 1 call, ")
+    assert ids(shell("list", "--json", "--limit", "0")[0]) == ["live", "bb33", "aa22"]
+    assert not (shell.folder / "calls/2026-03-01/100000-aa11").exists()
+    assert shell("search", "open", "--until", "2026-03-02", code=1)[0] == ""
+    assert audit(shell) == [("command line", "call_erased", "aa11", "")]
+    done = json.loads(shell("delete", "--number", "+1 555 123 4567", "--yes", "--json", code=1)[0])
+    assert (done["erased"], done["live"], done["left"]) == (["bb33", "aa22"], ["live"], [])
+    assert ids(shell("list", "--json")[0]) == ["live"]
+    assert shell("delete", "--ended", "fax", "--yes")[1] == "erased: 0 calls, 0 files\n"
+
+
+def test_before_calls_are_erased_people_are_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for answer, code, left in (("n\n", 1, 4), ("y\n", 0, 2)):
+        terminal = io.StringIO(answer)
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr("sys.stdin", terminal)
+        _, errors = shell("delete", "aa11", "aa22", code=code)
+        assert "aa22" in errors and "Erase 2 calls for good? [y/N]" in errors
+        assert len(ids(shell("list", "--json")[0])) == left
+
+
 def test_what_is_not_there_is_told(shell: Shell) -> None:
     folder = shell.folder / "calls/2026-03-01/110000-aa22"
     (folder / "recording.wav").unlink()
@@ -197,6 +238,13 @@ def test_what_is_not_there_is_told(shell: Shell) -> None:
         (("export", "--all", "--format", "wav", "-o", "file.wav"), 2, "name a folder for them"),
         (("export", "aa11", "-o", "none/of/this.txt"), 1, "No such file or directory"),
         (("export", "zz"), 1, "no call's id begins with 'zz'"),
+        (("delete",), 2, "nothing to erase: name calls, or filters"),
+        (
+            ("delete", "--number", "4567", "--yes"),
+            2,
+            "--number is '4567': to erase, give the whole number, with its +",
+        ),
+        (("delete", "zz", "--yes"), 1, "no call's id begins with 'zz'"),
         (("list", "--since", "soon"), 2, "--since is 'soon': wanted a date"),
         (("list", "--limit", "-1"), 2, "-1 is not in the range"),
     ],
@@ -234,6 +282,9 @@ def test_without_its_database_the_folders_are_read(shell: Shell, monkeypatch: py
     assert json.loads(shell("search", "--json", "half past")[0])[0]["call"]["id"] == "aa22"
     assert "Do you have a table" in shell("export", "aa22")[0]
     assert "Do you have a table" in shell("show", "CA22")[0]
+    assert shell.raw("export", "aa22", "--format", "wav")[0][:4] == b"RIFF"
+    assert "recording_exported" in (shell.folder / "calls" / "audit.jsonl").read_text()
+    assert "cannot be erased while the database" in shell("delete", "aa22", "--yes", code=1)[1]
 
 
 def test_a_database_that_is_none_is_told(shell: Shell) -> None:

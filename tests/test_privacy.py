@@ -114,7 +114,7 @@ async def turn(peer: Any, text: str) -> None:
     await peer.turn("end", text)
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("form", (GROUPS, SPOKEN, PAIRS), ids=("groups", "spoken", "pairs"))
 async def test_a_number_that_is_said_and_read_back(
     speech: ScriptedSpeech, tmp_path: Path, agent: Asked, logs: io.StringIO, form: str
 ) -> None:

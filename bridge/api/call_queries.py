@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from bridge.store.sql.calls import CallFilter
+
+
+def _iso_8601(value: Any) -> Any:
+    if not isinstance(value, str) or not _DATE.match(value):
+        raise ValueError("wanted a date, or a date and a time, such as 2026-01-31T09:30:00Z")
+    return value
 
 
 def _with_zone(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
-_Moment = Annotated[datetime, AfterValidator(_with_zone)]
+_Moment = Annotated[
+    datetime,
+    BeforeValidator(_iso_8601),
+    AfterValidator(_with_zone),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}),
+]
 
 
 class _Query(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -60,6 +60,63 @@ class EventsQuery(BaseModel):
         return value
 
 
+class SayingItem(BaseModel):
+    """What is being said to the caller."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    reply: int
+    turn: int
+    """The caller's turn that it answers; 0: none."""
+    occasion: str
+    """What it answers: `turn.ended`, `call.started`, …; `prompt` the bridge itself, `operator` an operator."""
+    text: str
+    """All of it so far."""
+    heard: str
+    """What the caller has heard of it."""
+    answer_ms: int | None
+    """How long after the end of the caller's turn it began to sound; null: it answers none."""
+
+
+class LiveCallItem(BaseModel):
+    """A live call."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str
+    """The bridge's own id."""
+    sid: str
+    """The carrier's id."""
+    from_number: str = Field(alias="from")
+    to: str
+    direction: str
+    agent: str
+    """What answers, or `log` where two people talk."""
+    started_at: str
+    """ISO 8601, UTC."""
+    mode: Literal["agent", "transcribe", "log"]
+    """An agent takes the call; nobody answers; or two people talk."""
+    state: Literal["listening", "thinking", "talking", "away"]
+    at_ms: int
+    """The time of the call at the last event, in ms."""
+    talk: list[dict[str, Any]]
+    """What was said so far, as the events `turn.ended` and (with `speaker` `agent`) `agent.spoke` have it."""
+    words: dict[str, str]
+    """What each speaker is saying now."""
+    recording: Literal["on", "paused", "off"]
+    saying: SayingItem | None
+
+
+class LiveDocument(BaseModel):
+    """The live calls of this moment."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    calls: list[LiveCallItem]
+    last_event_id: str
+    """Follow the events after this one, and none is missed."""
+
+
 class LiveRoutes:
     """The handlers."""
 
@@ -73,7 +130,7 @@ class LiveRoutes:
         live = Operation(
             "The live calls: how they stand, and what was said so far",
             tag="live",
-            answers={200: "application/json"},
+            answers={200: LiveDocument},
         )
         door.add(app, "GET", LIVE, self.live, live)
         events = Operation(

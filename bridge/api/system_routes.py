@@ -111,13 +111,16 @@ class SystemRoutes:
         store: Callable[[], Awaitable[Mapping[str, Any]]],
     ) -> None:
         """`looks` look at what the bridge needs, by its name; `store` tells how the database is."""
-        self.settings = settings
-        """Those in force."""
+        self._settings = settings
         self._registry = registry
         self._audit = audit
         self._looks = {name: _Look(name, look) for name, look in looks.items()}
         self._store = store
         self._began = time.monotonic()
+
+    def take(self, settings: Settings) -> None:
+        """Show these settings from now on."""
+        self._settings = settings
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
@@ -142,9 +145,9 @@ class SystemRoutes:
         """Answer how everything is."""
         names = [*self._looks, "store", "disk"]
         found = await asyncio.gather(
-            *(look.answer(self.settings) for look in self._looks.values()),
+            *(look.answer(self._settings) for look in self._looks.values()),
             self._store(),
-            asyncio.to_thread(_disk, self.settings.store.recordings),
+            asyncio.to_thread(_disk, self._settings.store.recordings),
         )
         return web.json_response({"bridge": self._bridge(), **dict(zip(names, found, strict=True))})
 
@@ -161,11 +164,11 @@ class SystemRoutes:
 
     async def show_settings(self, _: web.Request) -> web.Response:
         """Answer the settings."""
-        return web.json_response(settings_view(self.settings))
+        return web.json_response(settings_view(self._settings))
 
     async def numbers(self, _: web.Request) -> web.Response:
         """Answer the numbers."""
-        return web.json_response({"items": numbers_view(self.settings)})
+        return web.json_response({"items": numbers_view(self._settings)})
 
     async def audit(self, request: web.Request) -> web.Response:
         """Answer a part of the audit."""

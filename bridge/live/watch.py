@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -18,6 +18,11 @@ from bridge.conversation.actions import Transfer
 from bridge.conversation.outlook import Floor, Saying
 from bridge.conversation.overheard import Happening, PartyTold
 from bridge.live.events import News
+
+_Callers: TypeAlias = on.TurnStarted | on.TurnUpdated | on.TurnEagerlyEnded | PartyTold
+_CALLERS: Final = (on.TurnStarted, on.TurnUpdated, on.TurnEagerlyEnded, PartyTold)
+_SPEAKING: Final = (on.MarkReturned, on.AgentActed)
+"""After these more may have been heard, or there may be more to be said."""
 
 
 def _as_it_is(entry: journal.Entry) -> journal.Entry:
@@ -81,22 +86,25 @@ class Watch:
         self._began = now if self._began is None else self._began
         self._now_ms = round((now - self._began) * 1000)
         self._secret = secret
-        told = self._event(event, fine=fine)
+        told = self._event(event, fine=fine) if isinstance(event, _CALLERS) else []
+        speaks = False
         for command in commands:
             told += self._command(command)
+            speaks = speaks or isinstance(command, do.SendAudio)
         if isinstance(event, on.DigitPressed) and not any(one.type == "key" for one in told):
             told.append(self._news("key", digit="", masked=True))
-        speaks = any(isinstance(command, do.SendAudio) for command in commands)
-        if speaks or (fine and isinstance(event, on.MarkReturned | on.AgentActed)):
+        if speaks or (fine and isinstance(event, _SPEAKING)):
             told += self._speaking(first=speaks, fine=fine)
-        return told + self._state()
+        floor = self._floor if self._look is None else self._look.floor
+        if floor is not None and floor != self._floor:
+            self._floor = floor
+            told.append(self._news("state", state=floor))
+        return told
 
-    def _event(self, event: on.Event | Happening, *, fine: bool) -> list[News]:
+    def _event(self, event: _Callers, *, fine: bool) -> list[News]:
         if isinstance(event, PartyTold):
             return self._caller(event.event, event.party, fine=fine)
-        if isinstance(event, on.TurnStarted | on.TurnUpdated | on.TurnEagerlyEnded):
-            return self._caller(event, "caller", fine=fine)
-        return []
+        return self._caller(event, "caller", fine=fine)
 
     def _command(self, command: do.Command) -> list[News]:
         match command:
@@ -161,13 +169,6 @@ class Watch:
             "heard": self._hide.partial(saying.text[: saying.heard]),
             "answer_ms": took if took is not None and took >= 0 else None,
         }
-
-    def _state(self) -> list[News]:
-        floor = self._floor if self._look is None else self._look.floor
-        if floor is None or floor == self._floor:
-            return []
-        self._floor = floor
-        return [self._news("state", state=floor)]
 
     # --- the record ----------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ from bridge.privacy.redactor import CARD, Found, Redactor, cleaned, merged, stru
 
 _LONG: Final = 8
 """So many digits that may begin a card number are taken for its beginning."""
+_PHONE: Final = 11
+"""Digits of the longest phone number without a plus."""
 _AGAIN: Final = 6
 """So many digits of a number that was struck out are struck out again."""
 _BESIDE: Final = 48
@@ -44,6 +46,8 @@ class _Tail:
 
     digits: str = ""
     ended_ms: int = 0
+    whole: bool = False
+    """They are a phone number or a date: a card number may still go on from them, but it is not guessed."""
 
 
 class CallRedaction:
@@ -143,15 +147,16 @@ class CallRedaction:
         found: list[Found] = []
         before = self._before(speaker, began_ms)
         for run in rows:
-            if before and run.start <= _BESIDE and run.start == rows[0].start:
-                found += self._going_on(before, run, guess=speaker != "agent")
+            if before is not None and run.start <= _BESIDE and run.start == rows[0].start:
+                guess = speaker != "agent" and (not before.whole or _goes_on_at_once(text, before.digits, run))
+                found += self._going_on(before.digits, run, guess=guess)
             elif speaker != "agent" and len(text) - run.end <= _BESIDE and run.end == rows[-1].end:
                 found += self._beginning(run)
         return found
 
-    def _before(self, speaker: str, began_ms: int) -> str:
+    def _before(self, speaker: str, began_ms: int) -> _Tail | None:
         tail = self._tails.get(speaker)
-        return tail.digits if tail is not None and began_ms - tail.ended_ms <= _SOON_MS else ""
+        return tail if tail is not None and began_ms - tail.ended_ms <= _SOON_MS else None
 
     def _going_on(self, before: str, run: Run, *, guess: bool) -> list[Found]:
         """Strike out the digits with which a number goes on that an earlier turn began."""
@@ -189,7 +194,9 @@ class CallRedaction:
         before = self._tails.get(speaker)
         goes_on = before is not None and last.start <= _BESIDE and last.start == rows[0].start
         earlier = before.digits if before is not None and goes_on else ""
-        self._tails[speaker] = _Tail((earlier + last.digits)[-cards.MOST :], ended_ms)
+        digits = (earlier + last.digits)[-cards.MOST :]
+        whole = _is_something_else(last, 0) if not earlier else kinds.is_phone(digits)
+        self._tails[speaker] = _Tail(digits, ended_ms, whole)
 
     # --- keys ----------------------------------------------------------------------------------------------
 
@@ -216,13 +223,18 @@ class CallRedaction:
         found = self._in_text(text)
         if self._redactor.card and (rows := runs(text)):
             before = self._before("keys", entry.at_ms)
-            found += self._going_on(before, rows[0], guess=False) if before else []
+            found += [] if before is None else self._going_on(before.digits, rows[0], guess=False)
             self._remember_tail("keys", text, rows, entry.at_ms)
         return dataclasses.replace(entry, digits="", masked=True) if found else entry
 
     def _number(self, number: str) -> str:
         """A number that somebody was connected with is kept unless phone numbers are struck out."""
         return self._redactor.text(number) if self._redactor.phone else number
+
+
+def _goes_on_at_once(text: str, before: str, run: Run) -> bool:
+    """Tell whether a turn goes on with digits at once, and with so many that they are no phone number any more."""
+    return len(before) + len(run.digits) > _PHONE and not any(one.isalpha() for one in text[: run.start])
 
 
 def _may_go_on(digits: str) -> bool:

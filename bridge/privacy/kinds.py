@@ -18,7 +18,7 @@ _JOIN: Final = (
 _DIGIT: Final = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|\d+|double|[^\W\d_])"
 _SPOKEN: Final = re.compile(
     # Letters and digits one by one, names, and what joins them; then "at"; then a domain whose dots may be said.
-    rf"(?<!\w)(?:{_DIGIT}\s+){{0,24}}\w{{1,40}}(?:{_JOIN}\w{{1,40}}){{0,6}}(?:\s+{_DIGIT}){{0,8}}"
+    rf"(?<![\w'’])(?:{_DIGIT}\s+){{0,24}}\w{{1,40}}(?:{_JOIN}\w{{1,40}}){{0,6}}(?:\s+{_DIGIT}){{0,8}}"
     rf"(?:\s+at\s+|\s*@\s*)"
     rf"(?:\w{{1,40}}\s+){{0,2}}\w{{1,40}}(?:\s*-\s*\w{{1,40}}|\s+(?:dash|hyphen)\s+\w{{1,40}}){{0,3}}"
     rf"(?:(?:\s*\.|\s+dot)\s*[^\W\d_]{{2,24}}){{1,3}}(?!\w)",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,19 +16,28 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.reading.kept import Kept, Tell, gone
 from bridge.store.base import CallHeader
 from bridge.store.call_folders import folder_of
+from bridge.store.compress import FORMS, Form, compress
 from bridge.store.export import csv
 from bridge.store.export.bundle import bundle, sound, whole_lines
 from bridge.store.export.formats import FORMATS
 from bridge.store.folder import JOURNAL, RECORDING
 from bridge.store.sql.call_rows import CallRow
-from bridge.store.vault import Keys
+from bridge.store.vault import Keys, open_recording
 
-_OTHERS: Final = {"journal": ".jsonl", "wav": ".wav", "bundle": ".zip"}
+_COMPRESSED: Final[Mapping[str, Form]] = {form: form for form in FORMS}
+_OTHERS: Final = {
+    "journal": ".jsonl",
+    "wav": ".wav",
+    **{name: FORMS[form].suffix for name, form in _COMPRESSED.items()},
+    "bundle": ".zip",
+}
 NAMES: Final = (*FORMATS, *_OTHERS)
 """Formats by the names that people give."""
 JOINED: Final = frozenset({"text", "json", "jsonl", "csv"})
 """Of which several calls make one file."""
-_BINARY: Final = frozenset({"wav", "bundle"})
+_SOUND: Final = frozenset({"wav", *_COMPRESSED})
+_BINARY: Final = _SOUND | {"bundle"}
+_PIECE: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +135,13 @@ def _tell_live(call: CallRow, tell: Tell) -> None:
 async def _pieces(kept: Kept, call: CallRow, wanted: Export, joined: _Joined) -> Iterable[bytes]:
     """The content of one call; reading on blocks on the disk."""
     folder = folder_of(kept.folder, call.folder)
-    if wanted.format == "wav":
+    if wanted.format in _BINARY and await asyncio.to_thread(_is_recorded, folder):
+        # What leaves here can be heard: that is noted before it is done.
+        await kept.audit.write("command line", "recording_exported", call.id, wanted.format)
+    if wanted.format in _SOUND:
         if not await asyncio.to_thread(folder.exists):
             raise gone(call, folder)
-        return _recording(folder, call, wanted.keys)
+        return _recording(folder, call, wanted)
     header, entries = await kept.journal(call)
     if wanted.format == "bundle":
         return await asyncio.to_thread(bundle, folder, wanted.keys)
@@ -137,11 +150,26 @@ async def _pieces(kept: Kept, call: CallRow, wanted: Export, joined: _Joined) ->
     return joined.call(header, entries)
 
 
-def _recording(folder: Path, call: CallRow, keys: Keys) -> Iterator[bytes]:
+def _is_recorded(folder: Path) -> bool:
+    return any(folder.glob("*.wav*"))
+
+
+def _recording(folder: Path, call: CallRow, wanted: Export) -> Iterator[bytes]:
     try:
-        yield from sound(folder / RECORDING, keys)
+        if wanted.format == "wav":
+            yield from sound(folder / RECORDING, wanted.keys)
+        else:
+            yield from _compressed(folder, _COMPRESSED[wanted.format], wanted.keys)
     except FileNotFoundError:
         raise BridgeError(f"call {call.id} was not recorded", code="no_recording") from None
+
+
+def _compressed(folder: Path, form: Form, keys: Keys) -> Iterator[bytes]:
+    with open_recording(folder, keys) as recording, tempfile.TemporaryFile() as file:
+        compress(recording, form, file)
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 class _Joined:

@@ -16,6 +16,7 @@ from bridge.store.base import CallHeader
 from bridge.store.call_folders import CallFolders, folder_of
 from bridge.store.folder import JOURNAL
 from bridge.store.journal_file import read_journal
+from bridge.store.sql.audit import Audit
 from bridge.store.sql.call_filter import CallFilter
 from bridge.store.sql.call_rows import CallDetail, CallRow, Hit, Page
 from bridge.store.sql.calls import Calls
@@ -52,6 +53,8 @@ class Kept:
 
     folder: Path
     calls: Reads
+    audit: Audit
+    """Who took what out of the record. Works without the database, too."""
     database: Database | None
     """None: it does not answer, or there is nothing that it could know."""
 
@@ -111,17 +114,18 @@ async def opened(settings: Settings, tell: Tell) -> AsyncIterator[Kept]:
     """
     folder = settings.store.recordings
     database = Database(settings.store.url, folder)
+    audit = Audit(database, folder)
     if await asyncio.to_thread(_nothing_yet, database, folder):
-        yield Kept(folder, CallFolders(folder), None)
+        yield Kept(folder, CallFolders(folder), audit, None)
         return
     try:
         try:
             await _caught_up(Keeper(database, folder), tell)
         except StoreError as error:
             tell(f"warning: {error.message}; reading the calls' folders instead, which takes longer")
-            yield Kept(folder, CallFolders(folder), None)
+            yield Kept(folder, CallFolders(folder), audit, None)
             return
-        yield Kept(folder, Calls(database, folder), database)
+        yield Kept(folder, Calls(database, folder), audit, database)
     finally:
         await database.close()
 

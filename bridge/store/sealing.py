@@ -61,7 +61,7 @@ class Keys:
     def read(cls, current: str, old: Iterable[str] = ()) -> Keys:
         """Take keys as the settings hold them. Raises SettingsError, and MissingExtraError where one is needed."""
         keys = cls(
-            _key(current, "store.encryption_key (BRIDGE_STORE__ENCRYPTION_KEY)") if current else None,
+            _key(current, "store.encryption_key (BRIDGE_STORE__ENCRYPTION_KEY)") if current.strip() else None,
             tuple(_key(one, "store.old_encryption_keys (BRIDGE_STORE__OLD_ENCRYPTION_KEYS)") for one in old),
         )
         if keys.current is not None or keys.old:
@@ -209,6 +209,18 @@ class SealedReader:
             )
         self._kept = (number, found)
         return found
+
+
+def key_name_of(path: Path) -> bytes:
+    """Return the name of the key that a file is encrypted with, as `Keys.named` knows it.
+
+    Blocks on the disk. Raises OSError, and BridgeError (`recording_damaged`) for what is no such file.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES or not head.startswith(_MARK):
+        raise BridgeError(f"{path} is no encrypted recording", code="recording_damaged")
+    return head[len(_MARK) : len(_MARK) + 8]
 
 
 def sealed_name(path: Path) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-FONT: Final = '"Helvetica Neue", Helvetica, Arial, "Liberation Sans", "Noto Sans", sans-serif'
+FONT: Final = '"Helvetica Neue", Helvetica, Arial, "Liberation Sans", "Noto Sans", "DejaVu Sans", sans-serif'
 
 _UNFIT: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 does not allow, not even escaped."""
@@ -173,6 +173,11 @@ def path(data: str, look: str) -> str:
     return f'<path d="{data}" class="{look}"/>'
 
 
+_LONGEST_TIP: Final = 1000
+
+
 def group(title: str, elements: Iterable[str]) -> str:
-    """Elements with a tip that shows when the pointer rests on them."""
+    """Elements with a tip that shows when the pointer rests on them; a very long one ends in an ellipsis."""
+    if len(title) > _LONGEST_TIP:
+        title = f"{title[:_LONGEST_TIP]}…"
     return f"<g><title>{escaped(title)}</title>{''.join(elements)}</g>"

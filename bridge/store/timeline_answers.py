@@ -6,6 +6,7 @@ stands left of it was over, or under way, before the agent had leave to speak.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -33,20 +34,26 @@ _LEGEND: Final = (
         ),
     ),
 )
+_MOST: Final = 60
+"""So many answers are shown, the ones that took longest: with thousands the section would be no picture."""
 _MINUS: Final = "\N{MINUS SIGN}"
 _LINE_MEANS: Final = "end of the turn; times are ms from it"
 
 
 def height(answers: Sequence[Answer]) -> float:
     """How high the section is; 0 when there are no answers."""
-    return _HEAD + _ROW * -(-len(answers) // _COLUMNS) if answers else 0
+    return _HEAD + _ROW * -(-min(len(answers), _MOST) // _COLUMNS) if answers else 0
 
 
 def draw(answers: Sequence[Answer], y: float) -> Iterator[str]:
     """The section, with its top at `y`."""
     if not answers:
         return
-    yield svg.text(MARGIN, y + 15, "How the answers came", "h2")
+    title = "How the answers came"
+    if len(answers) > _MOST:
+        title += f": the {_MOST} of {len(answers)} that took longest"
+        answers = _slowest(answers)
+    yield svg.text(MARGIN, y + 15, title, "h2")
     yield from _legend(y + 36)
     reach = scale(answers)
     wide = (RIGHT - MARGIN - (_COLUMNS - 1) * _SPACE) / _COLUMNS
@@ -57,6 +64,12 @@ def draw(answers: Sequence[Answer], y: float) -> Iterator[str]:
         yield from _Bars(answer, left, top + 20, wide, reach).draw()
         told = " · ".join(f"{name} {_signed(ms)}" for name, ms in moments(answer)) + " ms"
         yield svg.group(told, [svg.text(left, top + 55, svg.shortened(told, 11, wide), "small")])
+
+
+def _slowest(answers: Sequence[Answer]) -> list[Answer]:
+    """Those that took longest, or never came, in the order of the call."""
+    longest = sorted(answers, key=lambda answer: math.inf if answer.wait_ms is None else answer.wait_ms)[-_MOST:]
+    return sorted(longest, key=lambda answer: answer.asked_ms)
 
 
 def _signed(ms: int) -> str:

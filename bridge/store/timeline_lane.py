@@ -208,6 +208,8 @@ class Lane:
 
     def _marker_labels(self) -> Iterator[str]:
         for placed in self._plan.markers:
+            if not placed.label:
+                continue
             y = _PAD + placed.row * _MARKERS
             look = f"m-{MARKER_COLOURS[placed.marker.kind]}"
             corner = 1 if placed.marker.kind == "problem" else 5

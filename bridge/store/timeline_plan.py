@@ -15,10 +15,14 @@ _CALLER_LINES: Final = 3
 _AGENT_LINES: Final = 4
 TEXT_SIZE: Final = 12
 MARKER_SIZE: Final = 11
+_MOST_ROWS: Final = 8
+"""So many rows of markers' labels a lane has; a marker that finds no room in them is a line without a label."""
 _GAP: Final = 10
 """Least space between texts beside each other."""
 _WANTED_ROOM: Final = 150
 """A text that has less room than this beside its bar may begin before it."""
+_LEAST_ROOM: Final = 80
+"""A text is not squeezed into less than this: the texts next to it give way, and are told by their tips alone."""
 _AWAY: Final = "– speech service away"
 _LONGEST_TEXT: Final = 1000
 """No lane shows more characters than this; a longer text need not be measured."""
@@ -95,25 +99,31 @@ class LanePlan:
             wide = svg.width(label, MARKER_SIZE) + 14
             label_x = max(LEFT, min(x, RIGHT - wide))
             row = next((row for row, end in enumerate(ends) if end + _GAP <= label_x), len(ends))
-            ends[row : row + 1] = [label_x + wide]
+            if row == _MOST_ROWS:
+                row, label = _MOST_ROWS - 1, ""
+            else:
+                ends[row : row + 1] = [label_x + wide]
             placed.append(PlacedMarker(marker, x, label, label_x, row))
         return placed
 
     def _labels(self, speeches: Sequence[Speech], lines: int) -> list[Label]:
         """Set the texts of one side: each from its bar on as far as the next text, or a little before it."""
         mine = [(self.x(speech.start_ms), speech) for speech in speeches if self._hosts(speech)]
+        spoken = [(x, words) for x, speech in mine if (words := _words(speech))]
         labels: list[Label] = []
         free_from = float(LEFT)
-        for index, (x, speech) in enumerate(mine):
-            words = _words(speech)
-            if not words:
+        given_way_to = 0.0
+        for index, (x, words) in enumerate(spoken):
+            if x < given_way_to:
                 continue
-            after = next((x for x, later in mine[index + 1 :] if _words(later)), RIGHT + _GAP)
+            after = next((x for x, _ in spoken[index + 1 :]), RIGHT + _GAP)
             limit = max(after - _GAP, x)
             natural = svg.width(" ".join(word for word, _ in words), TEXT_SIZE) + 2
             wanted = min(natural, _WANTED_ROOM)
             at = x if limit - x >= wanted else max(min(x, limit - wanted), free_from)
             at = max(at, free_from)
+            if limit - at < min(natural, _LEAST_ROOM) and after <= RIGHT:
+                limit = given_way_to = min(RIGHT, at + _LEAST_ROOM)
             set_lines = svg.wrapped(words, TEXT_SIZE, limit - at, lines)
             labels.append(Label(at, set_lines))
             wide = max((svg.width("".join(run.text for run in line), TEXT_SIZE) for line in set_lines), default=0)

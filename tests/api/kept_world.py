@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import aiohttp
 from bridge.conversation import journal as j
 from bridge.store.base import CallHeader
 from bridge.store.files import FileStore
+from bridge.store.vault import NO_KEYS, Keys
 from bridge.store.writer import DiskThread
 from tests.outbound.world import World, world_of
 
@@ -27,7 +28,7 @@ class Kept:
     """The bridge, and how it is asked."""
 
     world: World
-    headers: dict[str, str]
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -51,8 +52,8 @@ class Kept:
         return await response.json(content_type=None)
 
 
-def header(call_id: str, minute: int, **more: str) -> CallHeader:
-    fields = {
+def header(call_id: str, minute: int, **more: Any) -> CallHeader:
+    fields: dict[str, Any] = {
         "id": call_id,
         "sid": "CA" + call_id,
         "caller": "+15550100001",
@@ -78,9 +79,9 @@ FIRST: tuple[j.Entry, ...] = (
 )
 
 
-async def fill(folder: Path) -> None:
+async def fill(folder: Path, keys: Keys = NO_KEYS) -> None:
     """Keep some calls, as a bridge does that ran here before."""
-    store = FileStore(folder, disk=DiskThread())
+    store = FileStore(folder, disk=DiskThread(), keys=keys)
     first = store.open(header(ONE, 1))
     for entry in FIRST:
         first.append(entry)
@@ -110,10 +111,10 @@ async def fill(folder: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def kept(
-    folder: Path, *, config: Path | None = None, token: str = "", **environment: str
+    folder: Path, *, config: Path | None = None, token: str = "", keys: Keys = NO_KEYS, **environment: str
 ) -> AsyncIterator[Kept]:
     """Run a bridge over these calls, once its database has them. `token` is sent with every request."""
-    await fill(folder)
+    await fill(folder, keys)
     async with world_of(folder, config, environment) as it:
         found = Kept(it, {"Authorization": f"Bearer {token}"} if token else {})
         async with asyncio.timeout(20):

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from bridge.api.live_routes import LiveDocument
 from bridge.app import Bridge, running
 from bridge.settings_source import load_settings
 from bridge.simulator.caller import Line
@@ -117,7 +118,9 @@ class LiveWorld:
         async with asyncio.timeout(10):
             while True:
                 async with self.http.get(self.up.url + "/api/v1/live") as response:
-                    found: list[dict[str, Any]] = (await response.json())["calls"]
+                    document = await response.json()
+                LiveDocument.model_validate(document, strict=True, extra="forbid")
+                found: list[dict[str, Any]] = document["calls"]
                 if len(found) == calls:
                     return found
                 await asyncio.sleep(0.02)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, ConfigDict
+from yarl import URL
 
 from bridge.api.access import Access
-from bridge.api.door import Door, problems, read
+from bridge.api.door import Door, problems, query, read
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
+from bridge.errors import StoreError
 
 Client = TestClient[web.Request, web.Application]
 
@@ -173,3 +176,73 @@ async def test_a_body_that_is_not_packed_as_it_says_is_no_fault_of_the_bridge(cl
     async with client.post("/things", data=b"{}x", headers=headers) as response:
         assert response.status == 400
         assert (await problem(response))["code"] == "body_unreadable"
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int = 1
+    name: str = ""
+
+
+async def ask(request: web.Request) -> web.Response:
+    return web.json_response(query(request, Asked).model_dump())
+
+
+@pytest.fixture
+async def asked(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    monkeypatch.setattr("bridge.api.door._BODY_WITHIN_S", 0.2)
+    app = house()
+    Door(Access()).add(app, "GET", "/api/asked", ask, Operation("Test"))
+    async with TestClient(TestServer(app)) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("behind", "status"),
+    [
+        ("", 200),
+        ("size=3&name=%F0%9F%98%80", 200),
+        ("size=x", 422),
+        ("size=1&size=2", 422),
+        ("sise=1", 422),
+        ("name=" + "x" * 7000, 200),
+        ("&&&=&", 422),
+        ("size=%00", 422),
+        ("name=%ff%fe", 200),
+    ],
+)
+async def test_what_stands_behind_the_question_mark_is_checked(asked: Client, behind: str, status: int) -> None:
+    async with asked.get(URL(f"/api/asked?{behind}", encoded=True)) as response:
+        assert response.status == status
+        if status != 200:
+            assert (await problem(response))["code"] == "invalid"
+
+
+async def test_head_is_answered_where_get_is(asked: Client) -> None:
+    async with asked.head("/api/asked") as response:
+        assert (response.status, await response.read()) == (200, b"")
+        assert response.headers["Content-Type"].startswith("application/json")
+
+
+async def test_a_body_that_comes_too_slowly_is_not_waited_for(asked: Client) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"size"'
+        await asyncio.sleep(5)
+        yield b": 1}"
+
+    headers = {"Content-Type": "application/json"}
+    async with asked.post("/api/v1/things", data=slow(), headers=headers) as response:
+        assert response.status == 408
+        assert (await problem(response))["code"] == "body_late"
+
+
+async def test_what_the_database_lacks_comes_later() -> None:
+    async def away(_: web.Request) -> web.Response:
+        raise StoreError("the database at /secret/place is away", code="store_unreachable")
+
+    app = house()
+    Door(Access()).add(app, "GET", "/api/away", away, Operation("Test"))
+    async with TestClient(TestServer(app)) as client, client.get("/api/away") as response:
+        found = await problem(response)
+        assert (response.status, found["code"], response.headers["Retry-After"]) == (503, "store_unreachable", "5")
+        assert "secret" not in str(found)

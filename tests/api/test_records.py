@@ -92,6 +92,8 @@ async def test_the_list_is_narrowed(it: Kept, asked: dict[str, str], found: list
         ({"limit": "9" * 5000}, "limit"),
         ({"direction": "up"}, "direction"),
         ({"since": "yesterday"}, "since"),
+        ({"since": "0.5"}, "since"),
+        ({"since": "2026-02-31"}, "since"),
         ({"interrupted": "perhaps"}, "interrupted"),
         ({"colour": "red"}, "colour"),
         ({"number": ""}, "number"),

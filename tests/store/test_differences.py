@@ -54,6 +54,6 @@ def test_the_stretches_join_to_both_texts(live: list[str], new: list[str]) -> No
 def test_three_hours_of_talk_are_compared_in_no_time() -> None:
     live = [f"word{number * 7 % 900}" for number in range(30_000)]
     new = [word if number % 11 else "misheard" for number, word in enumerate(live)]
-    began = time.perf_counter()
+    began = time.process_time()
     assert changed_words(compare(live, new)) == len([number for number in range(30_000) if number % 11 == 0])
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10

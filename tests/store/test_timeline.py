@@ -203,6 +203,7 @@ def _journal(moves: list[tuple[int, int, int, bool]]) -> list[j.Entry]:
     return entries
 
 
+@settings(deadline=None)  # what takes long is the machine, and never the same example
 @given(st.lists(moments, max_size=30))
 def test_no_text_stands_over_another(moves: list[tuple[int, int, int, bool]]) -> None:
     scene = read_scene(_journal(moves))
@@ -213,26 +214,52 @@ def test_no_text_stands_over_another(moves: list[tuple[int, int, int, bool]]) ->
             assert all(left >= LEFT and right <= RIGHT + 0.001 for left, right in spans)
             assert all(a[1] < b[0] for a, b in pairwise(spans))
         for row in range(plan.marker_rows):
-            spans = [(m.label_x, m.label_x + 14 + svg.width(m.label, 11)) for m in plan.markers if m.row == row]
+            spans = [
+                (m.label_x, m.label_x + 14 + svg.width(m.label, 11))
+                for m in plan.markers
+                if m.row == row and m.label
+            ]
             assert all(left >= LEFT and right <= RIGHT + 0.001 for left, right in spans)
             assert all(a[1] < b[0] for a, b in pairwise(spans))
 
 
+@settings(deadline=None)
 @given(st.lists(moments, max_size=20))
 def test_every_text_has_its_place_in_one_lane(moves: list[tuple[int, int, int, bool]]) -> None:
     scene = read_scene(_journal(moves))
     plans = [LanePlan(scene, start, start + 30_000) for start in range(0, scene.duration_ms + 1, 30_000)]
-    said = [speech for speech in (*scene.caller, *scene.agent) if speech.text or speech.unheard]
-    assert sum(len(plan.caller) + len(plan.agent) for plan in plans) == len(said)
+    for side, labels in (
+        (scene.caller, [len(plan.caller) for plan in plans]),
+        (scene.agent, [len(plan.agent) for plan in plans]),
+    ):
+        begins = [speech.start_ms for speech in side if speech.text or speech.unheard]
+        assert sum(labels) <= len(begins)
+        if all(after - before > 2500 for before, after in pairwise(begins)):
+            assert sum(labels) == len(begins), "none has to give way to another"
+
+
+def test_a_call_with_thousands_of_turns_stays_a_picture() -> None:
+    entries: list[j.Entry] = []
+    for number in range(2000):
+        at, text = 4000 * number, "What is said in one turn of a very long call, again and again. " * 3
+        entries.append(j.CallerSpoke(number, text, at, at + 1500, at + 1300))
+        steps = (at + 1500, at + 3900, at + 1600, at + 1800, at + 1900 + number % 700, at + 2500)
+        entries.append(j.AgentSpoke(number, number, "turn.ended", text, "", False, *steps))
+    entries += [j.KeyPressed(at_ms, "1") for at_ms in range(0, 3_000_000, 3000)]
+    picture = timeline_svg(HEADER, entries)
+    root = ET.fromstring(picture)
+    assert float(root.attrib["height"]) < 25_000
+    assert len(picture) < 4_000_000
+    assert "How the answers came: the 60 of" in picture
 
 
 def test_an_hour_is_drawn_in_no_time() -> None:
     moves = [(500, 4000, 20, bool(n % 2)) for n in range(800)]
     entries = _journal(moves)
     peaks = Peaks(50, bytes([80, 20] * 90_000), bytes([80, 20] * 90_000))
-    began = time.perf_counter()
+    began = time.process_time()
     timeline_svg(HEADER, entries, peaks)
-    assert time.perf_counter() - began < 4
+    assert time.process_time() - began < 4
 
 
 def _wide(label: Label) -> float:

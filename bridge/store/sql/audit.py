@@ -65,6 +65,20 @@ class Audit:
             "ref": secrets.token_hex(16),
         }
 
+    async def read(self, limit: int, *, since_ms: int | None = None, **wanted: str | None) -> list[dict[str, Any]]:
+        """Return the last lines, what was done last first: `at`, `who`, `what`, `call_id` and `detail` of each.
+
+        `wanted`: what some of these must be. Raises StoreError, and OSError for lines that wait and cannot be read.
+        """
+        from bridge.store.sql import removing, schema  # noqa: PLC0415  (as in `_put`)
+
+        await self.take_in()
+        fits = [schema.audit.c[name] == value for name, value in wanted.items() if value is not None]
+        if since_ms is not None:
+            fits.append(schema.audit.c.at >= since_ms)
+        async with self._database.reading() as connection:
+            return await removing.noted(connection, *fits, limit=limit)
+
     async def take_in(self) -> int:
         """Put the lines that wait in the file into the database. Returns how many there were.
 

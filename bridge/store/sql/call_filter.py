@@ -46,6 +46,11 @@ class CallFilter:
     interrupted: bool | None = None
     """Whether the caller cut the agent off."""
 
+    @staticmethod
+    def is_whole(number: str) -> bool:
+        """Whether a number counts as a whole, so that no other one fits."""
+        return not _written(number)[1]
+
     def fits(self, call: CallRow) -> bool:
         """Whether a call is wanted."""
         numbers = (call.caller, call.called, call.other, call.transfer_to)

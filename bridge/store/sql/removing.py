@@ -104,3 +104,10 @@ async def note(connection: AsyncConnection, lines: Sequence[dict[str, Any]]) -> 
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     for line in lines:
         await connection.execute(make(audit).values(line).on_conflict_do_nothing(index_elements=["ref"]))
+
+
+async def noted(connection: AsyncConnection, *conditions: Any, limit: int) -> list[dict[str, Any]]:
+    """The lines of the audit that fit, what was done last first."""
+    columns = (audit.c.at, audit.c.who, audit.c.what, audit.c.call_id, audit.c.detail)
+    statement = select(*columns).where(*conditions).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
+    return [dict(row) for row in (await connection.execute(statement)).mappings()]

@@ -153,7 +153,7 @@ audit: Final = Table(
     Column("what", String(32), nullable=False),  # recording_read, recording_exported, listened, call_erased, …
     Column("call_id", String(64), nullable=False, default=""),  # no foreign key: it outlives the call
     Column("detail", Text, nullable=False, default=""),
-    Column("ref", String(32), nullable=False),  # a line that had to wait in a file goes in once by it
+    Column("ref", String(32)),  # a line that had to wait in a file goes in once by it
     Index(None, "ref", unique=True),
     sqlite_autoincrement=True,
 )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Join, column, table, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BigInteger, Join, column, table
 from sqlalchemy.ext.compiler import compiles
 
 from bridge.store.sql.schema import calls, turns
@@ -36,12 +35,3 @@ def found_first() -> Join:
     """SQLite's index with turns and calls: what was found is read first, and turns and calls looked up for it."""
     said = _InThisOrder(_INDEX, turns, turns.c.id == ROWID)
     return _InThisOrder(said, calls, calls.c.id == turns.c.call_id)
-
-
-async def forget_deleted(connection: AsyncConnection) -> None:
-    """Have SQLite's index let go of the words of deleted turns, which it keeps until it is next merged.
-
-    Takes about as long as searching all that is kept; the caller commits. PostgreSQL forgets when it vacuums.
-    """
-    if connection.dialect.name == "sqlite":
-        await connection.execute(text("INSERT INTO turn_words(turn_words) VALUES ('optimize')"))

@@ -29,7 +29,7 @@ from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.retention import Retention
 from bridge.store.writer import DiskThread
 from tests.store.samples import ENTRIES, HEADER
-from tests.store.sql.kept import postgres
+from tests.store.sql.place import Place
 
 WORD = "kumquatmarmalade"
 DAY = 24 * 3600
@@ -94,23 +94,10 @@ async def opened(folder: Path, url: str = "") -> AsyncIterator[House]:
         await house.database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
-    url = ""
-    if request.param == "postgresql":
-        url = f"postgresql://postgres@/postgres?host={await asyncio.to_thread(postgres)}"
-        await emptied(url)
-    async with opened(tmp_path / "calls", url) as made:
+@pytest.fixture
+async def house(place: Place) -> AsyncIterator[House]:
+    async with opened(place.folder, place.url) as made:
         yield made
-
-
-async def emptied(url: str) -> None:
-    import asyncpg  # type: ignore[import-untyped]  # it ships no types
-
-    connection = await asyncpg.connect(url)
-    await connection.execute("DROP SCHEMA public CASCADE")
-    await connection.execute("CREATE SCHEMA public")
-    await connection.close()
 
 
 def contents(folder: Path) -> bytes:
@@ -451,11 +438,17 @@ async def test_a_line_is_there_when_it_is_written(house: House) -> None:
     assert await house.audited() == [("ann", "recording_read", "call1", "bytes 0-99")]
 
 
+def away(folder: Path) -> Database:
+    """A database that cannot be reached."""
+    (folder / "in the way").write_text("")
+    return Database(f"sqlite:///{folder}/in the way/calls.db", folder)
+
+
 async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tmp_path: Path) -> None:
     async with opened(tmp_path / "calls") as house:
-        away = Audit(Database("", tmp_path / "elsewhere"), house.folder)  # it was never opened
+        waits = Audit(await asyncio.to_thread(away, tmp_path), house.folder)
         for number in range(3):
-            await away.write("ann", "recording_read", f"call{number}")
+            await waits.write("ann", "recording_read", f"call{number}")
         waiting = house.folder / "audit.jsonl"
 
         def spoil() -> int:
@@ -464,7 +457,7 @@ async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tm
             return waiting.stat().st_mode & 0o777
 
         assert await asyncio.to_thread(spoil) == 0o600
-        await away.write("bob", "listened", "call9")
+        await waits.write("bob", "listened", "call9")
         content = await asyncio.to_thread(waiting.read_bytes)
         with capture_logs() as logs:
             assert await house.audit.take_in() == 4
@@ -478,7 +471,7 @@ async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tm
 
 
 async def test_what_cannot_be_audited_is_refused(tmp_path: Path) -> None:
-    nowhere = Audit(Database("", tmp_path), tmp_path / "not there")
+    nowhere = Audit(await asyncio.to_thread(away, tmp_path), tmp_path / "not there")
     with pytest.raises(BridgeError, match="cannot be kept who has done it") as told:
         await nowhere.write("ann", "recording_read", "call1")
     assert told.value.code == "audit_not_written"
@@ -503,3 +496,14 @@ def test_ends_that_wait_are_forgotten_also_while_others_take_them(tmp_path: Path
     taker.join()
     assert forget_calls(tmp_path, {"call1"}) == 0
     assert len(list(tmp_path.rglob("*.json"))) == 20
+
+
+async def test_it_is_read_with_what_waits_the_last_first(house: House) -> None:
+    await house.audit.write("ann", "recording_read", "call1", "0-99")
+    waits = Audit(await asyncio.to_thread(away, house.folder), house.folder)
+    await waits.write("bob", "listened", "call2")
+    lines = await house.audit.read(10)
+    assert [(line["who"], line["what"]) for line in lines] == [("bob", "listened"), ("ann", "recording_read")]
+    assert [line["call_id"] for line in await house.audit.read(10, who="ann", what=None)] == ["call1"]
+    assert await house.audit.read(10, since_ms=lines[0]["at"] + 60_000) == []
+    assert len(await house.audit.read(1)) == 1

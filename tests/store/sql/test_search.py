@@ -18,7 +18,7 @@ from bridge.store.sql import schema
 from bridge.store.sql.call_rows import Snippet, snippet
 from bridge.store.sql.calls import CallFilter, Calls, Hit
 from bridge.store.sql.database import Database
-from bridge.store.sql.search_index import forget_deleted
+from bridge.store.sql.removing import forget_words
 from bridge.store.sql.search_query import parse_query
 from tests.store.sql.kept import NOON, call, kept, put, turn
 
@@ -132,7 +132,7 @@ async def test_what_comes_in_meanwhile_moves_nothing(database: Database, calls: 
 async def test_what_is_deleted_is_not_found(database: Database, calls: Calls) -> None:
     async with database.writing() as connection:
         await connection.execute(delete(schema.calls).where(schema.calls.c.id == "a"))  # and its turns with it
-        await forget_deleted(connection)
+        await forget_words(connection)
     assert await found(calls, "open OR hello OR 1234") == ["b5"]
     await put(database, [call("c")], [turn("c", 1, "hello")])
     assert await found(calls, "open OR hello OR 1234") == ["c1", "b5"]
@@ -158,7 +158,7 @@ async def test_of_deleted_words_nothing_stays_in_the_file(tmp_path: Path) -> Non
         async with database.writing() as connection:
             await connection.execute(text("PRAGMA secure_delete = ON"))
             await connection.execute(delete(schema.calls).where(schema.calls.c.id == "a"))
-            await forget_deleted(connection)
+            await forget_words(connection)
     content = (tmp_path / "calls.db").read_bytes()
     assert b"harmless" in content
     assert b"unspeakable" not in content

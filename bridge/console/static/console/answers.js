@@ -2,6 +2,7 @@
 
 import { h, s } from "../common/dom.js";
 import { latency, moment } from "../common/format.js";
+import { chunksLater } from "./chunks.js";
 import { median, stretches } from "./story.js";
 import { empty } from "./states.js";
 
@@ -14,6 +15,7 @@ const NAMES = {
   mark: "until the phone played it",
 };
 const WIDE = 1000;
+const LINE_PX = 79;
 /** The scale reaches this many medians at most: one answer that took long does not make the others unreadable. */
 const OUTLIER = 3;
 
@@ -36,7 +38,7 @@ export function answersView(story, seek) {
     ),
     h("p", { class: "small soft" }, heard ? "The caller waits from their last sound until the first audio is sent to the phone. The upright line is the end of their turn." : "The caller waits from the end of their turn, the upright line, until the first audio is sent to the phone."),
     legend(),
-    h("ol", { class: "waterfall" }, answers.map((answer) => row(answer, before, after, seek))),
+    h("div", { class: "waterfall" }, chunksLater(answers, (answer) => row(answer, before, after, seek), LINE_PX)),
   );
 }
 

@@ -5,6 +5,7 @@ import { h, replace, setText } from "../common/dom.js";
 import { count, day } from "../common/format.js";
 import { asQuery, filterAddress, filterForm, narrowed, readFilters } from "./calls_filters.js";
 import { callRow, hitRow } from "./calls_row.js";
+import { chunk } from "./chunks.js";
 import * as router from "./router.js";
 import { empty, failed, waiting } from "./states.js";
 
@@ -129,8 +130,7 @@ class Listing {
       replace(this._place, page.items.length ? [this._list, this._foot] : this._nothing());
     }
     // Thousands of lines are laid out by the part, each only when it comes into sight.
-    this._chunk = h("div", { class: "chunk" });
-    this._chunk.style.containIntrinsicBlockSize = `auto ${page.items.length * LINE_PX[this._query.q ? "hit" : "call"]}px`;
+    this._chunk = chunk(h("div", {}), page.items.length * LINE_PX[this._query.q ? "hit" : "call"]);
     this._days = null;
     for (const item of page.items) this._add(item);
     this._list.append(this._chunk);

@@ -2,11 +2,14 @@
 
 import { h, replace, setText } from "../common/dom.js";
 import { count, moment, spelled } from "../common/format.js";
+import { chunksLater } from "./chunks.js";
+
+const LINE_PX = 52;
 
 /** @param {object[]} entries */
 export function journalView(entries) {
   const kinds = [...new Set(entries.map((entry) => entry.entry))].sort();
-  const list = h("ol", { class: "journal" });
+  const list = h("div", { class: "journal" });
   const told = h("p", { class: "small soft", role: "status" });
   const select = h(
     "select",
@@ -17,7 +20,7 @@ export function journalView(entries) {
 
   function fill() {
     const shown = entries.filter((entry) => !select.value || entry.entry === select.value);
-    replace(list, shown.map(row));
+    replace(list, chunksLater(shown, row, LINE_PX));
     setText(told, count(shown.length, "entry", "entries"));
   }
 

@@ -63,6 +63,11 @@ export class LiveCard {
     this._actions.close();
   }
 
+  /** Show the latest words: of a card that was not on the page, nobody knows how high it is. */
+  down() {
+    this._talk.scrollTop = this._talk.scrollHeight;
+  }
+
   tick(now) {
     setText(this._time, duration(this.call.lasted(now)));
   }

@@ -61,6 +61,7 @@ class LivePage {
       const card = new LiveCard(call);
       this._cards.set(id, card);
       this._grid.append(card.node);
+      requestAnimationFrame(() => card.down());
     }
     const none = this._cards.size === 0;
     replace(this._nothing, none ? nothing() : null);

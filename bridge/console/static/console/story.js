@@ -42,11 +42,12 @@ export function tell(entries, quiet = new Map()) {
     if (entry.entry === "caller_spoke") questions.set(entry.turn, entry);
     take(story, entry);
   }
+  const lines = new Map(story.items.map((item) => [item.entry, item]));
   for (const entry of entries) {
     if (entry.entry !== "agent_spoke") continue;
     const answer = answerOf(entry, questions.get(entry.turn), quiet);
     story.answers.push(answer);
-    const line = story.items.find((item) => item.kind === "said" && item.entry === entry);
+    const line = lines.get(entry);
     if (line && answer.asked_for) line.wait_ms = answer.wait_ms;
   }
   story.items = together(story.items.sort((one, other) => one.at_ms - other.at_ms));

@@ -3,6 +3,9 @@
 import { calm, h, words } from "../common/dom.js";
 import { ending, latency, moment, number, speaker } from "../common/format.js";
 import { icon } from "../common/icons.js";
+import { chunks } from "./chunks.js";
+
+const LINE_PX = 66;
 
 const MARK_ICONS = {
   ...{ key: "keypad", digits: "keypad", message: "record", transfer: "transfer", note: "note", problem: "warning" },
@@ -17,14 +20,14 @@ export class Transcript {
     this._call = call;
     this._rows = [];
     this._current = null;
-    this.node = h("ol", { class: "transcript" });
+    this.node = h("div", { class: "transcript" });
     this.show(story);
   }
 
   /** Show another state of the call. */
   show(story) {
     this._rows = story.items.map((item) => ({ item, node: item.kind === "said" ? this._line(item) : this._mark(item) }));
-    this.node.replaceChildren(...this._rows.map((row) => row.node));
+    this.node.replaceChildren(...chunks(this._rows.map((row) => row.node), LINE_PX));
     this._current = null;
   }
 

@@ -21,9 +21,14 @@ export function value(given) {
   return text;
 }
 
+/** Whether it is names and values in its turn, at least one. */
+function isTable(given) {
+  return given !== null && typeof given === "object" && !Array.isArray(given) && Object.keys(given).length > 0;
+}
+
 /** Names and values. */
 export function values(found) {
   const rows = Object.entries(found);
   if (!rows.length) return h("span", { class: "value-unset" }, "none");
-  return h("dl", { class: "settings" }, rows.map(([name, given]) => h("div", { class: "setting" }, h("dt", { class: "mono" }, name), h("dd", { dir: "auto" }, value(given)))));
+  return h("dl", { class: "settings" }, rows.map(([name, given]) => h("div", { class: isTable(given) ? "setting wide" : "setting" }, h("dt", { class: "mono" }, name), h("dd", { dir: "auto" }, value(given)))));
 }

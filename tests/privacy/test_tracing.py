@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from bridge.call.trace import first_line, step_line
+from bridge.conversation import commands as do
+from bridge.conversation import events as on
+from bridge.conversation import journal as j
+from bridge.conversation.actions import HandOff, Note, Say, Transfer
+from bridge.conversation.policy import Policy
+from bridge.privacy.redactor import Redactor
+from bridge.privacy.tracing import TraceMask
+
+
+def line(event: object, *commands: object, kinds: tuple[str, ...] = ("card",), own: tuple[str, ...] = ()) -> str:
+    mask = TraceMask(Redactor(kinds, own))
+    return mask.line(step_line(1.0, event, commands)).decode()  # type: ignore[arg-type]  # any of them
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        on.TurnUpdated("four one 11 One"),
+        on.TurnEagerlyEnded("4 one double one"),
+        on.TurnEnded("41 eleven"),
+        on.AgentActed(1, Say("4")),
+        on.AgentActed(1, Note({"n": [4111, "four"], "text": {"is": "41"}})),
+        on.AgentActed(1, Transfer("+15550100009", summary="four one")),
+        on.AgentActed(1, HandOff("4111")),
+        on.WordsTimed(1, (on.Word("four", 0.0, 0.2), on.Word("11", 0.2, 0.4))),
+        on.DigitPressed("4"),
+    ],
+)
+def test_no_digit_and_no_number_word_stays_in_what_is_said_and_done(event: object) -> None:
+    shown = line(event)
+    for word in ("four", "41", "11", "eleven", '"4"', "One", "one ", "double"):
+        assert word not in shown.replace("+15550100009", ""), shown
+
+
+def test_what_is_no_word_stays() -> None:
+    shown = line(
+        on.MarkReturned("1.44"), do.SendMark("4.1"), do.Synthesize(41, "four", more=True, voice=None, language="en")
+    )
+    assert '"name":"1.44"' in shown
+    assert '"name":"4.1"' in shown
+    assert '"utterance":41' in shown
+    assert '"text":"xxxx"' in shown
+
+
+def test_lines_without_words_are_not_touched() -> None:
+    for event in (on.MarkReturned("4.11"), on.DeadlineReached(), on.SpeechArrived(1, b"\xff" * 160)):
+        written = step_line(1.0, event, [])
+        assert TraceMask(Redactor()).line(written) is written
+    policy = first_line(Policy())
+    assert TraceMask(Redactor()).line(policy) == policy
+    assert TraceMask(Redactor(())).line(step_line(1.0, on.TurnEnded("41"), [])) == step_line(
+        1.0, on.TurnEnded("41"), []
+    )
+    assert TraceMask(Redactor()).line(b'{"event": torn "text":"4') == b'{"event": torn "text":"4'
+
+
+def test_words_go_too_where_words_are_to_be_struck_out() -> None:
+    shown = line(on.TurnUpdated("Uh-huh, john dot smi 4"), kinds=("email",))
+    assert '"transcript":"Uh-huh, xxxx xxx xxx 0"' in shown
+    assert '"Xxxxxx xxxx"' in line(on.TurnUpdated("Secret code"), own=("secret",))
+
+
+def test_an_entry_keeps_what_it_counts() -> None:
+    entry = j.AgentSpoke(3, 2, "turn.ended", "four", " 5", True, 10, 20)
+    shown = line(on.TurnStarted(), do.Record(entry))
+    assert '"heard":"xxxx","unheard":" 0","interrupted":true,"asked_ms":10' in shown
