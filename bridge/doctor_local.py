@@ -39,7 +39,16 @@ class Finding:
 
 def check_python() -> Finding:
     """The interpreter, and which extras are installed."""
-    extras = {"local": "moonshine_voice", "whisper": "faster_whisper", "piper": "piper", "speed": "uvloop"}
+    extras = {
+        "local": "moonshine_voice",
+        "whisper": "faster_whisper",
+        "piper": "piper",
+        "speed": "uvloop",
+        "postgres": "asyncpg",
+        "nats": "nats",
+        "encryption": "cryptography",
+        "formats": "av",
+    }
     there = [name for name, module in extras.items() if find_spec(module)]
     version = ".".join(map(str, sys.version_info[:3]))
     return Finding("python", "ok", f"Python {version}; extras: {', '.join(there) or 'none'}")
