@@ -263,7 +263,7 @@ class TestDoing:
         play.at(5).hears(on.TransferEnded("busy"), on.StreamStarted())
         assert not any(piece.text == "Hello?" for piece in play.did(do.Synthesize))
 
-    def test_what_was_to_be_said_is_forgotten_when_the_call_is_left(self) -> None:
+    def test_a_transfer_behind_a_sentence_waits_for_it(self) -> None:
         play = Play().start().at(1)
         play.hears(on.TurnStarted(), on.TurnUpdated(" Hello"))
         operator(play, Say("Hello?"))
@@ -274,6 +274,16 @@ class TestDoing:
         play.at(4).marks_return()
         play.at(5)
         assert [leave.transfer_to for leave in play.did(do.LeaveCall)] == ["+15550100009"]
+
+    def test_what_was_to_be_said_is_forgotten_when_the_call_is_left(self) -> None:
+        play = Play(warm=True).start().at(1).caller_says(" A human, please.")
+        answer(play, Transfer("+15550100009", "A caller."))
+        play.at(2).hears(on.TurnStarted(), on.TurnUpdated(" Hello"))
+        operator(play, Say("Hello?"))
+        play.hears(on.OtherAccepted("room"), on.StreamStopped("agent"))
+        play.at(5).hears(on.TransferEnded("busy"), on.StreamStarted())
+        play.at(8)
+        assert not any(piece.text == "Hello?" for piece in play.did(do.Synthesize))
 
 
 class TestBeside:
