@@ -38,7 +38,7 @@ def floor(talk: Talk) -> Floor:
 def saying(talk: Talk) -> Saying | None:
     """Return what is being said; None: nothing, or nothing of it has left for the phone yet."""
     reply = talk.speech.reply
-    if reply is None or reply.speculative or not talk.speech.playout.begun:
+    if reply is None or not talk.speech.playout.begun:
         return None
     # Of the same moment as the last step: what is known of the speech must not depend on who looks at it.
     heard = talk.speech.playout.heard_before(talk.now, 0.0)

@@ -100,6 +100,17 @@ class TestSaying:
         play.at(6).marks_return()
         assert play.did(do.AskAgent)[-1].transcript == " I am late."
 
+    def test_a_key_beside_these_words_does_not_cut_it_off(self) -> None:
+        play = Play().start().at(2)
+        play.hears(on.TurnStarted(), on.TurnUpdated(" I am"), on.DigitPressed("5"))
+        operator(play, Say("One moment."))
+        play.at(3).hears(on.TurnEnded(" I am late."))
+        spoken(play, "One moment.")
+        play.at(3.5)
+        assert not play.kept(journal.AgentSpoke)
+        play.at(6).marks_return()
+        assert (play.did(do.AskAgent)[-1].transcript, play.did(do.AskAgent)[-1].digits) == (" I am late.", "5")
+
     def test_it_does_not_wait_for_a_noise(self) -> None:
         play = Play(false_alarm_s=2.0).start().at(2)
         play.hears(on.TurnStarted())
@@ -189,6 +200,14 @@ class TestDoing:
         (leave,) = [one for one in operator(play, HangUp("operator")) if isinstance(one, do.LeaveCall)]
         assert leave == do.LeaveCall("operator")
 
+    def test_an_answer_that_was_prepared_is_dropped_by_it(self) -> None:
+        play = Play().start().at(2)
+        play.hears(on.TurnStarted(), on.TurnEagerlyEnded(" I am late."))
+        operator(play, HangUp("operator"))
+        assert play.kept(journal.SpeculationDropped)
+        assert not play.kept(journal.AgentSpoke)
+        assert play.did(do.LeaveCall) == [do.LeaveCall("operator")]
+
     def test_a_good_bye_is_heard_first_and_no_words_keep_the_call(self) -> None:
         play = Play().start().at(2)
         operator(play, Say("Good-bye.", interruptible=False), HangUp("operator"))
@@ -244,7 +263,7 @@ class TestDoing:
         play.at(5).hears(on.TransferEnded("busy"), on.StreamStarted())
         assert not any(piece.text == "Hello?" for piece in play.did(do.Synthesize))
 
-    def test_what_was_to_be_said_is_forgotten_when_the_call_is_left(self) -> None:
+    def test_a_transfer_behind_a_sentence_waits_for_it(self) -> None:
         play = Play().start().at(1)
         play.hears(on.TurnStarted(), on.TurnUpdated(" Hello"))
         operator(play, Say("Hello?"))
@@ -255,6 +274,16 @@ class TestDoing:
         play.at(4).marks_return()
         play.at(5)
         assert [leave.transfer_to for leave in play.did(do.LeaveCall)] == ["+15550100009"]
+
+    def test_what_was_to_be_said_is_forgotten_when_the_call_is_left(self) -> None:
+        play = Play(warm=True).start().at(1).caller_says(" A human, please.")
+        answer(play, Transfer("+15550100009", "A caller."))
+        play.at(2).hears(on.TurnStarted(), on.TurnUpdated(" Hello"))
+        operator(play, Say("Hello?"))
+        play.hears(on.OtherAccepted("room"), on.StreamStopped("agent"))
+        play.at(5).hears(on.TransferEnded("busy"), on.StreamStarted())
+        play.at(8)
+        assert not any(piece.text == "Hello?" for piece in play.did(do.Synthesize))
 
 
 class TestBeside:

@@ -144,8 +144,8 @@ MUTANTS = (
     ),
     Mutant(
         _OUTLOOK,
-        "    if reply is None or reply.speculative or not",
-        "    if reply is None or not",
+        "    if reply is None or not talk.speech.playout.begun:",
+        "    if reply is None:",
         "Who looks at the call reads an answer that the caller may never hear.",
     ),
     Mutant(
