@@ -15,6 +15,7 @@ import click
 from bridge.cli_agent import agent
 from bridge.cli_audit import audit
 from bridge.cli_calls import calls
+from bridge.cli_calls_media import picture, retranscribe
 from bridge.cli_dial import dial
 from bridge.cli_flow import flow
 from bridge.cli_help import SettingsHelp
@@ -62,6 +63,8 @@ def cli(context: click.Context, debug: bool) -> None:
 cli.add_command(agent)
 cli.add_command(calls)
 calls.add_command(audit)
+calls.add_command(picture)
+calls.add_command(retranscribe)
 cli.add_command(dial)
 cli.add_command(flow)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bridge.settings import Settings
+from bridge.speech_link import SpeechLink
 from bridge.stt.base import RecognizerFactory
+from bridge.stt.cartesia_batch import MODEL, CartesiaBatch
 from bridge.stt.cartesia_manual import CartesiaManual, CartesiaManualSettings, check_manual
 from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings, check_stt
 from bridge.tts.cartesia import CartesiaSpeechSettings
@@ -17,6 +19,19 @@ def recognizers(settings: Settings, url: str) -> RecognizerFactory:
     if settings.stt.endpoint == "turns":
         return CartesiaTurns(stt_settings(settings, url))
     return CartesiaManual(manual_settings(settings, url))
+
+
+def batch(settings: Settings, url: str, model: str | None = None) -> CartesiaBatch:
+    """What makes text of whole files; to be made on the event loop, and closed. `url` as above."""
+    speech = settings.speech
+    link = SpeechLink(
+        url,
+        api_key=speech.api_key.get_secret_value(),
+        version=speech.version,
+        headers=settings.stt.headers,
+        access_token=speech.access_token.get_secret_value(),
+    )
+    return CartesiaBatch(link, model=model or MODEL, language=settings.stt.language)
 
 
 async def check_recognizer(settings: Settings, url: str) -> None:

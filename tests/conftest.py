@@ -33,6 +33,8 @@ alone: watching it would make every test slower and its times untrue."""
 
 
 REAL_TIME = (
+    "console/test_live_pages.py",
+    "console/test_past_pages.py",
     "console/test_softphone_browser.py",
     "demo",
     "simulator/test_scenario_speech.py",

@@ -6,19 +6,27 @@ import asyncio
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import structlog
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
 
+from bridge.api import media_operations as media
 from bridge.api.door import Door, asker, query
 from bridge.api.kept import KeptCalls, gone
-from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.api.record_routes import CALLS
-from bridge.api.sending import OpenFile, entity_tag, file_name, made_on_threads, send, send_pieces, send_whole
-from bridge.api.waveform import WaveformAnswer, waveform
+from bridge.api.sending import (
+    OpenFile,
+    entity_tag,
+    file_name,
+    let_go,
+    made_on_threads,
+    send,
+    send_pieces,
+    send_whole,
+)
+from bridge.api.waveform import waveform
 from bridge.errors import BridgeError, MissingExtraError
 from bridge.store.compress import FORMS, Form, compress
 from bridge.store.export.bundle import bundle
@@ -29,34 +37,11 @@ from bridge.store.sql.audit import Audit
 from bridge.store.timeline import timeline_svg
 from bridge.store.vault import Keys, Recording, open_recording
 
-_RANGE: Final = {
-    "Range": "Asks for a part, as `bytes=0-999`.",
-    "If-Range": "Only if it still has this ETag; else all of it comes.",
-}
-_WAV, _SVG, _PNG, _ZIP = "audio/wav", "image/svg+xml", "image/png", "application/zip"
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _AT_ONCE: Final = 1
 """How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
 
 log = structlog.get_logger()
-
-
-class SoundQuery(BaseModel):
-    """In which form."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    format: Literal["wav", "opus", "mp3"] = Field(
-        default="wav", description="`opus` and `mp3` take a third of the bytes, and no `Range`."
-    )
-
-
-class WaveformQuery(BaseModel):
-    """How fine."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    points: int = Field(default=4000, ge=10, le=20_000, description="How many figures at most for each side.")
 
 
 class MediaRoutes:
@@ -71,54 +56,16 @@ class MediaRoutes:
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
-        sound = Operation(
-            "Hear the recording of a call",
-            tag="records",
-            about="Stereo WAV, G.711 mu-law, 8000 Hz: left the caller, right what the caller heard. Of a call that"
-            " goes on: as far as it goes. Who has heard it is kept in the audit.",
-            headers=_RANGE,
-            query=SoundQuery,
-            answers={200: ", ".join((_WAV, *(form.media_type for form in FORMS.values()))), 206: _WAV, 304: None},
-            problems=(404, 409, 416, 501, 503),
-        )
-        message = Operation(
-            "Hear a message that the caller left",
-            tag="records",
-            about="Mono WAV, G.711 mu-law, 8000 Hz.",
-            headers=_RANGE,
-            answers={200: _WAV, 206: _WAV, 304: None},
-            problems=(404, 409, 416, 503),
-        )
-        peaks = Operation(
-            "Tell how loud both sides of a recording are",
-            tag="records",
-            about="For drawing it.",
-            query=WaveformQuery,
-            answers={200: WaveformAnswer},
-            problems=(404, 409, 503),
-        )
-        picture = Operation("See the timeline of a call", tag="records", answers={200: _SVG}, problems=(404, 503))
-        door.add(app, "GET", CALLS + "/{call}/recording", self.recording, sound)
-        door.add(app, "GET", CALLS + "/{call}/messages/{number}", self.message, message)
-        door.add(app, "GET", CALLS + "/{call}/peaks", self.peaks, peaks)
-        pixels = Operation(
-            "See the timeline of a call as a PNG", tag="records", answers={200: _PNG}, problems=(404, 501, 503)
-        )
-        whole = Operation(
-            "Take away all that is kept of a call",
-            tag="records",
-            about="A ZIP file with the transcripts in every format, the recording, messages, journal, trace and"
-            " picture. Who has taken it is kept in the audit.",
-            answers={200: _ZIP},
-            problems=(404, 503),
-        )
-        door.add(app, "GET", CALLS + "/{call}/timeline.svg", self.timeline, picture)
-        door.add(app, "GET", CALLS + "/{call}/timeline.png", self.timeline_png, pixels)
-        door.add(app, "GET", CALLS + "/{call}/bundle", self.bundle, whole)
+        door.add(app, "GET", CALLS + "/{call}/recording", self.recording, media.RECORDING)
+        door.add(app, "GET", CALLS + "/{call}/messages/{number}", self.message, media.MESSAGE)
+        door.add(app, "GET", CALLS + "/{call}/peaks", self.peaks, media.PEAKS)
+        door.add(app, "GET", CALLS + "/{call}/timeline.svg", self.timeline, media.TIMELINE_SVG)
+        door.add(app, "GET", CALLS + "/{call}/timeline.png", self.timeline_png, media.TIMELINE_PNG)
+        door.add(app, "GET", CALLS + "/{call}/bundle", self.bundle, media.BUNDLE)
 
     async def recording(self, request: web.Request) -> web.StreamResponse:
         """Answer the recording, or a part of it."""
-        form = query(request, SoundQuery).format
+        form = query(request, media.SoundQuery).format
         call_id, folder = await self._kept.find(request.match_info["call"])
         content = await self._opened(folder, None, "recording_missing")
         asked = " ".join(filter(None, (form, request.headers.get("Range", "")[:200])))
@@ -127,10 +74,10 @@ class MediaRoutes:
             if form != "wav":
                 return await self._compressed(request, content, form, call_id)
         except BaseException:
-            await asyncio.to_thread(content.close)
+            await let_go(content)
             raise
         tag = entity_tag(call_id, "recording", content.size)
-        return await send(request, content, _WAV, f"{call_id}.wav", tag)
+        return await send(request, content, media.WAV, f"{call_id}.wav", tag)
 
     async def message(self, request: web.Request) -> web.StreamResponse:
         """Answer a message."""
@@ -143,14 +90,14 @@ class MediaRoutes:
         try:
             await self._heard(request, call_id, f"message {number}")
         except BaseException:
-            await asyncio.to_thread(content.close)
+            await let_go(content)
             raise
         tag = entity_tag(call_id, "message", number, content.size)
-        return await send(request, content, _WAV, f"{call_id}-message-{number}.wav", tag)
+        return await send(request, content, media.WAV, f"{call_id}-message-{number}.wav", tag)
 
     async def peaks(self, request: web.Request) -> web.Response:
         """Answer how loud both sides are."""
-        points = query(request, WaveformQuery).points
+        points = query(request, media.WaveformQuery).points
         _, folder = await self._kept.find(request.match_info["call"])
         content = await self._opened(folder, None, "recording_missing")
         try:
@@ -158,7 +105,7 @@ class MediaRoutes:
         except (OSError, BridgeError) as error:
             raise gone(folder, error) from None
         finally:
-            await asyncio.to_thread(content.close)
+            await let_go(content)
         return web.json_response(text=answer.model_dump_json())
 
     async def timeline(self, request: web.Request) -> web.Response:
@@ -170,7 +117,7 @@ class MediaRoutes:
             raise gone(folder, error) from None
         name = file_name(f"{call_id}.svg", show=True)
         headers = {"Content-Security-Policy": _SVG_POLICY, "Content-Disposition": name}
-        return web.Response(body=picture, content_type=_SVG, headers=headers)
+        return web.Response(body=picture, content_type=media.SVG, headers=headers)
 
     async def timeline_png(self, request: web.Request) -> web.Response:
         """Answer the picture for what shows no SVG."""
@@ -188,7 +135,7 @@ class MediaRoutes:
             except OSError as error:
                 raise gone(folder, error) from None
         headers = {"Content-Disposition": file_name(f"{call_id}.png", show=True)}
-        return web.Response(body=picture, content_type=_PNG, headers=headers)
+        return web.Response(body=picture, content_type=media.PNG, headers=headers)
 
     async def bundle(self, request: web.Request) -> web.StreamResponse:
         """Answer all of it, made while it is sent."""
@@ -200,7 +147,7 @@ class MediaRoutes:
         if request.method == "GET":
             await self._audit.write(asker(request).name, "recording_exported", call_id, "bundle")
         answer = web.StreamResponse(headers={"Content-Disposition": file_name(f"{call_id}.zip")})
-        answer.content_type = _ZIP
+        answer.content_type = media.ZIP
         return await send_pieces(request, answer, made_on_threads(pieces))
 
     async def _opened(self, folder: Path, message: int | None, code: str) -> Recording:

@@ -37,6 +37,33 @@ class TranscriptQuery(BaseModel):
     )
 
 
+_LIST: Final = Operation(
+    "List the calls that are kept",
+    tag="records",
+    about="Newest first; calls that go on are among them.",
+    query=CallList,
+    answers={200: CallPage},
+    problems=(503,),
+)
+_SEARCH: Final = Operation(
+    "Find what was said",
+    tag="records",
+    about="Turns that hold the words, those that were kept last first.",
+    query=Search,
+    answers={200: HitPage},
+    problems=(503,),
+)
+_TEXTS: Final = ", ".join(one.media_type.partition(";")[0] for one in FORMATS.values())
+_TRANSCRIPT: Final = Operation(
+    "Read the transcript of a call",
+    tag="records",
+    about="Verbatim. Of a call that goes on: as far as it goes.",
+    query=TranscriptQuery,
+    answers={200: _TEXTS},
+    problems=(404, 503),
+)
+
+
 class RecordRoutes:
     """The handlers."""
 
@@ -45,34 +72,9 @@ class RecordRoutes:
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
-        listing = Operation(
-            "List the calls that are kept",
-            tag="records",
-            about="Newest first; calls that go on are among them.",
-            query=CallList,
-            answers={200: CallPage},
-            problems=(503,),
-        )
-        search = Operation(
-            "Find what was said",
-            tag="records",
-            about="Turns that hold the words, those that were kept last first.",
-            query=Search,
-            answers={200: HitPage},
-            problems=(503,),
-        )
-        texts = ", ".join(one.media_type.partition(";")[0] for one in FORMATS.values())
-        transcript = Operation(
-            "Read the transcript of a call",
-            tag="records",
-            about="Verbatim. Of a call that goes on: as far as it goes.",
-            query=TranscriptQuery,
-            answers={200: texts},
-            problems=(404, 503),
-        )
-        door.add(app, "GET", CALLS, self.list, listing)
-        door.add(app, "GET", SEARCH, self.search, search)
-        door.add(app, "GET", CALLS + "/{call}/transcript", self.transcript, transcript)
+        door.add(app, "GET", CALLS, self.list, _LIST)
+        door.add(app, "GET", SEARCH, self.search, _SEARCH)
+        door.add(app, "GET", CALLS + "/{call}/transcript", self.transcript, _TRANSCRIPT)
         for name, what, about in (
             (JOURNAL, "journal", "Everything that is kept of it, in the order in which it happened: JSON lines."),
             (TRACE, "trace", "Every event and what was done about it, for playing the call again: JSON lines."),

@@ -15,8 +15,11 @@ from aiohttp import web
 
 from bridge.api.problems import Problem
 from bridge.api.ranges import NothingThereError, Part, part_asked_for
+from bridge.tasks import spawn
 
 _PIECE: Final = 256 * 1024
+_TAKEN_WITHIN_S: Final = 600.0
+"""How long whoever asked may take nothing of what is sent: browsers do so while somebody has paused."""
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 log = structlog.get_logger()
@@ -84,7 +87,7 @@ async def send(request: web.Request, content: Readable, kind: str, name: str, ta
         answer.content_length = whole.length
         return await send_pieces(request, answer, _pieces(content, whole))
     finally:
-        await asyncio.to_thread(content.close)
+        await let_go(content)
 
 
 async def send_whole(request: web.Request, content: Readable, kind: str, name: str) -> web.StreamResponse:
@@ -96,7 +99,7 @@ async def send_whole(request: web.Request, content: Readable, kind: str, name: s
         answer.content_length = content.size
         return await send_pieces(request, answer, _pieces(content, Part(0, content.size)))
     finally:
-        await asyncio.to_thread(content.close)
+        await let_go(content)
 
 
 async def send_pieces(
@@ -108,12 +111,16 @@ async def send_pieces(
     if request.method == "HEAD":
         return answer
     try:
-        await answer.write(first)
+        await _take(answer, first)
         async for piece in pieces:
-            await answer.write(piece)
+            await _take(answer, piece)
         await answer.write_eof()
     except ConnectionError:
         log.debug("api_asker_left", path=request.path)
+    except TimeoutError:
+        log.info("api_asker_takes_nothing", path=request.path)
+        if request.transport is not None:
+            request.transport.abort()
     except Exception:
         log.exception("api_answer_broke_off", path=request.path)
         if request.transport is not None:
@@ -124,6 +131,11 @@ async def send_pieces(
     return answer
 
 
+async def let_go(content: Readable) -> None:
+    """Close it, on a thread, as another one may be reading. Being cancelled stops the waiting, not the closing."""
+    await asyncio.shield(spawn(asyncio.to_thread(content.close), name="close-what-was-sent"))
+
+
 async def made_on_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Return pieces whose making blocks, each made on a thread while nobody else waits for it."""
     try:
@@ -132,6 +144,11 @@ async def made_on_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     finally:
         if isinstance(pieces, Generator):
             await asyncio.to_thread(pieces.close)
+
+
+async def _take(answer: web.StreamResponse, piece: bytes) -> None:
+    async with asyncio.timeout(_TAKEN_WITHIN_S):
+        await answer.write(piece)
 
 
 def _part(request: web.Request, size: int, tag: str) -> Part | None:

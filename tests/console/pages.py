@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from bridge.app import Bridge
 from bridge.simulator.caller import SimulatedCall
 from tests.scripted_speech import Peer, ScriptedSpeech
 from tests.test_calls import bridge, line, live
+
+PATIENCE_MS = 20_000
+"""How long a browser on a busy machine may take for what takes none on another."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -22,6 +26,9 @@ class Looked:
 
     page: Page
     complaints: list[str] = field(default_factory=list)
+
+    def complain(self, text: str) -> None:
+        self.complaints.append(text)
 
 
 @contextlib.asynccontextmanager
@@ -33,9 +40,9 @@ async def looking(browser: Browser, url: str, *, but: str = "nothing") -> AsyncI
     context = await browser.new_context(viewport={"width": 1200, "height": 900}, locale="en-GB")
     page = await context.new_page()
     looked = Looked(page)
-    page.on("console", lambda said: said.type in {"error", "warning"} and looked.complaints.append(said.text))
-    page.on("pageerror", lambda error: looked.complaints.append(str(error)))
-    page.set_default_timeout(5000)
+    page.on("console", lambda said: looked.complain(said.text) if said.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: looked.complain(str(error)))
+    page.set_default_timeout(PATIENCE_MS)
     await page.goto(url)
     try:
         yield page
@@ -46,7 +53,7 @@ async def looking(browser: Browser, url: str, *, but: str = "nothing") -> AsyncI
 
 async def becomes(page: Page, what: str) -> None:
     """Wait until an expression is true. (The driver's own way to do so is refused by the policy of the page.)"""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_MS / 1000):
         while not await page.evaluate(what):  # noqa: ASYNC110  A browser tells nobody of it.
             await asyncio.sleep(0.02)
 

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, expect
 
 from bridge.tasks import spawn
 from tests.console.browser import chromium, needs_browser
-from tests.console.pages import becomes, looking, talking
+from tests.console.pages import PATIENCE_MS, becomes, looking, talking
 
 pytestmark = [needs_browser, pytest.mark.asyncio(loop_scope="module")]
 API_TOKEN = "a-token-of-the-api"
@@ -40,7 +40,7 @@ async def test_words_appear_as_they_are_said_and_the_call_can_be_ended(browser: 
         dialog = page.get_by_role("dialog", name="Hang up?")
         await dialog.get_by_role("button", name="Hang up").click()
         await expect(card.get_by_text("Ended by an operator")).to_be_visible()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await scene.call.ended()
         await expect(card.get_by_role("button", name="Hang up")).to_be_disabled()
 
@@ -84,7 +84,7 @@ async def test_who_has_the_token_logs_in_and_out(browser: Browser, tmp_path: Pat
     async with talking(tmp_path, BRIDGE_API__TOKEN=API_TOKEN) as scene:
         context = await browser.new_context()
         page = await context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(PATIENCE_MS)
         await page.goto(scene.up.url)
         await expect(page.get_by_label("API token")).to_be_focused()
         await page.keyboard.type("wrong")

@@ -6,12 +6,15 @@ import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bridge.console.files import FOLDER, read_files
 from bridge.console.routes import PAGES, ConsoleRoutes
+from tests.scripted_speech import ScriptedSpeech
+from tests.test_calls import bridge
 
 Client = TestClient[web.Request, web.Application]
 FILES = read_files()
@@ -137,3 +140,27 @@ def _named(name: str, text: str) -> list[str]:
 
 def test_the_folder_is_where_the_package_is() -> None:
     assert FOLDER.parent == Path(__file__).parents[2] / "bridge" / "console"
+
+
+async def test_the_pages_can_be_switched_off(tmp_path: Path) -> None:
+    async with (
+        ScriptedSpeech().running() as speech,
+        bridge(tmp_path, speech.url, BRIDGE_API__CONSOLE="false") as up,
+        aiohttp.ClientSession() as http,
+    ):
+        for address in ("/", "/calls", "/softphone", "/static/common/api.js"):
+            async with http.get(up.url + address) as answer:
+                assert answer.status == 404
+
+
+async def test_without_a_token_only_this_machine_is_given_the_pages(tmp_path: Path) -> None:
+    async with (
+        ScriptedSpeech().running() as speech,
+        bridge(tmp_path, speech.url) as up,
+        aiohttp.ClientSession() as http,
+    ):
+        async with http.get(up.url) as answer:
+            assert answer.status == 200
+        for header in ({"X-Forwarded-For": "203.0.113.7"}, {"Host": "evil.example"}):
+            async with http.get(up.url, headers=header) as answer:
+                assert answer.status == 403

@@ -136,7 +136,7 @@ def loudness(length_ms: int, *spoken: tuple[int, int]) -> Peaks:
 
 async def told(page: Page, entries: list[journal.Entry], peaks: Peaks | None = None) -> Any:
     """The story of a call as the page tells it."""
-    given = {"entries": [to_dict(entry) for entry in entries], "peaks": None}
+    given: dict[str, Any] = {"entries": [to_dict(entry) for entry in entries], "peaks": None}
     if peaks is not None:
         given["peaks"] = {"per_second": peaks.per_second, "loudness": {"caller": [*peaks.caller]}}
     code = """await (async () => { const q = await import('/static/console/quiet.js');
@@ -214,7 +214,15 @@ async def test_peaks_are_read_as_the_api_sends_them(page: Page) -> None:
 
 
 async def test_a_live_call_is_told_as_its_events_come(page: Page) -> None:
-    call = {"id": "c", "from": "+1", "to": "+2", "agent": "echo", "talk": [], "words": {}, "saying": None}
+    call: dict[str, Any] = {
+        "id": "c",
+        "from": "+1",
+        "to": "+2",
+        "agent": "echo",
+        "talk": [],
+        "words": {},
+        "saying": None,
+    }
     events: list[dict[str, Any]] = [
         {"type": "turn.started", "speaker": "caller", "at_ms": 100},
         {"type": "turn.words", "speaker": "caller", "text": "When do", "at_ms": 300},

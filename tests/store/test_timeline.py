@@ -239,8 +239,12 @@ def test_every_text_has_its_place_in_one_lane(moves: list[tuple[int, int, int, b
 
 
 def test_a_call_with_thousands_of_turns_stays_a_picture() -> None:
-    moves = [(200, 1500, 60, bool(n % 5)) for n in range(2000)]
-    entries = _journal(moves)
+    entries: list[j.Entry] = []
+    for number in range(2000):
+        at, text = 4000 * number, "What is said in one turn of a very long call, again and again. " * 3
+        entries.append(j.CallerSpoke(number, text, at, at + 1500, at + 1300))
+        steps = (at + 1500, at + 3900, at + 1600, at + 1800, at + 1900 + number % 700, at + 2500)
+        entries.append(j.AgentSpoke(number, number, "turn.ended", text, "", False, *steps))
     entries += [j.KeyPressed(at_ms, "1") for at_ms in range(0, 3_000_000, 3000)]
     picture = timeline_svg(HEADER, entries)
     root = ET.fromstring(picture)

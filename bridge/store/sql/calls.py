@@ -27,6 +27,10 @@ __all__ = ["CallDetail", "CallFilter", "CallRow", "Calls", "Hit", "Page", "Snipp
 MOST: Final = 500
 """Rows of one page."""
 
+_FEW: Final = 2000
+"""So many turns are sorted sooner than it takes to find them in their order."""
+
+_FITS: Final = text(f"turns.{VECTOR} @@ CAST(:query AS tsquery)")
 _Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _CALL_FIELDS: Final = tuple(name for name in CallRow.__slots__ if name != "state")
 _CALL_COLUMNS: Final = tuple(calls.c[name] for name in _CALL_FIELDS)
@@ -109,9 +113,10 @@ class Calls:
         if not parsed:
             return Page((), None)
         found: list[tuple[CallRow, Mapping[str, Any]]] = []
+        asked = parsed.fts5() if self._database.dialect == "sqlite" else parsed.tsquery()
+        seldom = self._database.dialect == "postgresql" and await self._is_seldom(asked)
         while True:
-            statement = self._search(wanted, before, limit + 1)
-            asked = parsed.fts5() if self._database.dialect == "sqlite" else parsed.tsquery()
+            statement = self._search(wanted, before, limit + 1, seldom=seldom)
             rows = await self._rows(statement, {"query": asked})
             summaries = await self._calls(rows)
             found += [(call, row) for call, row in zip(summaries, rows, strict=True) if wanted.fits(call)]
@@ -134,7 +139,16 @@ class Calls:
         (row,) = await self._rows(figures)
         return Stats(**{**row, "duration_ms": int(row["duration_ms"])})  # PostgreSQL's sum is a Decimal
 
-    def _search(self, wanted: CallFilter, before: int | None, limit: int) -> Select[Any]:
+    async def _is_seldom(self, query: str) -> bool:
+        """Whether PostgreSQL finds few turns, and so had better find them all and sort them.
+
+        Left alone, it takes a word that it does not know for one that is not seldom, and reads every turn there is.
+        """
+        some = select(turns.c.id).where(_FITS).limit(_FEW).subquery()
+        (row,) = await self._rows(select(func.count().label("turns")).select_from(some), {"query": query})
+        return int(row["turns"]) < _FEW
+
+    def _search(self, wanted: CallFilter, before: int | None, limit: int, *, seldom: bool) -> Select[Any]:
         said = [column.label(f"turn_{column.name}") for column in _TURN_COLUMNS]
         found = select(turns.c.id.label("turn"), *said, *_CALL_COLUMNS)
         if self._database.dialect == "sqlite":
@@ -142,8 +156,8 @@ class Calls:
             # By the index's own number: it hands out its rows from the last one on, so that nothing need be sorted.
             number: ColumnElement[Any] = ROWID
         else:
-            found = found.select_from(turns.join(calls)).where(text(f"turns.{VECTOR} @@ CAST(:query AS tsquery)"))
-            number = turns.c.id
+            found = found.select_from(turns.join(calls)).where(_FITS)
+            number = turns.c.id + 0 if seldom else turns.c.id  # a sum is in no index
         found = found.order_by(number.desc())
         if before is not None:
             found = found.where(number < before)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]  # ships no types
-from sqlalchemy import insert, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import insert
 
 from bridge.store.sql import migrating, schema
 from bridge.store.sql.database import Database
@@ -22,29 +17,9 @@ NOON = 1_772_366_400_000
 """2026-03-01 12:00 UTC."""
 
 
-@cache
-def postgres() -> str:
-    """The folder of a PostgreSQL server of this process's own, which ends with it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the library's own paths
-        from pgserver.postgres_server import get_server
-
-        folder = tempfile.mkdtemp(prefix="postgres-")
-        get_server(folder, cleanup_mode="delete")
-    return folder
-
-
 @asynccontextmanager
-async def kept(dialect: str, folder: Path, to: str = "head") -> AsyncIterator[Database]:
-    """An empty database, its tables at the newest or another revision."""
-    url = ""
-    if dialect == "postgresql":
-        url = f"postgresql://postgres@/postgres?host={await asyncio.to_thread(postgres)}"
-        engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
-        async with engine.begin() as connection:
-            await connection.execute(text("DROP SCHEMA public CASCADE"))
-            await connection.execute(text("CREATE SCHEMA public"))
-        await engine.dispose()
+async def kept(url: str, folder: Path, to: str = "head") -> AsyncIterator[Database]:
+    """An empty database, its tables at the newest or another revision; `url` as in the settings."""
     database = Database(url, folder)
     if to == "head":
         await database.open()

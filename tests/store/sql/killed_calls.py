@@ -134,6 +134,9 @@ async def talk_and_kill(world: World, after_s: float) -> None:
             stack.push_async_callback(_end, call)
         await world.speech.listener(heard + CALLS - 1)
         talks = [asyncio.ensure_future(_talk(world, peer)) for peer in world.speech.stt[heard:]]  # noqa: TID251
+        async with asyncio.timeout(60):
+            while len(world.agent.asked) == before:  # noqa: ASYNC110  Nobody tells.
+                await asyncio.sleep(0.002)
         await asyncio.sleep(after_s)
         process.kill()
         for talk in talks:

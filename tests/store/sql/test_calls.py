@@ -15,13 +15,14 @@ from bridge.store.sql import schema
 from bridge.store.sql.calls import CallFilter, Calls
 from bridge.store.sql.database import Database
 from tests.store.sql.kept import NOON, call, kept, put, turn
+from tests.store.sql.place import Place
 
 MINUTE = 60_000
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    async with kept(request.param, tmp_path) as opened:
+@pytest.fixture
+async def database(place: Place, tmp_path: Path) -> AsyncIterator[Database]:
+    async with kept(place.url, tmp_path) as opened:
         yield opened
 
 

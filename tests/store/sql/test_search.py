@@ -21,6 +21,7 @@ from bridge.store.sql.database import Database
 from bridge.store.sql.removing import forget_words
 from bridge.store.sql.search_query import parse_query
 from tests.store.sql.kept import NOON, call, kept, put, turn
+from tests.store.sql.place import Place
 
 SAID = [
     turn("a", 1, "Hello, Blue Door.", "agent"),
@@ -35,9 +36,9 @@ SAID = [
 ]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    async with kept(request.param, tmp_path) as opened:
+@pytest.fixture
+async def database(place: Place, tmp_path: Path) -> AsyncIterator[Database]:
+    async with kept(place.url, tmp_path) as opened:
         await put(opened, [call("a", 0), call("b", 5, caller="+34600000001", agent_kind="log")], SAID)
         yield opened
 
@@ -138,9 +139,8 @@ async def test_what_is_deleted_is_not_found(database: Database, calls: Calls) ->
     assert await found(calls, "open OR hello OR 1234") == ["c1", "b5"]
 
 
-@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-async def test_turns_that_were_there_before_the_index_are_found(tmp_path: Path, dialect: str) -> None:
-    async with kept(dialect, tmp_path, to="0001_record") as database:
+async def test_turns_that_were_there_before_the_index_are_found(tmp_path: Path, place: Place) -> None:
+    async with kept(place.url, tmp_path, to="0001_record") as database:
         async with database.writing() as connection:
             columns = "call_id, seq, speaker, number, text, unheard, started_ms, ended_ms, interrupted, incomplete"
             row = "'a', 1, 'caller', 1, 'Café 東京', '', 0, 0, false, false, false, 'words', '', false"
@@ -153,7 +153,7 @@ async def test_turns_that_were_there_before_the_index_are_found(tmp_path: Path, 
 
 
 async def test_of_deleted_words_nothing_stays_in_the_file(tmp_path: Path) -> None:
-    async with kept("sqlite", tmp_path) as database:
+    async with kept("", tmp_path) as database:
         await put(database, [call("a"), call("b")], [turn("a", 1, "unspeakable"), turn("b", 1, "harmless")])
         async with database.writing() as connection:
             await connection.execute(text("PRAGMA secure_delete = ON"))

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bridge.store.sql.search_query import MOST_WORDS, parse_query
 from bridge.store.sql.words import search_words
-from tests.store.sql.kept import postgres
+from tests.postgres import PostgresServer
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def fts5() -> Iterator[Callable[[str, str], bool]]:
 
 
 @pytest.fixture(scope="module")
-def tsearch() -> Iterator[Callable[[str, str], bool]]:
+def tsearch(postgres: PostgresServer) -> Iterator[Callable[[str, str], bool]]:
     """Whether PostgreSQL finds a text; also holds it to the words that it was given."""
     statement = text(
         "SELECT v @@ CAST(:query AS tsquery), tsvector_to_array(v) FROM to_tsvector('simple', :kept) AS v"
     )
     with asyncio.Runner() as runner:
-        engine = create_async_engine(f"postgresql+asyncpg://postgres@/postgres?host={postgres()}")
+        engine = create_async_engine(postgres.new_database().replace("postgresql:", "postgresql+asyncpg:"))
         connection = runner.run(_connected(engine))
 
         def find(said: str, query: str) -> bool:

@@ -2,7 +2,7 @@
 
 import { h, s } from "../common/dom.js";
 import { latency, moment } from "../common/format.js";
-import { chunks } from "./chunks.js";
+import { chunksLater } from "./chunks.js";
 import { median, stretches } from "./story.js";
 import { empty } from "./states.js";
 
@@ -38,7 +38,7 @@ export function answersView(story, seek) {
     ),
     h("p", { class: "small soft" }, heard ? "The caller waits from their last sound until the first audio is sent to the phone. The upright line is the end of their turn." : "The caller waits from the end of their turn, the upright line, until the first audio is sent to the phone."),
     legend(),
-    h("div", { class: "waterfall" }, chunks(answers.map((answer) => row(answer, before, after, seek)), LINE_PX)),
+    h("div", { class: "waterfall" }, chunksLater(answers, (answer) => row(answer, before, after, seek), LINE_PX)),
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { h, replace, setText } from "../common/dom.js";
 import { count, moment, spelled } from "../common/format.js";
-import { chunks } from "./chunks.js";
+import { chunksLater } from "./chunks.js";
 
 const LINE_PX = 52;
 
@@ -20,7 +20,7 @@ export function journalView(entries) {
 
   function fill() {
     const shown = entries.filter((entry) => !select.value || entry.entry === select.value);
-    replace(list, chunks(shown.map(row), LINE_PX));
+    replace(list, chunksLater(shown, row, LINE_PX));
     setText(told, count(shown.length, "entry", "entries"));
   }
 
