@@ -61,7 +61,7 @@ def test_the_level_is_the_least_that_is_shown() -> None:
     assert [line["event"] for line in lines(stream)] == ["loud"]
 
 
-@pytest.mark.parametrize("name", ["aiohttp.access", "aiohttp.access", "asyncio", "asyncio"])
+@pytest.mark.parametrize("name", ["aiohttp.access", "asyncio", "alembic"])
 def test_chatty_libraries_are_heard_at_debug_level_only(name: str) -> None:
     stream = io.StringIO()
     logging_to(stream, format="json")
