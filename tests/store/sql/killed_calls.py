@@ -157,6 +157,11 @@ async def _talk(world: World, peer: Peer) -> None:
             await peer.turn("eager_end", said)
             await asyncio.sleep(chance.uniform(0, 0.05))
         await peer.turn("end", said)
+        if chance.random() < 0.7:
+            # Mostly the agent is asked first: a machine that is slow would else never come to it.
+            ends = time.monotonic() + 5
+            while said not in {turn for _, turn in world.agent.asked} and time.monotonic() < ends:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
         await asyncio.sleep(chance.uniform(0.02, 0.3))
 
 
