@@ -51,11 +51,13 @@ async def die(place: Place, after_s: float, first: int) -> None:
         env={**os.environ},
     )
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
-    await asyncio.sleep(after_s)
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
+    try:
+        assert await process.stdout.readline() == b"ready\n"
+        await asyncio.sleep(after_s)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def test_one_that_follows_calls_is_killed(place: Place) -> None:
