@@ -257,9 +257,9 @@ def test_what_has_no_effect_yet_is_logged(
         pass
 
     bridge_is(serve)
-    monkeypatch.setenv("BRIDGE_BUS__URL", "nats://a")
+    monkeypatch.setenv("BRIDGE_SERVER__WORKERS", "2")
     assert code_of("serve") == 0
-    assert "bus.url has no effect in this version" in capsys.readouterr().err
+    assert "server.workers has no effect in this version" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_read_is_told(

@@ -52,7 +52,8 @@ async def die(place: Place, after_s: float, first: int) -> None:
     )
     assert process.stdout is not None
     try:
-        assert await process.stdout.readline() == b"ready\n"
+        while (line := await process.stdout.readline()) != b"ready\n":
+            assert line, "it ended before it was ready"  # else a line of its log: three begin at once, and wait
         await asyncio.sleep(after_s)
     finally:
         with contextlib.suppress(ProcessLookupError):
