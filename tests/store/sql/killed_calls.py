@@ -252,7 +252,7 @@ def main(kills: int, seed: int, postgres: bool) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="killed-") as folder:
             url = server.new_database() if server else ""
-            moments = [chance.uniform(0, 2.5) for _ in range(kills)]
+            moments = [chance.uniform(0, 5) for _ in range(kills)]
             done = asyncio.run(kill_often(Path(folder), url, moments, _show))
             recordings = _check_files(Path(folder))
     finally:
