@@ -470,6 +470,24 @@ async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tm
         assert await house.audit.take_in() == 0
 
 
+async def test_a_line_that_comes_while_others_go_in_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "calls") as house:
+        command = Audit(await asyncio.to_thread(away, tmp_path), house.folder)
+        await command.write("ann", "recording_read", "call1")
+        puts = house.audit._put
+
+        async def put(lines: list[dict[str, Any]]) -> None:
+            monkeypatch.undo()
+            await puts(lines)
+            await command.write("bob", "recording_read", "call2")
+
+        monkeypatch.setattr(house.audit, "_put", put)
+        await house.audit.take_in()
+        assert [line[0] for line in await house.audited()] == ["ann", "bob"]
+
+
 async def test_what_cannot_be_audited_is_refused(tmp_path: Path) -> None:
     nowhere = Audit(await asyncio.to_thread(away, tmp_path), tmp_path / "not there")
     with pytest.raises(BridgeError, match="cannot be kept who has done it") as told:
