@@ -29,7 +29,7 @@ from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.retention import Retention
 from bridge.store.writer import DiskThread
 from tests.store.samples import ENTRIES, HEADER
-from tests.store.sql.place import Place
+from tests.store.sql.place import Place, within
 
 WORD = "kumquatmarmalade"
 DAY = 24 * 3600
@@ -351,6 +351,24 @@ def retention(house: House, clock: Callable[[], float], days: int | None = 30, s
         clock=clock,
         steady=steady or (lambda: 0.0),
     )
+
+
+async def test_a_database_that_lacks_a_table_does_not_end_the_sweeping(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.sql.retention._EVERY_S", 0.05)
+    now = time.time()
+    await house.call(1, started_at=started(31, now))
+    async with house.database.writing() as connection:
+        await connection.execute(text("ALTER TABLE calls RENAME TO elsewhere"))
+    sweeps = retention(house, lambda: now)
+    with capture_logs() as logs:
+        sweeps.start()
+        await within(10, lambda: "retention_failed" in [line["event"] for line in logs])
+        async with house.database.writing() as connection:
+            await connection.execute(text("ALTER TABLE elsewhere RENAME TO calls"))
+        await within(10, lambda: "retention_swept" in [line["event"] for line in logs])
+    await sweeps.close()
 
 
 async def test_calls_go_when_they_are_old_enough_and_each_is_audited(house: House) -> None:
