@@ -46,7 +46,7 @@ ENDINGS: Final = {
 """What `CallClosed.reason` says, in words."""
 
 _BROKEN_OFF: Final = "the record breaks off"
-_GOES_ON: Final = "not yet, the call goes on"
+_GOES_ON: Final = "not yet, it goes on"
 
 
 def clock(ms: int) -> str:
