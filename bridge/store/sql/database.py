@@ -187,7 +187,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        """A connection, which is given back when the block ends. Cancelling never breaks off its coming into being.
+        """A connection, which is given back when the block ends. Cancelling leaves none that is half made.
 
         SQLite's is made on a thread that tells the event loop of it afterwards, whoever waits still: were nobody to
         wait, the event loop might be closed by then, and the connection would be nobody's. So it is completed and
@@ -200,6 +200,8 @@ class Database:
         try:
             connection = await asked
         except asyncio.CancelledError:
+            if self.dialect == "postgresql":
+                connecting.cancel()  # It has no thread, and a server that does not answer is not waited for.
             # It may have come in the same moment.
             if not asked.cancelled() and asked.exception() is None:
                 await asked.result().close()
@@ -257,6 +259,7 @@ async def _connect(engine: AsyncEngine, asked: asyncio.Future[AsyncConnection]) 
             asked.set_exception(error)
         return
     if asked.done():
+        await connection.invalidate()  # closed for good: its engine may have been let go meanwhile
         await connection.close()
     else:
         asked.set_result(connection)

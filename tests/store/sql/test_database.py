@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -366,14 +368,16 @@ class TestFiles:
         await database.close()
 
 
+@pytest.mark.parametrize("connection", [1, 2], ids=["that looks", "that migrates"])
 async def test_an_opening_that_is_cancelled_leaves_no_thread_that_would_meet_a_closed_event_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: int
 ) -> None:
-    connects, connecting = sqlite3.connect, threading.Event()
+    connects, connecting, numbers = sqlite3.connect, threading.Event(), itertools.count(1)
 
     def slowly(*args: Any, **options: Any) -> sqlite3.Connection:
-        connecting.set()
-        time.sleep(0.3)
+        if next(numbers) == connection:
+            connecting.set()
+            time.sleep(0.3)
         made: sqlite3.Connection = connects(*args, **options)
         return made
 
@@ -388,6 +392,34 @@ async def test_an_opening_that_is_cancelled_leaves_no_thread_that_would_meet_a_c
     await database.close()
     await asyncio.sleep(0.05)  # A thread has told that it is done a moment before it ends.
     assert not [one for one in {*threading.enumerate()} - before if "asyncio" not in one.name]
+
+
+async def test_letting_go_waits_for_no_server_that_does_not_answer(tmp_path: Path) -> None:
+    asked, over, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await over.wait()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        left.set()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    database = Database(f"postgresql://u:p@127.0.0.1:{port}/calls", tmp_path)
+    opening = spawn(database.open(), name="opening")
+    async with asyncio.timeout(10):
+        await asked.wait()
+    began = time.perf_counter()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await database.close()
+    assert time.perf_counter() - began < 2
+    over.set()
+    await left.wait()
+    server.close()
 
 
 def test_a_bridge_imports_no_database_library_before_it_is_opened() -> None:
