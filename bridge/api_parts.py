@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.api.call_routes import CallRoutes
 from bridge.api.door import Door
@@ -28,6 +27,9 @@ from bridge.settings import Settings
 from bridge.store.sql.audit_pages import AuditPages
 from bridge.store.sql.calls import Calls
 from bridge.store.sql.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class OpenedDatabase:

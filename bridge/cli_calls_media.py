@@ -76,7 +76,7 @@ async def _picture(settings: Settings, call: str, form: str, output: str | None)
         header, entries = await kept.journal(found)
     folder = folder_of(settings.store.recordings, found.folder)
     peaks = await asyncio.to_thread(_peaks, folder, _keys(settings))
-    svg = await asyncio.to_thread(drawing.svg, header, entries, peaks)
+    svg = await asyncio.to_thread(drawing.svg, header, entries, peaks, live=found.state == "live")
     made = svg.encode() if form == "svg" else await asyncio.to_thread(drawing.png, svg)
     if output == "-":
         sys.stdout.buffer.write(made)

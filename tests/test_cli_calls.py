@@ -103,7 +103,9 @@ def test_one_call(shell: Shell) -> None:
     assert "[ 0:03.0] Caller   Hi, when do you open? " in out
     assert "8 turns, 1 interruption, 1 answer prepared and not used, 1 problem" in out
     assert f"kept in {Path('calls/2026-03-01/100000-aa11')}" in out
-    assert "goes on" in shell("show", "last")[0]
+    out, _ = shell("show", "last")
+    assert "; ended: not yet, it goes on\n" in out and "breaks off" not in out
+    assert out.rstrip().endswith("the call goes on: this is what there is of it so far")
     detail = json.loads(shell("show", "CA22", "--json")[0])
     assert detail["call"]["id"] == "aa22"
     assert detail["turns"][1]["text"] == "Do you have a table for two tonight?"
@@ -133,6 +135,7 @@ def test_a_transcript_is_exported(shell: Shell) -> None:
     out, errors = shell("export", "aa11")
     assert out == (shell.folder / "calls/2026-03-01/100000-aa11/transcript.txt").read_text()
     assert errors == ""
+    assert "; ended: not yet, it goes on\n" in shell("export", "live")[0]
     assert shell("export", "aa11", "--format", "vtt", "-o", "-")[0].startswith("WEBVTT\n")
     _, errors = shell("export", "aa11", "--format", "srt", "--output", "x.srt")
     assert errors == "exported: 1 call\n"

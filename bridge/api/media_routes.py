@@ -201,4 +201,4 @@ def _picture(folder: Path, live: bool) -> bytes:
             return (folder / TIMELINE).read_bytes()
         except FileNotFoundError:
             pass
-    return timeline_svg(*read_journal(folder / JOURNAL)).encode()
+    return timeline_svg(*read_journal(folder / JOURNAL), live=live).encode()

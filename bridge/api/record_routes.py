@@ -113,7 +113,8 @@ class RecordRoutes:
         """Answer the transcript in the format that is asked for."""
         wanted = FORMATS[query(request, TranscriptQuery).format]
         header, entries = await self._kept.journal(request.match_info["call"])
-        content = await asyncio.to_thread(wanted.write, header, entries)
+        live = self._kept.is_live(header.id)
+        content = await asyncio.to_thread(wanted.written, header, entries, live=live)
         name = file_name(f"{header.id}{wanted.suffix}", show=True)
         return web.Response(body=content, headers={"Content-Type": wanted.media_type, "Content-Disposition": name})
 

@@ -50,6 +50,7 @@ def begin(talk: Talk) -> None:
 
 def _open(talk: Talk) -> Reply:
     """Take the agent's place. What nobody has answered yet is kept with the reply, until that is over."""
+    secret = talk.masked
     talk.drop_speculation()
     if (cut := talk.speech.reply) is not None:
         talk.speech.silence(talk.now)
@@ -61,4 +62,5 @@ def _open(talk: Talk) -> Reply:
     if talk.digits.wanted is None:
         reply.secret = talk.digits.secret
         reply.digits = talk.digits.take()
+        talk.digits.secret = secret  # Who was asked for one gives it still, though nobody gathers it any more.
     return reply

@@ -205,8 +205,11 @@ class Talk:
         """The caller presses a key."""
         self.patience.stir(self.now)
         reply = self.speech.reply
-        late = reply is not None and reply.gathered and not self.speech.playout.begun
-        secret = self.masked or self.digits.secret or (late and reply is not None and reply.secret)
+        asked = reply if reply is not None and not self.speech.playout.begun else None
+        late = asked is not None and asked.gathered
+        if asked is not None and asked.secret and not late:
+            self.digits.secret = True  # It is more of the same.
+        secret = self.masked or self.digits.secret or (asked is not None and asked.secret)
         if not secret:
             self.record(journal.KeyPressed(self.ms(), digit))
         if late:

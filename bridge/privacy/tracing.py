@@ -8,6 +8,7 @@ trace leads to the same decisions, as none depends on which digit it is.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -41,13 +42,16 @@ class TraceMask:
         self._mask = _without_words if redactor.words else masked
 
     def line(self, line: bytes) -> bytes:
-        """Return the line as it may be written. What is no line of a trace comes back as it is."""
+        """Return the line as it may be written. The first one, with the rules of the call, comes back as it is.
+
+        Raises ValueError for what is no line of a trace.
+        """
         if not self._redactor.active or _NOTHING_SAID.search(line) is None:
             return line
         try:
             step = msgspec.json.decode(line)
         except msgspec.DecodeError:
-            return line
+            step = json.loads(line)  # A note that is not JSON is written by Python, whose JSON knows NaN.
         if not isinstance(step, dict) or "event" not in step:
             return line  # the first one, which holds the rules of the call
         clean = {name: self._walked(value) for name, value in step.items()}
@@ -58,8 +62,9 @@ class TraceMask:
             return self._text(value, field)
         if isinstance(value, Mapping):
             return {
-                # What hangs below a note's data is the agent's own, whatever its fields are called.
-                name: self._walked(item, field if field in _WORDS else name)
+                # What hangs below a note's data is the agent's own, whatever its fields are called. So are their
+                # names: one may be a number that the caller has said.
+                self._name(name, field): self._walked(item, field if field in _WORDS else name)
                 for name, item in value.items()
             }
         if isinstance(value, list):
@@ -67,6 +72,9 @@ class TraceMask:
         if field in _WORDS and isinstance(value, int | float) and not isinstance(value, bool):
             return 0  # in a note
         return value
+
+    def _name(self, name: str, field: str) -> str:
+        return self._redactor.text(name) if field == "data" and name != "map" else name
 
     def _text(self, text: str, field: str) -> str:
         if field in _KEYS:

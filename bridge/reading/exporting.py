@@ -147,7 +147,7 @@ async def _pieces(kept: Kept, call: CallRow, wanted: Export, joined: _Joined) ->
         return await asyncio.to_thread(bundle, folder, wanted.keys)
     if wanted.format == "journal":
         return whole_lines(folder / JOURNAL)
-    return joined.call(header, entries)
+    return joined.call(header, entries, live=call.state == "live")
 
 
 def _is_recorded(folder: Path) -> bool:
@@ -180,13 +180,13 @@ class _Joined:
         self._several = several
         self._count = 0
 
-    def call(self, header: CallHeader, entries: Sequence[Entry]) -> list[bytes]:
+    def call(self, header: CallHeader, entries: Sequence[Entry], *, live: bool) -> list[bytes]:
         """What the next call adds."""
         self._count += 1
         first = self._count == 1
         if self._name == "csv":
             return [csv.head() if first else b"", csv.body(header, entries)]
-        written = FORMATS[self._name].write(header, entries)
+        written = FORMATS[self._name].written(header, entries, live=live)
         if self._name == "json" and self._several:
             return [b"[\n" if first else b",\n", written.rstrip(b"\n")]
         return [b"" if first or self._name != "text" else b"\n\n", written]

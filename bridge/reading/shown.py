@@ -64,7 +64,7 @@ def call_text(detail: CallDetail, header: CallHeader, entries: Sequence[Entry], 
     call = detail.call
     figures = [counted(call.turns, "turn"), counted(call.interruptions, "interruption")]
     figures += [counted(count, *names) for count, *names in _seldom(call) if count]
-    lines = [transcript_text(header, entries), ", ".join(figures), f"kept in {folder}"]
+    lines = [transcript_text(header, entries, live=call.state == "live"), ", ".join(figures), f"kept in {folder}"]
     if call.state == "live":
         lines.append("the call goes on: this is what there is of it so far")
     return "\n".join(lines)

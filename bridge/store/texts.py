@@ -46,6 +46,7 @@ ENDINGS: Final = {
 """What `CallClosed.reason` says, in words."""
 
 _BROKEN_OFF: Final = "the record breaks off"
+_GOES_ON: Final = "not yet, it goes on"
 
 
 def clock(ms: int) -> str:
@@ -67,25 +68,29 @@ def started(header: CallHeader) -> str:
     return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def ending(entries: Sequence[Entry], direction: str = "inbound") -> str:
-    """How the call ended, in words. Whom we called ourselves is not named the caller."""
+def ending(entries: Sequence[Entry], direction: str = "inbound", *, live: bool = False) -> str:
+    """How the call ended, in words. Whom we called ourselves is not named the caller.
+
+    `live`: it has not, as far as is known elsewhere; its journal alone does not tell that from one that broke off.
+    """
     closed = next((entry for entry in reversed(entries) if isinstance(entry, CallClosed)), None)
     if closed is None:
-        return _BROKEN_OFF
+        return _GOES_ON if live else _BROKEN_OFF
     words = ENDINGS.get(closed.reason, closed.reason)
     if direction == "outbound":
         words = words.replace("the caller", "the called person")
     return f"{words} to {closed.transfer_to}" if closed.transfer_to else words
 
 
-def transcript_text(header: CallHeader, entries: Sequence[Entry]) -> str:
+def transcript_text(header: CallHeader, entries: Sequence[Entry], *, live: bool = False) -> str:
     """The call to read: who said what and when, verbatim; what of it was not heard, and what is missing.
 
-    In brackets stands what was done: keys, messages, transfers, and where the recording was paused.
+    In brackets stands what was done: keys, messages, transfers, and where the recording was paused. `live`: the
+    call goes on.
     """
     head = [
         f"Call {header.id} ({header.sid}), {header.direction}, from {header.caller} to {header.called}",
-        f"{started(header)}; {answered_by(header, entries)}; ended: {ending(entries, header.direction)}",
+        f"{started(header)}; {answered_by(header, entries)}; ended: {ending(entries, header.direction, live=live)}",
         "",
     ]
     names = _names(header)

@@ -28,8 +28,10 @@ _HEAD: Final = 172
 _FOOT: Final = 20
 
 
-def timeline_svg(header: CallHeader, entries: Sequence[Entry], peaks: Peaks | None = None) -> str:
-    """Draw a call. `peaks` are how loud its recording is; without them its bars have no wave."""
+def timeline_svg(
+    header: CallHeader, entries: Sequence[Entry], peaks: Peaks | None = None, *, live: bool = False
+) -> str:
+    """Draw a call; `live`: it goes on. `peaks` are how loud its recording is: without them bars have no wave."""
     scene = read_scene(entries, peaks)
     lanes = _lanes(scene, peaks)
     y = float(_HEAD)
@@ -49,7 +51,7 @@ def timeline_svg(header: CallHeader, entries: Sequence[Entry], peaks: Peaks | No
             stylesheet(),
             definitions(),
             svg.rect(0, 0, WIDTH, y, "back"),
-            *_head(header, entries),
+            *_head(header, entries, live=live),
             *_figures(scene),
             *body,
             "</svg>\n",
@@ -70,11 +72,11 @@ def _lanes(scene: Scene, peaks: Peaks | None) -> list[Lane]:
     return [Lane(scene, peaks, index * length_ms, (index + 1) * length_ms) for index in range(count)]
 
 
-def _head(header: CallHeader, entries: Sequence[Entry]) -> Iterator[str]:
+def _head(header: CallHeader, entries: Sequence[Entry], *, live: bool) -> Iterator[str]:
     room = RIGHT - MARGIN
     yield svg.text(MARGIN, 44, svg.shortened(f"{header.caller} → {header.called}", 22, room), "h1")
-    facts = (started(header), header.direction, answered_by(header, entries), ending(entries, header.direction))
-    what = " · ".join(facts)
+    end = ending(entries, header.direction, live=live)
+    what = " · ".join((started(header), header.direction, answered_by(header, entries), end))
     yield svg.text(MARGIN, 68, svg.shortened(what, 12, room), "soft")
     yield svg.text(MARGIN, 86, svg.shortened(f"call {header.id} · {header.sid}", 11, room), "small")
 

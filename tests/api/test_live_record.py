@@ -39,6 +39,9 @@ async def test_a_live_call_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
         assert json.loads(journal.splitlines()[0])["header"]["id"] == call_id
         for what in ("transcript", "peaks", "timeline.svg", "bundle"):
             assert (await ask.ask(f"/calls/{call_id}/{what}"))[0] == 200, what
+        for what in ("transcript?format=text", "timeline.svg"):
+            _, body, _ = await ask.ask(f"/calls/{call_id}/{what}")
+            assert b"not yet, it goes on" in body and b"breaks off" not in body, what
         status, body, _ = await ask.ask(f"/calls/{call_id}", "DELETE", {"erase": "true"})
         assert (status, json.loads(body)["code"]) == (409, "call_live")
         async with it.http.delete(f"{it.up.url}/api/v1/calls/{call_id}") as ended:

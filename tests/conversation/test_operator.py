@@ -78,6 +78,20 @@ class TestSaying:
         play.at(5).marks_return()
         assert [ask.digits for ask in play.did(do.AskAgent)] == ["", "5", "5"]
 
+    def test_keys_of_a_secret_that_was_asked_for_stay_one_when_the_question_was_cut_off(self) -> None:
+        play = Play().start().at(1).caller_says(" I want to pay.")
+        answer(play, Say("Please key in your number."), GatherDigits(length=4, masked=True))
+        spoken(play, "Please key in your number.", 4.0)
+        hear_until(play, 3)
+        operator(play, Say("One moment."))
+        spoken(play, "One moment.")
+        for key in "4111":
+            play.hears(on.DigitPressed(key))
+        play.at(9).marks_return()
+        assert not play.kept(journal.KeyPressed)
+        asked = play.did(do.AskAgent)[-1]
+        assert (asked.occasion, asked.digits, asked.masked) == ("digits", "4111", True)
+
     def test_a_secret_stays_one_when_it_is_told_again(self) -> None:
         play = Play().start().at(1).caller_says(" Hello.")
         answer(play, GatherDigits(length=2, masked=True))

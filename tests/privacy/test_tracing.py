@@ -56,13 +56,26 @@ def test_lines_without_words_are_not_touched() -> None:
     assert TraceMask(Redactor(())).line(step_line(1.0, on.TurnEnded("41"), [])) == step_line(
         1.0, on.TurnEnded("41"), []
     )
-    assert TraceMask(Redactor()).line(b'{"event": torn "text":"4') == b'{"event": torn "text":"4'
 
 
 def test_words_go_too_where_words_are_to_be_struck_out() -> None:
     shown = line(on.TurnUpdated("Uh-huh, john dot smi 4"), kinds=("email",))
     assert '"transcript":"Uh-huh, xxxx xxx xxx 0"' in shown
     assert '"Xxxxxx xxxx"' in line(on.TurnUpdated("Secret code"), own=("secret",))
+
+
+def test_the_names_in_a_note_are_struck_out_as_well() -> None:
+    note = Note({"4111 1111 1111 1111": "seen", "more": {"4111111111111111": True}})
+    for shown in (line(on.AgentActed(1, note)), line(on.TurnStarted(), do.Record(j.NoteTaken(1, note.data)))):
+        assert "1111" not in shown
+        assert '"map":{"[card number]":"seen","more":{"[card number]":true}}' in shown
+
+
+def test_a_note_that_is_not_json_is_masked_as_well() -> None:
+    shown = line(on.AgentActed(1, Note({"said": "4111", "mean": float("nan"), "what": object()})))
+    assert '"said":"0000","mean":0' in shown
+    with pytest.raises(ValueError, match="Expecting"):
+        TraceMask(Redactor(("card",))).line(b'{"event": {"text":"4111",')
 
 
 def test_an_entry_keeps_what_it_counts() -> None:

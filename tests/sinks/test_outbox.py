@@ -71,6 +71,19 @@ async def test_a_call_can_be_forgotten_without_a_trace(outbox: Outbox, tmp_path:
     assert b"secret" not in left
 
 
+async def test_what_others_have_forgotten_takes_no_room(tmp_path: Path) -> None:
+    box = Outbox(tmp_path, ["one"], most_bytes=1000)
+    await box.open()
+    for call in ("c1", "c2", "c3"):
+        put(box, call, 0, body=b"x" * 800)
+        assert await ids(box) == [f"{call}-0"]
+        await asyncio.to_thread(forget_waiting, tmp_path, {call})
+    put(box, "c4", 0, 1, body=b"x" * 100)
+    assert await ids(box) == ["c4-0", "c4-1"]
+    assert box.dropped == 0
+    await box.close()
+
+
 async def test_where_there_is_no_outbox_there_is_nothing_to_forget(tmp_path: Path) -> None:
     assert await asyncio.to_thread(forget_waiting, tmp_path, {"c1"}) == 0
     assert [*tmp_path.iterdir()] == []

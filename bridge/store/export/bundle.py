@@ -50,7 +50,7 @@ def _parts(
     """The files of the bundle: name and content."""
     yield ABOUT, [_about(header, entries, over=over, now=now)]
     for one in FORMATS.values():
-        yield f"transcript{one.suffix}", [one.write(header, entries)]
+        yield f"transcript{one.suffix}", [one.written(header, entries, live=not over)]
     for name in (JOURNAL, TRACE):
         if (folder / name).is_file():
             yield name, whole_lines(folder / name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 from bridge.conversation.journal import Entry
@@ -29,16 +30,22 @@ class Format:
     """Of files, with its dot."""
     write: Writer
     """Makes the transcript from a call's header and the entries of its journal, whole or as far as they go."""
+    write_live: Writer | None = None
+    """The same of a call that goes on, where it is to say so; None: as `write`."""
+
+    def written(self, header: CallHeader, entries: Sequence[Entry], *, live: bool) -> bytes:
+        """Make the transcript of a call. `live`: it goes on."""
+        return (self.write_live if live and self.write_live else self.write)(header, entries)
 
 
-def _text(header: CallHeader, entries: Sequence[Entry]) -> bytes:
-    return encodable(transcript_text(header, entries)).encode()
+def _text(header: CallHeader, entries: Sequence[Entry], *, live: bool = False) -> bytes:
+    return encodable(transcript_text(header, entries, live=live)).encode()
 
 
 FORMATS: Final[Mapping[str, Format]] = {
     one.name: one
     for one in (
-        Format("text", "text/plain; charset=utf-8", ".txt", _text),
+        Format("text", "text/plain; charset=utf-8", ".txt", _text, partial(_text, live=True)),
         Format("json", "application/json", ".json", transcript_json),
         Format("jsonl", "application/jsonl", ".jsonl", write_jsonl),
         Format("csv", "text/csv; charset=utf-8; header=present", ".csv", write_csv),

@@ -85,12 +85,15 @@ class Audit:
         Raises StoreError, and OSError. A line that is in already stays as it is, so it may break off anywhere.
         """
         async with self._filing:
-            lines = await asyncio.to_thread(self._read)
-            if lines is None:
-                return 0
-            for first in range(0, len(lines), _AT_ONCE):
-                await self._put(lines[first : first + _AT_ONCE])
-            await asyncio.to_thread(self._file.unlink)
+            while True:
+                content = await asyncio.to_thread(self._content)
+                if content is None:
+                    return 0
+                lines = self._lines(content)
+                for first in range(0, len(lines), _AT_ONCE):
+                    await self._put(lines[first : first + _AT_ONCE])
+                if await asyncio.to_thread(self._remove, len(content)):
+                    break  # Else a command has left a line meanwhile.
         _log.info("audit_taken_in", lines=len(lines))
         return len(lines)
 
@@ -120,12 +123,22 @@ class Audit:
                 raise OSError(28, "it could not be written whole")
             os.fsync(file.fileno())
 
-    def _read(self) -> list[dict[str, Any]] | None:
-        """The lines that wait; those that are torn are passed over. None: there is no file."""
+    def _content(self) -> bytes | None:
+        """What the file holds; None: there is none."""
         try:
-            content = self._file.read_bytes()
+            return self._file.read_bytes()
         except FileNotFoundError:
             return None
+
+    def _remove(self, size: int) -> bool:
+        """Remove the file, unless it has grown beyond this."""
+        if self._file.stat().st_size != size:
+            return False
+        self._file.unlink()
+        return True
+
+    def _lines(self, content: bytes) -> list[dict[str, Any]]:
+        """The lines that wait; those that are torn are passed over."""
         lines: list[dict[str, Any]] = []
         for text in content.split(b"\n"):
             try:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.store.sql.cursors import cursor as cursor_at
 from bridge.store.sql.cursors import position
-from bridge.store.sql.schema import audit
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 class Readable(Protocol):
@@ -45,11 +45,17 @@ class AuditPages:
 
         Raises `BridgeError` (code `cursor_invalid`) for a cursor that no page gave.
         """
-        lines = select(audit).order_by(audit.c.id.desc()).limit(limit + 1)
+        before = None
         if cursor is not None:
             (before,) = position(cursor, tuple[Annotated[int, msgspec.Meta(ge=0, le=2**53)]])
-            lines = lines.where(audit.c.id < before)
         async with self._database.reading() as connection:
+            from sqlalchemy import select  # noqa: PLC0415  (slow to import, and there where the database is open)
+
+            from bridge.store.sql.schema import audit  # noqa: PLC0415
+
+            lines = select(audit).order_by(audit.c.id.desc()).limit(limit + 1)
+            if before is not None:
+                lines = lines.where(audit.c.id < before)
             found = (await connection.execute(lines)).mappings().all()
         rows = [AuditRow(**{name: row[name] for name in AuditRow.__slots__}) for row in found[:limit]]
         return rows, cursor_at((found[limit - 1]["id"],)) if len(found) > limit else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
-
-from sqlalchemy import ColumnElement, or_
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bridge.store.sql.call_rows import CallRow
 from bridge.store.sql.rows import clean
-from bridge.store.sql.schema import calls
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
 
 _OF_NUMBERS: Final = re.compile(r"[\s()./\u2010-\u2015\u00a0-]+")
 """What people write between digits."""
@@ -72,6 +72,10 @@ class CallFilter:
 
         Who speaks is for the search to add.
         """
+        from sqlalchemy import or_  # noqa: PLC0415  (slow to import, and there already where statements are made)
+
+        from bridge.store.sql.schema import calls  # noqa: PLC0415
+
         if self.number is not None:
             columns = (calls.c.caller, calls.c.called, calls.c.other, calls.c.transfer_to)
             yield or_(*(_is(column, self.number) for column in columns))

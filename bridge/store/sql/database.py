@@ -20,6 +20,7 @@ import structlog
 
 from bridge.errors import SettingsError, StoreError, system_reason
 from bridge.store.sql import failures, migrating
+from bridge.tasks import spawn
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -58,6 +59,7 @@ class Database:
         self._opening = asyncio.Lock()
         self._one_writer = asyncio.Lock()
         self._reached = False
+        self._connecting: set[asyncio.Task[None]] = set()
         self._failing: set[str] = set()
         """What it does not do at present: `reading`, `writing`."""
         if self.dialect == "postgresql" and find_spec("asyncpg") is None:
@@ -121,6 +123,8 @@ class Database:
         """Let go of every connection. What still uses one fails."""
         engine, self._engine, self._writes = self._engine, None, None
         self._reached = False
+        if self._connecting:
+            await asyncio.wait(self._connecting)
         if engine is not None:
             await engine.dispose()
 
@@ -130,7 +134,7 @@ class Database:
 
         Raises StoreError.
         """
-        async with self._told("reading"), self.engine.connect() as connection:
+        async with self._told("reading"), self._connected(self.engine) as connection:
             yield connection
 
     @contextlib.asynccontextmanager
@@ -143,7 +147,7 @@ class Database:
         async with self._told("writing"), one_at_a_time:
             if self._writes is None:
                 self._writes = self.engine.execution_options(writes=True)
-            async with self._writes.begin() as connection:
+            async with self._connected(self._writes) as connection, connection.begin():
                 yield connection
 
     async def checkpoint(self) -> None:
@@ -153,7 +157,7 @@ class Database:
         """
         if self.dialect != "sqlite":
             return
-        async with self._told("writing"), self._one_writer, self.engine.connect() as connection:
+        async with self._told("writing"), self._one_writer, self._connected(self.engine) as connection:
             raw = await connection.get_raw_connection()
             assert raw.driver_connection is not None  # noqa: S101  It is open.
             await (await raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")).close()
@@ -173,12 +177,38 @@ class Database:
         await asyncio.to_thread(migrating.scripts)
         engine = await asyncio.to_thread(partial(_engine, self._url, self.file, command_s=None))
         try:
-            async with self._told("writing"), engine.execution_options(writes=True).begin() as connection:
+            writes = engine.execution_options(writes=True)
+            async with self._told("writing"), self._connected(writes) as connection, connection.begin():
                 before, after = await connection.run_sync(migrating.migrate)
         finally:
             await engine.dispose()
         if before != after:
             _log.info("store_brought_up_to_date", where=self.where, before=before, after=after)
+
+    @contextlib.asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection, which is given back when the block ends. Cancelling leaves none that is half made.
+
+        SQLite's is made on a thread that tells the event loop of it afterwards, whoever waits still: were nobody to
+        wait, the event loop might be closed by then, and the connection would be nobody's. So it is completed and
+        given back where it is not wanted any more, and `close` waits for that.
+        """
+        asked: asyncio.Future[AsyncConnection] = asyncio.get_running_loop().create_future()
+        connecting = spawn(_connect(engine, asked), name="store-connect")
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
+        try:
+            connection = await asked
+        except asyncio.CancelledError:
+            if self.dialect == "postgresql":
+                connecting.cancel()  # It has no thread, and a server that does not answer is not waited for.
+            # It may have come in the same moment.
+            if not asked.cancelled() and asked.exception() is None:
+                await asked.result().close()
+            raise
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_exit(connection)
+            yield connection
 
     @contextlib.asynccontextmanager
     async def _told(self, doing: str) -> AsyncIterator[None]:
@@ -218,6 +248,21 @@ class Database:
 def _file(url: str, folder: Path) -> Path:
     """The file that a URL names, `sqlite:///FILE`; from the working folder on where it does not begin with /."""
     return (Path(url.removeprefix("sqlite:///")) if url else folder / FILE).absolute()
+
+
+async def _connect(engine: AsyncEngine, asked: asyncio.Future[AsyncConnection]) -> None:
+    """Make a connection for who waits for it; if nobody does any more, give it back."""
+    try:
+        connection = await engine.connect()
+    except Exception as error:  # noqa: BLE001  who asked raises it, or went away
+        if not asked.done():
+            asked.set_exception(error)
+        return
+    if asked.done():
+        await connection.invalidate()  # closed for good: its engine may have been let go meanwhile
+        await connection.close()
+    else:
+        asked.set_result(connection)
 
 
 def _engine(url: str, file: Path | None, *, command_s: float | None) -> AsyncEngine:

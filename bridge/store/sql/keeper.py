@@ -132,12 +132,14 @@ class Keeper:
                 if not self._opened:
                     await self._open()
                 await self._round()
-            except StoreError as error:
-                if self._database.up and error.message != told:
-                    told = error.message
+            except Exception as error:  # noqa: BLE001  whatever it is, nothing may end the following for good
+                known = isinstance(error, StoreError)
+                if str(error) != told and (self._database.up or not known):
+                    told = str(error)
                     _log.error("record_not_followed", error=told)
                 self._opened = False  # it may have been put in order, or be another one, when it is back
-                await asyncio.sleep(wait_s if error.code == "store_unreachable" else _HOPELESS_S)
+                passes = isinstance(error, StoreError) and error.code == "store_unreachable"
+                await asyncio.sleep(wait_s if passes else _HOPELESS_S)
                 wait_s = min(longest_s, wait_s * 2)
                 continue
             wait_s = _RETRY_S[0]

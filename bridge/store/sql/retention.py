@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from bridge.errors import BridgeError, StoreError
+from bridge.errors import StoreError
 from bridge.store.sql import folders
 from bridge.store.sql.audit import Audit
 from bridge.store.sql.database import Database
@@ -74,7 +74,7 @@ class Retention:
                 wait_s = _EVERY_S
             except StoreError:
                 wait_s = _RETRY_S
-            except (OSError, BridgeError) as error:
+            except Exception as error:  # noqa: BLE001  nothing may end the sweeping for good
                 _log.error("retention_failed", error=str(error))
                 wait_s = _EVERY_S
             await asyncio.sleep(wait_s)

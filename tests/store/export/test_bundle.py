@@ -70,6 +70,7 @@ def test_of_a_call_that_goes_on_there_is_what_there_is(tmp_path: Path) -> None:
     assert (about["over"], about["ended"], about["duration_ms"]) == (False, None, None)
     assert names[JOURNAL].endswith(b"}\n")
     assert b"We open at" in names["transcript.txt"]
+    assert b"; ended: not yet, it goes on\n" in names["transcript.txt"]
     if RECORDING in names:
         assert parse(names[RECORDING], name="recording").channels == 2
 

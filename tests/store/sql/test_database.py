@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from bridge.store.sql import database as database_module
 from bridge.store.sql import migrating
 from bridge.store.sql.database import Database
 from bridge.store.sql.schema import metadata
+from bridge.tasks import spawn
 from tests.store.sql.place import Place, SqlitePlace
 
 ROOT = Path(__file__).parents[3]
@@ -364,9 +368,63 @@ class TestFiles:
         await database.close()
 
 
-def test_following_calls_imports_no_database_library_before_it_is_opened() -> None:
+@pytest.mark.parametrize("connection", [1, 2], ids=["that looks", "that migrates"])
+async def test_an_opening_that_is_cancelled_leaves_no_thread_that_would_meet_a_closed_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connection: int
+) -> None:
+    connects, connecting, numbers = sqlite3.connect, threading.Event(), itertools.count(1)
+
+    def slowly(*args: Any, **options: Any) -> sqlite3.Connection:
+        if next(numbers) == connection:
+            connecting.set()
+            time.sleep(0.3)
+        made: sqlite3.Connection = connects(*args, **options)
+        return made
+
+    monkeypatch.setattr("aiosqlite.core.sqlite3.connect", slowly)
+    database = Database("", tmp_path)
+    before = {*threading.enumerate()}
+    opening = spawn(database.open(), name="opening")
+    assert await asyncio.to_thread(connecting.wait, 10.0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await database.close()
+    await asyncio.sleep(0.05)  # A thread has told that it is done a moment before it ends.
+    assert not [one for one in {*threading.enumerate()} - before if "asyncio" not in one.name]
+
+
+async def test_letting_go_waits_for_no_server_that_does_not_answer(tmp_path: Path) -> None:
+    asked, over, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await over.wait()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        left.set()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    database = Database(f"postgresql://u:p@127.0.0.1:{port}/calls", tmp_path)
+    opening = spawn(database.open(), name="opening")
+    async with asyncio.timeout(10):
+        await asked.wait()
+    began = time.perf_counter()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await database.close()
+    assert time.perf_counter() - began < 2
+    over.set()
+    await left.wait()
+    server.close()
+
+
+def test_a_bridge_imports_no_database_library_before_it_is_opened() -> None:
     script = (
-        "import sys, bridge.store.files, bridge.store.sql.keeper\n"
+        "import sys, bridge.app, bridge.store.files, bridge.store.sql.keeper\n"
         "heavy = {'sqlalchemy', 'alembic', 'aiosqlite', 'asyncpg'} & {*sys.modules}\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

@@ -29,7 +29,7 @@ from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.retention import Retention
 from bridge.store.writer import DiskThread
 from tests.store.samples import ENTRIES, HEADER
-from tests.store.sql.place import Place
+from tests.store.sql.place import Place, within
 
 WORD = "kumquatmarmalade"
 DAY = 24 * 3600
@@ -353,6 +353,24 @@ def retention(house: House, clock: Callable[[], float], days: int | None = 30, s
     )
 
 
+async def test_a_database_that_lacks_a_table_does_not_end_the_sweeping(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.sql.retention._EVERY_S", 0.05)
+    now = time.time()
+    await house.call(1, started_at=started(31, now))
+    async with house.database.writing() as connection:
+        await connection.execute(text("ALTER TABLE calls RENAME TO elsewhere"))
+    sweeps = retention(house, lambda: now)
+    with capture_logs() as logs:
+        sweeps.start()
+        await within(10, lambda: "retention_failed" in [line["event"] for line in logs])
+        async with house.database.writing() as connection:
+            await connection.execute(text("ALTER TABLE elsewhere RENAME TO calls"))
+        await within(10, lambda: "retention_swept" in [line["event"] for line in logs])
+    await sweeps.close()
+
+
 async def test_calls_go_when_they_are_old_enough_and_each_is_audited(house: House) -> None:
     now = time.time()
     for number, days in enumerate((31, 30.1, 29.9, 1)):
@@ -468,6 +486,24 @@ async def test_lines_wait_in_a_file_while_the_database_is_away_and_go_in_once(tm
         await house.audit.take_in()
         assert [line[0] for line in await house.audited()] == ["ann", "ann", "ann", "bob"]
         assert await house.audit.take_in() == 0
+
+
+async def test_a_line_that_comes_while_others_go_in_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "calls") as house:
+        command = Audit(await asyncio.to_thread(away, tmp_path), house.folder)
+        await command.write("ann", "recording_read", "call1")
+        puts = house.audit._put
+
+        async def put(lines: list[dict[str, Any]]) -> None:
+            monkeypatch.undo()
+            await puts(lines)
+            await command.write("bob", "recording_read", "call2")
+
+        monkeypatch.setattr(house.audit, "_put", put)
+        await house.audit.take_in()
+        assert [line[0] for line in await house.audited()] == ["ann", "bob"]
 
 
 async def test_what_cannot_be_audited_is_refused(tmp_path: Path) -> None:

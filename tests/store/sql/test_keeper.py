@@ -387,6 +387,25 @@ class TestAway:
             await keeper.caught_up()
         assert await seqs(place) == [*range(1, len(TROUBLED) + 1)]
 
+    async def test_one_that_lacks_a_table_is_followed_again_when_it_has_it(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bridge.store.sql.keeper._HOPELESS_S", 0.1)
+        database = await place.opened()
+        async with database.writing() as connection:
+            await connection.execute(text("ALTER TABLE calls RENAME TO elsewhere"))
+        Journal(place.folder).append(*TROUBLED)
+        with capture_logs() as logs:
+            keeper = place.keeper()
+            await within(10, lambda: "record_not_followed" in [line["event"] for line in logs])
+            await asyncio.sleep(0.3)
+        assert [line["event"] for line in logs].count("record_not_followed") == 1
+        async with database.writing() as connection:
+            await connection.execute(text("ALTER TABLE elsewhere RENAME TO calls"))
+        async with asyncio.timeout(20):
+            await keeper.caught_up()
+        assert await seqs(place) == [*range(1, len(TROUBLED) + 1)]
+
     async def test_closing_while_it_is_away_waits_for_nothing(self, place: Place) -> None:
         keeper = place.keeper()
         journal = Journal(place.folder)
