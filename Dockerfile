@@ -1,4 +1,4 @@
-# Build with the local speech engine:    docker build -t phone-bridge .
+# Build with everything:                 docker build -t phone-bridge .
 # or small, for a speech service:        docker build --build-arg EXTRAS=speed -t phone-bridge .
 #
 # Run for simulated calls:   docker run --rm -p 8080:8080 -e BRIDGE_TWILIO__AUTH_TOKEN=… phone-bridge
@@ -7,7 +7,7 @@
 ARG PYTHON=3.13
 
 FROM python:${PYTHON}-slim AS build
-ARG EXTRAS=local,speed
+ARG EXTRAS=local,speed,postgres,nats,encryption,formats
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/phone-bridge
 WORKDIR /src
