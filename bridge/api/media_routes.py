@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
+from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -40,6 +42,11 @@ from bridge.store.vault import Keys, Recording, open_recording
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _AT_ONCE: Final = 1
 """How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
+_ONE_HEARING_S: Final = 600.0
+"""Parts that somebody asks for within this time are one hearing, with one line in the audit: a browser in which
+somebody seeks asks for dozens."""
+_HEARINGS: Final = 1000
+"""How many are remembered; what comes after an older one is forgotten leaves a further line."""
 
 log = structlog.get_logger()
 
@@ -53,6 +60,8 @@ class MediaRoutes:
         self._keys = keys
         self._audit = audit
         self._compressing = asyncio.Semaphore(_AT_ONCE)
+        self._hearings: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        """When the line of a hearing in parts was written, by who hears what of which call."""
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
@@ -68,9 +77,8 @@ class MediaRoutes:
         form = query(request, media.SoundQuery).format
         call_id, folder = await self._kept.find(request.match_info["call"])
         content = await self._opened(folder, None, "recording_missing")
-        asked = " ".join(filter(None, (form, request.headers.get("Range", "")[:200])))
         try:
-            await self._heard(request, call_id, asked)
+            await self._heard(request, call_id, form)
             if form != "wav":
                 return await self._compressed(request, content, form, call_id)
         except BaseException:
@@ -163,10 +171,25 @@ class MediaRoutes:
         except OSError as error:
             raise gone(folder, error) from None
 
-    async def _heard(self, request: web.Request, call_id: str, detail: str) -> None:
-        """Let the audit have a line before anything is heard. Raises `BridgeError` where it cannot."""
-        if request.method == "GET":
-            await self._audit.write(asker(request).name, "recording_read", call_id, detail)
+    async def _heard(self, request: web.Request, call_id: str, what: str) -> None:
+        """Let the audit have a line before anything is heard. Raises `BridgeError` where it cannot.
+
+        Which parts were heard it does not tell: one line stands for all parts of a hearing.
+        """
+        if request.method != "GET":
+            return
+        who = asker(request).name
+        if "Range" not in request.headers:
+            await self._audit.write(who, "recording_read", call_id, what)
+            return
+        hearing, now = (who, call_id, what), time.monotonic()
+        if now - self._hearings.get(hearing, float("-inf")) < _ONE_HEARING_S:
+            return
+        await self._audit.write(who, "recording_read", call_id, f"{what} in parts")
+        self._hearings[hearing] = now  # Only now: what could not be written is tried again.
+        self._hearings.move_to_end(hearing)
+        if len(self._hearings) > _HEARINGS:
+            self._hearings.popitem(last=False)
 
     async def _compressed(
         self, request: web.Request, content: Recording, form: Form, call_id: str
