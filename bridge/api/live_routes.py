@@ -153,6 +153,9 @@ class LiveRoutes:
         after = request.headers.get("Last-Event-ID", "") or wanted.after
         if len(after) > 100:
             raise Problem(422, "invalid", "Last-Event-ID: this is no id of an event.")
+        if self._calls.feed.full:
+            again = {"Retry-After": "5"}
+            raise Problem(429, "too_many_listeners", "Too many follow the events already.", headers=again)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         # Without this, some proxies collect what comes until it fills a page.
         response.headers["X-Accel-Buffering"] = "no"
