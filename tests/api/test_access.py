@@ -127,6 +127,7 @@ class TestTokens:
                 _, _, response = await it.ask(token=token)
                 assert response.headers["Cache-Control"] == "no-store"
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 class TestBrowsers:
