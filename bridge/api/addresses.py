@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from bridge.settings_values import is_loopback
 
@@ -16,6 +16,9 @@ def from_this_machine(request: web.Request) -> bool:
     """Tell whether a program on this machine asks, or somebody who sits at it."""
     # A tunnel or proxy on this machine also connects from loopback, but says for whom it asks.
     if any(name in request.headers for name in _OF_PROXIES) or not is_loopback(request.remote or ""):
+        return False
+    # One that says nothing, as nginx does not unless it is told to, at least asks by the oldest version.
+    if request.version < HttpVersion11:
         return False
     if by_a_foreign_page(request):
         return False
