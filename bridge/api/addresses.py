@@ -17,8 +17,7 @@ def from_this_machine(request: web.Request) -> bool:
     # A tunnel or proxy on this machine also connects from loopback, but says for whom it asks.
     if any(name in request.headers for name in _OF_PROXIES) or not is_loopback(request.remote or ""):
         return False
-    # One that says nothing, as nginx does not unless it is told to, at least asks by the oldest version.
-    if request.version < HttpVersion11:
+    if request.version < HttpVersion11 or _as_nginx_upgrades(request):
         return False
     if by_a_foreign_page(request):
         return False
@@ -27,6 +26,15 @@ def from_this_machine(request: web.Request) -> bool:
         return is_loopback(urlsplit(f"//{request.host}").hostname or "")
     except ValueError:
         return False
+
+
+def _as_nginx_upgrades(request: web.Request) -> bool:
+    """Tell whether a connection is said to be upgraded, but not to what.
+
+    nginx, unless it is told otherwise, does not say for whom it asks, and asks for 127.0.0.1 by HTTP/1.0. Set up
+    for WebSockets as its handbook has it, it asks by HTTP/1.1, and says this with every request that is none.
+    """
+    return "upgrade" in request.headers.get("Connection", "").lower() and not request.headers.get("Upgrade")
 
 
 def by_a_foreign_page(request: web.Request, public_url: str = "") -> bool:

@@ -127,6 +127,7 @@ class TestTokens:
             for version, status in ((aiohttp.HttpVersion11, 200), (aiohttp.HttpVersion10, 401)):
                 async with aiohttp.ClientSession(version=version) as http, http.get(url) as answer:
                     assert answer.status == status
+            assert (await it.ask(Connection="upgrade"))[0] == 401
 
     async def test_nothing_that_is_answered_is_kept_or_taken_for_something_else(self) -> None:
         async with house() as it:
