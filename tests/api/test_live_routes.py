@@ -130,3 +130,9 @@ async def test_no_more_follow_than_the_bridge_can_bear(world: LiveWorld, monkeyp
     monkeypatch.setattr("bridge.live.feed.MOST_LISTENERS", 1)
     first, second = await world.follow(), await world.follow()
     assert (first.status, second.status) == (200, 429)
+
+
+async def test_the_place_to_go_on_after_cannot_write_events_of_its_own(world: LiveWorld) -> None:
+    url = f"{world.up.url}/api/v1/events"
+    async with world.http.get(url, params={"after": "1-1\n\ndata: {}"}) as response:
+        assert response.status == 422
