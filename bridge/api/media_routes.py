@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -42,6 +44,8 @@ from bridge.store.vault import Keys, Recording, open_recording
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _AT_ONCE: Final = 1
 """How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
+_MOST_WAITING: Final = 10
+"""How many wait for that at most: each holds an open file, also when whoever asked has gone."""
 _ONE_HEARING_S: Final = 600.0
 """Parts that somebody asks for within this time are one hearing, with one line in the audit: a browser in which
 somebody seeks asks for dozens."""
@@ -60,6 +64,7 @@ class MediaRoutes:
         self._keys = keys
         self._audit = audit
         self._compressing = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
         self._hearings: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         """When the line of a hearing in parts was written, by who hears what of which call."""
 
@@ -130,7 +135,7 @@ class MediaRoutes:
     async def timeline_png(self, request: web.Request) -> web.Response:
         """Answer the picture for what shows no SVG."""
         call_id, folder = await self._kept.find(request.match_info["call"])
-        async with self._compressing:
+        async with self._turn():
             try:
                 drawing = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
                 picture = await png_apart(drawing.decode())  # In this process, no call would go on meanwhile.
@@ -191,12 +196,25 @@ class MediaRoutes:
         if len(self._hearings) > _HEARINGS:
             self._hearings.popitem(last=False)
 
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until it is one's turn to make what takes a processor. Raises `Problem` 429 where too many wait."""
+        if self._waiting >= _MOST_WAITING:
+            detail = "Too many wait for a recording in another form, or a picture. Ask again in 5 s."
+            raise Problem(429, "too_many_waiting", detail, headers={"Retry-After": "5"})
+        self._waiting += 1
+        try:
+            async with self._compressing:
+                yield
+        finally:
+            self._waiting -= 1
+
     async def _compressed(
         self, request: web.Request, content: Recording, form: Form, call_id: str
     ) -> web.StreamResponse:
         """Answer a recording in another form, which is made whole first; closes it."""
         kind = FORMS[form]
-        async with self._compressing:
+        async with self._turn():
             file = await asyncio.to_thread(_compress, content, form)
         return await send_whole(request, file, kind.media_type, f"{call_id}{kind.suffix}")
 

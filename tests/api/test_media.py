@@ -164,6 +164,15 @@ async def test_the_recording_comes_compressed_as_well(it: Kept, form: str, kind:
     assert (await it.json(RECORDING, {"format": "flac"}, status=422))["errors"][0]["field"] == "format"
 
 
+async def test_no_more_wait_for_another_form_than_files_can_be_held_open(
+    it: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr("bridge.api.media_routes._MOST_WAITING", 0)
+        assert (await it.json(RECORDING, {"format": "opus"}, status=429))["code"] == "too_many_waiting"
+    assert (await it.ask(RECORDING, query={"format": "opus"}))[0] == 200
+
+
 async def test_who_has_heard_what_is_kept_before_it_is_heard(it: Kept) -> None:
     before = len((await it.json("/audit", {"limit": 200}))["items"])
     await it.ask(RECORDING, Range="bytes=0-9")
