@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -24,6 +25,7 @@ from bridge.privacy.redactor import Redactor
 from bridge.profiles import Openers, Profiles
 from bridge.settings import Settings
 from bridge.settings_calls import TransferSettings
+from bridge.settings_values import is_loopback
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
 from bridge.store.base import Store
@@ -74,6 +76,13 @@ def make_access(settings: Settings) -> Access:
     """Make what tells who may ask the API."""
     api = settings.api
     further = [Token(Principal(one.name, one.scope), one.token.get_secret_value()) for one in api.tokens]
+    public = urlsplit(settings.server.public_url).hostname
+    if public and not is_loopback(public) and not further and not api.token.get_secret_value():
+        log.warning(
+            "api_without_token",
+            problem="everybody is taken for this machine if the proxy here does not say for whom it asks",
+            remedy="set BRIDGE_API__TOKEN",
+        )
     return Access(
         api.token.get_secret_value(),
         further,

@@ -110,6 +110,11 @@ class BusSettings(Section):
         return http_url(value, schemes=("nats", "tls")) if value else ""
 
 
+_TAKEN = frozenset({"api", "console", "local", "retention"})
+"""Who else the audit and the API know. Whoever signed in with a token named `api` would be taken for who has
+`api.token`, and may do all."""
+
+
 class ApiToken(Section):
     """One more token of the API."""
 
@@ -139,4 +144,6 @@ class ApiSettings(Section):
         names = [one.name for one in value]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"wanted each name once, but {', '.join(twice)} comes again")
+        if taken := sorted(_TAKEN.intersection(names)):
+            raise ValueError(f"{', '.join(taken)} cannot be the name of a token: the bridge calls others so")
         return value

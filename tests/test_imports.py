@@ -165,6 +165,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.api.control_routes": {
         "bridge.api",
+        "bridge.agents.action_checks",
         "bridge.call.log_session",
         "bridge.call.session",
         "bridge.live",

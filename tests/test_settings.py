@@ -544,3 +544,10 @@ class TestNumbers:
         numbers = ({"number": "+15550100002", "mode": "log", "forward_to": given},)
         settings = load_settings(environment={}, files=(), overrides={"numbers": numbers})  # type: ignore[dict-item]
         assert settings.numbers[0].forward_to == kept
+
+
+@pytest.mark.parametrize("name", ["api", "local"])
+def test_no_token_is_called_as_one_that_may_do_more(name: str) -> None:
+    tokens = f'[{{"name": "{name}", "token": "sixteen characters", "scope": "read"}}]'
+    with pytest.raises(SettingsError, match=f"{name} cannot be the name of a token"):
+        load_settings(environment={"BRIDGE_API__TOKENS": tokens})

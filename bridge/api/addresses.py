@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from bridge.settings_values import is_loopback
 
@@ -17,6 +17,8 @@ def from_this_machine(request: web.Request) -> bool:
     # A tunnel or proxy on this machine also connects from loopback, but says for whom it asks.
     if any(name in request.headers for name in _OF_PROXIES) or not is_loopback(request.remote or ""):
         return False
+    if request.version < HttpVersion11 or _as_nginx_upgrades(request):
+        return False
     if by_a_foreign_page(request):
         return False
     try:
@@ -24,6 +26,15 @@ def from_this_machine(request: web.Request) -> bool:
         return is_loopback(urlsplit(f"//{request.host}").hostname or "")
     except ValueError:
         return False
+
+
+def _as_nginx_upgrades(request: web.Request) -> bool:
+    """Tell whether a connection is said to be upgraded, but not to what.
+
+    nginx, unless it is told otherwise, does not say for whom it asks, and asks for 127.0.0.1 by HTTP/1.0. Set up
+    for WebSockets as its handbook has it, it asks by HTTP/1.1, and says this with every request that is none.
+    """
+    return "upgrade" in request.headers.get("Connection", "").lower() and not request.headers.get("Upgrade")
 
 
 def by_a_foreign_page(request: web.Request, public_url: str = "") -> bool:

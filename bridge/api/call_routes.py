@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
+import structlog
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bridge.api.answers import CallAnswer, OrderAnswer
 from bridge.api.call_document import call_answer, order_answer
-from bridge.api.door import Door, need, query, read
+from bridge.api.door import Door, asker, need, query, read
 from bridge.api.erase_routes import erase_refused
 from bridge.api.kept import KeptCalls
 from bridge.api.operations import Operation
@@ -32,6 +33,8 @@ _MOST_PARAMETERS = 50
 _MOST_CHARACTERS = 8000
 """Of all of them: however they are escaped, the document that holds them stays within Twilio's 64 kB."""
 _AGAIN_AFTER_S = "5"
+
+log = structlog.get_logger()
 
 
 def stream_parameters(given: dict[str, str]) -> dict[str, str]:
@@ -130,6 +133,7 @@ class CallRoutes:
             raise Problem(429, error.code, f"{error.message}.", headers={"Retry-After": _AGAIN_AFTER_S}) from None
         except KeyConflictError as error:
             raise Problem(409, error.code, f"{error.message}.", call=error.call.id) from None
+        log.info("call_asked_for", call=call.id, who=asker(request).name, new=new)
         return _answer(call, status=202 if new else 200)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -155,6 +159,7 @@ class CallRoutes:
             return await self._erase(request)
         call = self._found(request)
         try:
+            log.info("call_unwanted", call=call.id, who=asker(request).name)
             await self._dialer.cancel(call)
         except CarrierError as error:
             raise Problem(502, error.code, f"{error.message}.") from None

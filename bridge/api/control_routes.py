@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -10,6 +11,7 @@ import structlog
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from bridge.agents import action_checks
 from bridge.api.door import Door, asker, read
 from bridge.api.operations import Operation
 from bridge.api.problems import Problem
@@ -39,6 +41,18 @@ def _spoken(value: str) -> str:
 def _dialled(value: str) -> str:
     if not _DIALLED.fullmatch(value):
         raise ValueError("wanted a number like +15551234567 or a SIP address like sip:desk@example.com")
+    return value
+
+
+def _noted(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a note's data, if it can be kept and told as it is: the same holds for it as for an agent's."""
+    try:
+        fault = action_checks.fault(Note(value))
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        fault = "it holds what JSON cannot: half a character, or a number without end"
+    if fault:
+        raise ValueError(fault)
     return value
 
 
@@ -98,8 +112,8 @@ class HangUpBody(_Body):
 class NoteBody(_Body):
     """What `POST …/note` takes."""
 
-    data: dict[str, Any] = Field(min_length=1)
-    """Anything JSON can hold, by key. A later note's keys are added to the earlier ones."""
+    data: Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_noted)]
+    """Anything JSON can hold, by key, 50 levels deep at most. A later note's keys are added to the earlier ones."""
 
 
 class RecordingBody(_Body):

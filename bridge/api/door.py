@@ -112,6 +112,8 @@ async def _keep_private(request: web.Request, response: web.StreamResponse) -> N
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; sandbox")
+        # Else a page of another site could let its visitor hear a recording, though not read it.
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
 
 
 def asker(request: web.Request) -> Principal:

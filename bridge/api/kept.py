@@ -21,6 +21,7 @@ from bridge.api.problems import Problem
 from bridge.conversation.journal import Entry
 from bridge.errors import BridgeError
 from bridge.store.base import CallHeader
+from bridge.store.call_folders import folder_of
 from bridge.store.folder import JOURNAL, CallFolder
 from bridge.store.journal_file import read_journal
 from bridge.store.sql.call_rows import CallDetail, CallRow, TurnRow
@@ -70,7 +71,10 @@ class KeptCalls:
         if (own := await self._find_own(name)) is not None:
             return own
         if (detail := await self.calls.get(name)) is not None:
-            return detail.call.id, self._folder / detail.call.folder
+            try:
+                return detail.call.id, folder_of(self._folder, detail.call.folder)
+            except BridgeError as error:  # Whoever can write into the database is not to read the whole disk.
+                raise gone(self._folder, error) from None
         raise Problem(404, "call_unknown", "Nothing is kept of such a call.")
 
     async def detail(self, name: str) -> CallDetail | None:

@@ -14,7 +14,7 @@ from bridge.api.operations import Operation
 from bridge.api.problems import Problem
 from bridge.errors import BridgeError
 from bridge.live.calls import LiveCalls
-from bridge.live.taps import Ear, Taps
+from bridge.live.taps import MOST_EARS, Ear, Taps
 from bridge.tasks import spawn
 
 LISTEN: Final = "/api/v1/calls/{call}/listen"
@@ -33,7 +33,8 @@ call began), and then mu-law, 8000 Hz, mono, 8 bytes a millisecond. Text message
 The agent's sound comes faster than it sounds: `at_ms` tells when it was handed to the phone, which plays each piece
 behind the one before. A player keeps a queue of side 1 and empties it at `clear`. The caller's sound comes as it is
 said; where a secret is gathered it is silence. Nothing that is sent to the bridge is looked at. Who does not take
-what comes is let go (close code 1013); the call never waits. Each listener leaves a line in the audit."""
+what comes is let go (close code 1013); the call never waits. At most 20 listen to a call at the same time; further
+ones get 429. Each listener leaves a line in the audit."""
 
 log = structlog.get_logger()
 
@@ -66,6 +67,9 @@ class ListenRoutes:
         socket = web.WebSocketResponse(heartbeat=_BEAT_S, compress=False, max_msg_size=4096)
         if not socket.can_prepare(request):
             raise Problem(426, "websocket_wanted", "Listening takes a WebSocket.", headers={"Upgrade": "websocket"})
+        if self._taps.full(call.id):
+            again = {"Retry-After": "5"}
+            raise Problem(429, "too_many_listeners", f"{MOST_EARS} listen to this call already.", headers=again)
         who = asker(request).name
         log.info("listening", call=call.id, who=who)
         try:

@@ -151,8 +151,11 @@ class LiveRoutes:
         """Answer events until whoever asks goes away, does not take them, or the bridge stops."""
         wanted = query(request, EventsQuery)
         after = request.headers.get("Last-Event-ID", "") or wanted.after
-        if len(after) > 100:
+        if len(after) > 100 or not after.isprintable():  # It is sent back, on a line of its own.
             raise Problem(422, "invalid", "Last-Event-ID: this is no id of an event.")
+        if self._calls.feed.full:
+            again = {"Retry-After": "5"}
+            raise Problem(429, "too_many_listeners", "Too many follow the events already.", headers=again)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         # Without this, some proxies collect what comes until it fills a page.
         response.headers["X-Accel-Buffering"] = "no"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -40,6 +44,13 @@ from bridge.store.vault import Keys, Recording, open_recording
 _SVG_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 _AT_ONCE: Final = 1
 """How many recordings are compressed at the same time: it takes a processor for as long as it takes."""
+_MOST_WAITING: Final = 10
+"""How many wait for that at most: each holds an open file, also when whoever asked has gone."""
+_ONE_HEARING_S: Final = 600.0
+"""Parts that somebody asks for within this time are one hearing, with one line in the audit: a browser in which
+somebody seeks asks for dozens."""
+_HEARINGS: Final = 1000
+"""How many are remembered; what comes after an older one is forgotten leaves a further line."""
 
 log = structlog.get_logger()
 
@@ -53,6 +64,9 @@ class MediaRoutes:
         self._keys = keys
         self._audit = audit
         self._compressing = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+        self._hearings: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        """When the line of a hearing in parts was written, by who hears what of which call."""
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
@@ -68,9 +82,8 @@ class MediaRoutes:
         form = query(request, media.SoundQuery).format
         call_id, folder = await self._kept.find(request.match_info["call"])
         content = await self._opened(folder, None, "recording_missing")
-        asked = " ".join(filter(None, (form, request.headers.get("Range", "")[:200])))
         try:
-            await self._heard(request, call_id, asked)
+            await self._heard(request, call_id, form)
             if form != "wav":
                 return await self._compressed(request, content, form, call_id)
         except BaseException:
@@ -122,7 +135,7 @@ class MediaRoutes:
     async def timeline_png(self, request: web.Request) -> web.Response:
         """Answer the picture for what shows no SVG."""
         call_id, folder = await self._kept.find(request.match_info["call"])
-        async with self._compressing:
+        async with self._turn():
             try:
                 drawing = await asyncio.to_thread(_picture, folder, self._kept.is_live(call_id))
                 picture = await png_apart(drawing.decode())  # In this process, no call would go on meanwhile.
@@ -163,17 +176,45 @@ class MediaRoutes:
         except OSError as error:
             raise gone(folder, error) from None
 
-    async def _heard(self, request: web.Request, call_id: str, detail: str) -> None:
-        """Let the audit have a line before anything is heard. Raises `BridgeError` where it cannot."""
-        if request.method == "GET":
-            await self._audit.write(asker(request).name, "recording_read", call_id, detail)
+    async def _heard(self, request: web.Request, call_id: str, what: str) -> None:
+        """Let the audit have a line before anything is heard. Raises `BridgeError` where it cannot.
+
+        Which parts were heard it does not tell: one line stands for all parts of a hearing.
+        """
+        if request.method != "GET":
+            return
+        who = asker(request).name
+        if "Range" not in request.headers:
+            await self._audit.write(who, "recording_read", call_id, what)
+            return
+        hearing, now = (who, call_id, what), time.monotonic()
+        if now - self._hearings.get(hearing, float("-inf")) < _ONE_HEARING_S:
+            return
+        await self._audit.write(who, "recording_read", call_id, f"{what} in parts")
+        self._hearings[hearing] = now  # Only now: what could not be written is tried again.
+        self._hearings.move_to_end(hearing)
+        if len(self._hearings) > _HEARINGS:
+            self._hearings.popitem(last=False)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until it is one's turn to make what takes a processor. Raises `Problem` 429 where too many wait."""
+        if self._waiting >= _MOST_WAITING:
+            detail = "Too many wait for a recording in another form, or a picture. Ask again in 5 s."
+            raise Problem(429, "too_many_waiting", detail, headers={"Retry-After": "5"})
+        self._waiting += 1
+        try:
+            async with self._compressing:
+                yield
+        finally:
+            self._waiting -= 1
 
     async def _compressed(
         self, request: web.Request, content: Recording, form: Form, call_id: str
     ) -> web.StreamResponse:
         """Answer a recording in another form, which is made whole first; closes it."""
         kind = FORMS[form]
-        async with self._compressing:
+        async with self._turn():
             file = await asyncio.to_thread(_compress, content, form)
         return await send_whole(request, file, kind.media_type, f"{call_id}{kind.suffix}")
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, SecretStr
 from bridge.settings import Settings
 
 MASK: Final = "********"
-_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_IN_URL: Final = re.compile(r"(?<=://)[^/?#\s]*@")
+"""Up to the last @ before the path: a password may hold one as well."""
 _QUERY: Final = re.compile(r"(?<=\w)\?[^#\s]+")
 _HIDDEN: Final = frozenset({"headers", "parameters"})
 """Tables whose values may be secrets whatever they are called."""
@@ -64,13 +65,13 @@ def shown(value: Any, name: str = "") -> Any:
         case str():
             if name in _HIDDEN and "=" in value:
                 return f"{value.partition('=')[0]}={MASK}"
-            return _without_secrets(value)
+            return without_secrets(value)
         case _:
             return value
 
 
-def _without_secrets(text: str) -> str:
-    """Leave out of an address who logs in, and what stands behind its `?`: keys often do."""
+def without_secrets(text: str) -> str:
+    """Leave out of the addresses in a text who logs in, and what stands behind their `?`: keys often do."""
     if "://" not in text:
         return text
     return _QUERY.sub(f"?{MASK}", _IN_URL.sub(f"{MASK}@", text))

@@ -210,7 +210,7 @@ class SoftphoneRoutes:
         }
         steps = steps_of(self._twilio.answer(form, body.parameters, softphone=True).text or "")
         self._remember(sid, _Known(asker(request).name, form))
-        log.info("softphone_call", call=call_id, sid=sid, called=called)
+        log.info("softphone_call", call=call_id, sid=sid, called=called, who=asker(request).name)
         token = next((step.parameters["token"] for step in steps if isinstance(step, StreamStep)), "")
         answer = SoftphoneCall(
             call=call_id,

@@ -20,7 +20,7 @@ from bridge.api.door import Door, query
 from bridge.api.openapi import VERSION
 from bridge.api.operations import Operation
 from bridge.api.record_routes import of_cursor
-from bridge.api.settings_view import numbers_view, settings_view
+from bridge.api.settings_view import numbers_view, settings_view, without_secrets
 from bridge.call.registry import Registry
 from bridge.errors import BridgeError
 from bridge.settings import Settings
@@ -206,7 +206,8 @@ class _Look:
         try:
             found = await self._look(settings)
             worst = max((one.status for one in found), key=["ok", "warning", "failed"].index, default="ok")
-            messages = {one.check: one.message for one in found}
+            # They name the addresses that were asked, which may hold a password or a key.
+            messages = {one.check: without_secrets(one.message) for one in found}
             self._seen = {"ok": worst != "failed", "status": worst, **messages}
         except Exception:
             log.exception("look_failed", what=self._name)

@@ -13,7 +13,7 @@ import datetime as dt
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,8 @@ KEPT: Final = 10_000
 """Events that are kept at most."""
 KEPT_CHARACTERS: Final = 8_000_000
 """Characters of text in them at most."""
+MOST_LISTENERS: Final = 500
+"""Who may listen at the same time: each holds a connection, and is woken by every event."""
 FINE_S: Final = 60.0
 """For how long after the last listener has left the fine grain is still kept, for when they come back."""
 _BATCH: Final = 200
@@ -68,6 +70,11 @@ class Feed:
         return f"{self._epoch}-{self._last}"
 
     @property
+    def full(self) -> bool:
+        """Tell whether as many listen as may."""
+        return len(self._listeners) >= MOST_LISTENERS
+
+    @property
     def fine(self) -> bool:
         """Tell whether anybody wants to know of every word, or did a moment ago."""
         return bool(self._listeners) or time.monotonic() < self._left_at + FINE_S
@@ -83,7 +90,7 @@ class Feed:
             "time": _now(),
             **news.data,
         }
-        event.size = sum(len(value) for value in news.data.values() if isinstance(value, str))
+        event.size = sum(_size(value) for value in news.data.values())
         self._kept.append(event)
         self._characters += event.size
         while len(self._kept) > self._most or (self._characters > self._most_characters and len(self._kept) > 1):
@@ -188,6 +195,19 @@ class Listener:
                     await self.news.wait()
             except TimeoutError:
                 yield []
+
+
+def _size(value: Any) -> int:
+    """Return about how many characters a value has: a note may hold as much as a long text."""
+    match value:
+        case str():
+            return len(value)
+        case Mapping():
+            return sum(len(str(key)) + _size(inner) for key, inner in value.items())
+        case list() | tuple():
+            return len(value) + sum(map(_size, value))
+        case _:
+            return 1
 
 
 def _now() -> str:

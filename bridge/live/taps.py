@@ -22,6 +22,8 @@ LEFT: Final = 0
 RIGHT: Final = 1
 """The side of the agent, or of the person whom the caller is connected with."""
 
+MOST_EARS: Final = 20
+"""How many may listen to one call at the same time: each costs the call a little with every piece of sound."""
 _MOST_BYTES: Final = 256 * 1024
 """How much sound waits for a listener who does not take it: half a minute of one side."""
 _HEAD_BYTES: Final = 5
@@ -98,6 +100,11 @@ class Taps:
         record = self._live.get(call)
         return None if record is None else record.listen()
 
+    def full(self, call: str) -> bool:
+        """Tell whether as many listen to a call as may."""
+        record = self._live.get(call)
+        return record is not None and record.listeners >= MOST_EARS
+
     def recording(self, call: str) -> Recording:
         """Return whether the sound of a call is kept; `off` as well where there is no such live call."""
         record = self._live.get(call)
@@ -123,6 +130,11 @@ class TappedRecord:
         self._ears: tuple[Ear, ...] = ()
         self.trace = record.trace
         self.settled = record.settled
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._ears)
 
     def listen(self) -> Ear:
         """Let somebody listen from here on."""

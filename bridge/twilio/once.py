@@ -12,6 +12,8 @@ LEG = "leg"
 """Name of the number in the query of an address."""
 
 _REMEMBERED = 10_000
+_MOST_ANSWERS = 100
+"""Of one call; what is asked twice is asked soon. A page that is the phone could ask without end."""
 
 
 class AnsweredOnce:
@@ -41,5 +43,8 @@ class AnsweredOnce:
     def keep(self, sid: str, what: str, leg: str, answer: str) -> str:
         """Keep the answer to a question, and return it."""
         if leg and sid in self._legs:
-            self._answers.setdefault(sid, {})[what, leg] = answer
+            answers = self._answers.setdefault(sid, {})
+            answers[what, leg] = answer
+            if len(answers) > _MOST_ANSWERS:
+                del answers[next(iter(answers))]
         return answer

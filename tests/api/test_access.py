@@ -121,12 +121,21 @@ class TestTokens:
             assert (await it.ask("/api/admin", X_Forwarded_For="1.2.3.4"))[0] == 401
             assert (await it.ask("/api/admin", "POST", Origin="http://evil.example"))[0] == 401
 
+    async def test_a_proxy_that_does_not_say_for_whom_it_asks_is_known_by_its_http_1_0(self) -> None:
+        async with house(token="", further=()) as it:
+            url = it.http.make_url("/api/read")
+            for version, status in ((aiohttp.HttpVersion11, 200), (aiohttp.HttpVersion10, 401)):
+                async with aiohttp.ClientSession(version=version) as http, http.get(url) as answer:
+                    assert answer.status == status
+            assert (await it.ask(Connection="upgrade"))[0] == 401
+
     async def test_nothing_that_is_answered_is_kept_or_taken_for_something_else(self) -> None:
         async with house() as it:
             for token in (ADMIN, ""):
                 _, _, response = await it.ask(token=token)
                 assert response.headers["Cache-Control"] == "no-store"
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 class TestBrowsers:

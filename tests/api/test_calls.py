@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge.simulator.party import Party
 from tests.outbound.world import ACCOUNT, HUMAN, OURS, TOKEN, World, true, world
@@ -19,6 +20,17 @@ async def it(tmp_path: Path) -> AsyncIterator[World]:
     async with world(tmp_path) as it:
         it.party(Party(after_s=60))
         yield it
+
+
+async def test_the_log_tells_who_has_ordered_a_call_and_who_did_not_want_it_any_more(it: World) -> None:
+    url = it.up.url + "/api/v1/calls"
+    with capture_logs() as lines:
+        async with it.http.post(url, json={"to": HUMAN}) as response:
+            call = (await response.json())["id"]
+        async with it.http.delete(f"{url}/{call}") as response:
+            assert response.status == 200
+    told = [(line["event"], line["who"]) for line in lines if line.get("call") == call and "who" in line]
+    assert told == [("call_asked_for", "local"), ("call_unwanted", "local")]
 
 
 async def test_an_order_is_answered_with_the_call_and_where_to_see_it(it: World) -> None:

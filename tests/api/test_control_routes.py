@@ -173,6 +173,12 @@ async def test_a_call_that_is_only_transcribed_can_be_spoken_in(tmp_path: Path) 
         ("recording", {"state": "off"}, "state: Input should be 'paused' or 'on'"),
         ("note", {"data": {}}, "data: Dictionary should have at least 1 item"),
         ("note", {"data": [1]}, "data: Input should be a valid dictionary"),
+        ("note", {"data": {"half": "\ud800"}}, "data: it holds what JSON cannot"),
+        (
+            "note",
+            {"data": {"deep": json.loads("[" * 300 + "]" * 300)}},
+            "data: `data` is nested",
+        ),
     ],
 )
 async def test_what_makes_no_sense_is_refused(world: LiveWorld, name: str, body: Any, said: str) -> None:
@@ -181,6 +187,16 @@ async def test_what_makes_no_sense_is_refused(world: LiveWorld, name: str, body:
         status, answer = await world.act(call.call_sid, name, body)
         assert (status, answer["code"]) == (422, "invalid")
         assert answer["detail"].startswith(said)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+async def test_what_is_no_number_of_json_is_no_note(world: LiveWorld, number: str) -> None:
+    async with SimulatedCall(world.line()) as call:
+        await world.live()
+        url = f"{world.up.url}/api/v1/calls/{call.call_sid}/note"
+        body, headers = f'{{"data": {{"a": {number}}}}}', {"Content-Type": "application/json"}
+        async with world.http.post(url, data=body, headers=headers) as response:
+            assert response.status in {400, 422}
 
 
 @pytest.mark.parametrize("name", ["say", "digits", "transfer", "hang-up", "note", "recording"])

@@ -81,6 +81,26 @@ async def test_what_cannot_be_listened_to_says_so(world: LiveWorld) -> None:
         assert refused.value.status in {401, 403}
 
 
+async def test_no_more_listen_than_a_call_can_bear(world: LiveWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.live.taps.MOST_EARS", 1)
+    async with SimulatedCall(world.line()) as call:
+        (shown,) = await world.live()
+        async with world.http.ws_connect(address(world, shown["id"])) as socket:
+            await call.say(b"\x00" * 1600)
+            assert (await socket.receive(timeout=5)).type == WSMsgType.BINARY
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await world.http.ws_connect(address(world, call.call_sid))
+            assert refused.value.status == 429
+        async with asyncio.timeout(5):
+            while world.up.registry.live:
+                try:
+                    await (await world.http.ws_connect(address(world, call.call_sid))).close()
+                    break
+                except aiohttp.WSServerHandshakeError:
+                    await asyncio.sleep(0.02)  # Who went is let go in a moment.
+        assert world.up.registry.live
+
+
 async def test_one_who_listens_and_goes_leaves_nothing_behind(world: LiveWorld) -> None:
     async with SimulatedCall(world.line()) as call:
         (shown,) = await world.live()

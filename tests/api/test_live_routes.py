@@ -124,3 +124,15 @@ async def test_only_who_may_read_is_told(tmp_path: Path) -> None:
         for path in ("live", "events"):
             async with world.http.get(f"{world.up.url}/api/v1/{path}") as response:
                 assert response.status == 401
+
+
+async def test_no_more_follow_than_the_bridge_can_bear(world: LiveWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.live.feed.MOST_LISTENERS", 1)
+    first, second = await world.follow(), await world.follow()
+    assert (first.status, second.status) == (200, 429)
+
+
+async def test_the_place_to_go_on_after_cannot_write_events_of_its_own(world: LiveWorld) -> None:
+    url = f"{world.up.url}/api/v1/events"
+    async with world.http.get(url, params={"after": "1-1\n\ndata: {}"}) as response:
+        assert response.status == 422

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 import zipfile
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -162,6 +164,15 @@ async def test_the_recording_comes_compressed_as_well(it: Kept, form: str, kind:
     assert (await it.json(RECORDING, {"format": "flac"}, status=422))["errors"][0]["field"] == "format"
 
 
+async def test_no_more_wait_for_another_form_than_files_can_be_held_open(
+    it: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr("bridge.api.media_routes._MOST_WAITING", 0)
+        assert (await it.json(RECORDING, {"format": "opus"}, status=429))["code"] == "too_many_waiting"
+    assert (await it.ask(RECORDING, query={"format": "opus"}))[0] == 200
+
+
 async def test_who_has_heard_what_is_kept_before_it_is_heard(it: Kept) -> None:
     before = len((await it.json("/audit", {"limit": 200}))["items"])
     await it.ask(RECORDING, Range="bytes=0-9")
@@ -171,12 +182,37 @@ async def test_who_has_heard_what_is_kept_before_it_is_heard(it: Kept) -> None:
     lines = (await it.json("/audit", {"limit": 200}))["items"]
     assert [(one["who"], one["what"], one["call_id"], one["detail"]) for one in lines[: len(lines) - before]] == [
         ("local", "recording_read", ONE, "message 1"),
-        ("local", "recording_read", ONE, "wav bytes=0-9"),
+        ("local", "recording_read", ONE, "wav in parts"),
     ]
     first = await it.json("/audit", {"limit": 1})
     second = await it.json("/audit", {"limit": 1, "cursor": first["next"]})
     assert [*first["items"], *second["items"]] == lines[:2]
     assert (await it.json("/audit", {"cursor": "x"}, status=422))["code"] == "cursor_invalid"
+
+
+async def test_a_browser_that_seeks_leaves_one_line_for_ten_minutes(
+    it: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lines() -> list[str]:
+        return [one["detail"] for one in (await it.json("/audit", {"limit": 200}))["items"]]
+
+    now = time.monotonic() + 10_000  # Whatever was heard before is another hearing.
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr("bridge.api.media_routes.time", clock)
+    before = len(await lines())
+    for first in (0, 1000, 0, 2000):
+        await it.ask(RECORDING, Range=f"bytes={first}-")
+        await it.ask(f"/calls/{ONE}/messages/1", Range=f"bytes={first}-")
+    assert (await lines())[:-before] == ["message 1 in parts", "wav in parts"]
+    await it.ask(RECORDING)
+    await it.ask(RECORDING)
+    assert (await lines())[:-before][:2] == ["wav", "wav"], "whoever takes it whole leaves a line each time"
+    now += 599
+    await it.ask(RECORDING, Range="bytes=0-9")
+    assert len(await lines()) == before + 4
+    now += 1
+    await it.ask(RECORDING, Range="bytes=0-9")
+    assert (await lines())[:-before] == ["wav in parts", "wav", "wav", "message 1 in parts", "wav in parts"]
 
 
 async def test_what_lies_encrypted_on_the_disk_is_heard_all_the_same(

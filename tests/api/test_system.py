@@ -14,6 +14,7 @@ SECRETS = {
     "BRIDGE_SPEECH__API_KEY": "secret-of-speech",
     "BRIDGE_AGENT__URL": "https://me:secret-of-agent@example.com/hook?key=secret-in-query",
     "BRIDGE_STORE__URL": "postgresql://user:secret-of-store@db/calls",
+    "BRIDGE_SINKS__WEBHOOK_URL": "https://me:secret@secret-behind-an-at@example.com/sink",
     "BRIDGE_STT__HEADERS": "X-Key=secret-of-header",
     "BRIDGE_API__TOKEN": "secret-of-the-api",
     "BRIDGE_API__TOKENS": '[{"name": "reader", "token": "secret-of-reader", "scope": "read"}]',
@@ -31,6 +32,15 @@ def test_the_settings_are_shown_without_their_secrets() -> None:
     assert found["stt"]["headers"] == {"X-Key": "********"}
     assert found["api"]["tokens"] == [{"name": "reader", "token": "********", "scope": "read"}]
     assert found["server"]["port"] == 8080
+
+
+async def test_how_things_are_is_told_without_the_secrets_of_addresses(tmp_path: Path) -> None:
+    url = "http://me:secret-of-agent@127.0.0.1:9/hook?key=secret-in-query"
+    async with kept(tmp_path / "calls", BRIDGE_AGENT__KIND="webhook", BRIDGE_AGENT__URL=url) as it:
+        told = (await it.json("/system"))["agent"]
+    assert told["status"] == "failed"
+    assert "http://********@127.0.0.1:9/hook?******** does not answer" in told["agent"]
+    assert "secret-" not in str(told)
 
 
 async def test_settings_numbers_and_health_are_told(tmp_path: Path) -> None:

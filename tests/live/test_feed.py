@@ -147,3 +147,10 @@ async def test_the_fine_grain_is_wanted_while_somebody_listens_and_for_a_while_a
         wanted.append(feed.fine)
     wanted.append(feed.fine)
     assert wanted == [False, True, True]
+
+
+async def test_what_notes_hold_counts_as_text_does() -> None:
+    feed = Feed(kept_characters=1000)
+    for _ in range(10):
+        feed.publish(News("note", "c1", {"at_ms": 1, "data": {"list": [{"text": "x" * 300}]}}))
+    assert feed.next_number - feed.oldest == 3

@@ -278,3 +278,12 @@ def test_a_question_without_a_number_is_always_new() -> None:
     once.next_leg("CA1")
     assert once.keep("CA1", "stream", "", "a") == "a"
     assert once.given("CA1", "stream", "") is None
+
+
+def test_of_one_call_only_the_last_answers_are_kept() -> None:
+    once = AnsweredOnce()
+    once.next_leg("CA1")
+    for number in range(1000):
+        once.keep("CA1", "stream", f"x{number}", "answer")
+    kept = [number for number in range(1000) if once.given("CA1", "stream", f"x{number}") is not None]
+    assert kept == list(range(900, 1000))
