@@ -295,8 +295,8 @@ MUTANTS = (
     ),
     Mutant(
         "state.py",
-        "        self.patience.stir(self.now)\n        reply = self.speech.reply\n        late",
-        "        reply = self.speech.reply\n        late",
+        "        self.patience.stir(self.now)\n        reply = self.speech.reply\n        asked",
+        "        reply = self.speech.reply\n        asked",
         "A caller who presses keys is asked whether they are there.",
     ),
     Mutant(
