@@ -280,7 +280,7 @@ MUTANTS = (
     Mutant(_TALK, "self.masked or self.digits.secret or (", "self.masked or (", "The rest of a secret is kept."),
     Mutant(
         _TALK,
-        "(late and reply is not None and reply.secret)",
+        "(asked is not None and asked.secret)",
         "False",
         "What is typed behind the end of a secret is kept.",
     ),
