@@ -33,8 +33,6 @@ alone: watching it would make every test slower and its times untrue."""
 
 
 REAL_TIME = (
-    "console/test_live_pages.py",
-    "console/test_past_pages.py",
     "console/test_softphone_browser.py",
     "demo",
     "simulator/test_scenario_speech.py",
@@ -48,16 +46,30 @@ REAL_TIME = (
 stands still for half a second is a speaker who pauses: so they run one after the other, whatever runs beside them,
 and one that fails is tried again, twice at most. The summary of a run counts these as `rerun`."""
 
+TRIED_AGAIN = (
+    "console/test_live_pages.py",
+    "console/test_past_pages.py",
+    "stt/test_stitched_sessions.py",
+    "turn_taking/test_faults.py",
+    "turn_taking/test_speculation.py",
+)
+"""In real time as well, but with nothing beside them that listens: they may run beside anything."""
+
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are looked at by what runs tests side by side
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs in real time."""
-    here = Path(__file__).parent
-    rooms = [here / name for name in REAL_TIME]
     for item in items:
-        if any(item.path == room or room in item.path.parents for room in rooms):
-            item.add_marker(pytest.mark.xdist_group("real_time"))
+        beside_anything = _is_in(item.path, TRIED_AGAIN)
+        if beside_anything or _is_in(item.path, REAL_TIME):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
+            if not beside_anything:
+                item.add_marker(pytest.mark.xdist_group("real_time"))
+
+
+def _is_in(path: Path, names: tuple[str, ...]) -> bool:
+    rooms = [Path(__file__).parent / name for name in names]
+    return any(path == room or room in path.parents for room in rooms)
 
 
 @pytest.fixture(scope="session", autouse=True)
