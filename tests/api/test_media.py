@@ -198,7 +198,8 @@ async def test_a_browser_that_seeks_leaves_one_line_for_ten_minutes(
     async def lines() -> list[str]:
         return [one["detail"] for one in (await it.json("/audit", {"limit": 200}))["items"]]
 
-    now = time.monotonic() + 10_000  # Whatever was heard before is another hearing.
+    # Whatever was heard before is another hearing. Whole seconds: fractions would not add up to ten minutes.
+    now = float(round(time.monotonic()) + 10_000)
     clock = SimpleNamespace(monotonic=lambda: now)
     monkeypatch.setattr("bridge.api.media_routes.time", clock)
     before = len(await lines())
