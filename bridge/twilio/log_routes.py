@@ -24,6 +24,7 @@ from bridge.metrics import Metrics
 from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
 from bridge.twilio.documents import MEDIA, STATUS, xml
+from bridge.twilio.front import StreamSocket
 from bridge.twilio.gate import Gate, number
 from bridge.twilio.reading import read_stream
 
@@ -148,13 +149,17 @@ class LogRoutes:
         profile = self._registry.profile_of(who.called)
         return self._registry.logs.open(who, profile.listening, profile.peers.recognizers)
 
-    async def carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: LogSession) -> None:
-        """Carry the stream's messages into the call until the stream is over. Nothing is ever sent."""
+    async def carry(self, socket: StreamSocket, carrier: Carrier, session: LogSession, before: int) -> None:
+        """Carry the stream's messages into the call until the stream is over. Nothing is ever sent.
+
+        `before`: how many of its messages were received already.
+        """
         stopped = False
         session.attach(carrier)
         self._registry.logs.started(session)
         try:
-            stopped = await read_stream(socket, session.info.sid, self._metrics, functools.partial(_take, session))
+            take = functools.partial(_take, session)
+            stopped = await read_stream(socket, session.info.sid, self._metrics, take, before=before)
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
             if not stopped and not session.attached and not session.over_for_carrier and self.restart is not None:
@@ -164,7 +169,7 @@ class LogRoutes:
 def _take(session: LogSession, event: media_stream.FromCarrier) -> None:
     """Carry one message into the call."""
     if isinstance(event, media_stream.Media):
-        session.hear(event.track, event.timestamp_ms, event.audio())
+        session.hear(event.track, event.timestamp_ms, event.audio)
 
 
 def _caller_id(answering: Answering, form: Mapping[str, str]) -> str | None:

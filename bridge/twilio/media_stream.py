@@ -9,7 +9,6 @@ Every message is one JSON text frame. Audio is mu-law, 8000 Hz, mono, without an
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
@@ -63,15 +62,8 @@ class Media(msgspec.Struct, frozen=True, gc=False):
     """`inbound` (the caller) or `outbound`."""
     timestamp_ms: int | None
     """Milliseconds since the stream began; None when the carrier sent none that can be read."""
-    payload: str
-    """The audio in base64, as it came."""
-
-    def audio(self) -> bytes:
-        """The audio itself, mu-law. Raises `ProtocolError` when the payload is not base64."""
-        try:
-            return binascii.a2b_base64(self.payload, strict_mode=True)
-        except ValueError as error:
-            raise ProtocolError(f"media.payload is not base64: {error}") from error
+    audio: bytes
+    """Mu-law."""
 
 
 class Digit(msgspec.Struct, frozen=True, gc=False):
@@ -129,7 +121,7 @@ class _StartWire(msgspec.Struct, tag_field="event", tag="start"):
 
 
 class _MediaBody(msgspec.Struct, gc=False):
-    payload: str
+    payload: bytes  # base64 on the wire: msgspec reads it so, strictly
     track: str = "inbound"
     timestamp: str | int | None = None
 

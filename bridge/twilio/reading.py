@@ -5,48 +5,108 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import structlog
-from aiohttp import WSMessage, WSMsgType, web
+from aiohttp import WSMsgType
 
 from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream
+from bridge.twilio.front import StreamSocket
+from bridge.twilio.media_stream import BYTES_PER_MS, Media
 
 log = structlog.get_logger()
 
 
 async def read_stream(
-    socket: web.WebSocketResponse,
+    socket: StreamSocket,
     sid: str,
     metrics: Metrics,
     take: Callable[[media_stream.FromCarrier], None],
+    *,
+    before: int,
 ) -> bool:
     """Read until the stream is over, and return whether the carrier said so: else its connection just ended.
 
-    Malformed messages are counted, the first of them is logged, and the stream goes on. Cancelling leaves the
-    socket as it is.
+    `before`: how many texts were already received from the socket. Sound that came together and belongs together is
+    handed on as one `Media`. Malformed messages are counted, the first of them is logged, and the stream goes on.
+    Cancelling leaves the socket as it is.
     """
-    malformed = 0
-    async for message in socket:
-        if message.type is WSMsgType.ERROR:
-            # A frame was too large, or against RFC 6455: aiohttp has closed the socket with this code.
-            code = getattr(message.data, "code", None)
-            log.warning("stream_error", sid=sid, error=str(message.data), code=code)
-            return False
+    stream = _Stream(sid, metrics, take)
+    front = socket.front
+    try:
+        while True:
+            if front is not None and before == front.passed_on:
+                # All that came before is taken: from here on the short way does not overtake the long one.
+                front.open(stream.text, stream.hand_on)
+                front = None
+            message = await socket.receive()
+            match message.type:
+                case WSMsgType.TEXT:
+                    before += 1
+                    if not stream.text(message.data):
+                        return True
+                    stream.hand_on()
+                case WSMsgType.BINARY:
+                    stream.malformed("a binary frame")
+                case WSMsgType.ERROR:
+                    # A frame was too large, or against RFC 6455: aiohttp has closed the socket with this code.
+                    code = getattr(message.data, "code", None)
+                    log.warning("stream_error", sid=sid, error=str(message.data), code=code)
+                    return False
+                case _:
+                    return False
+    finally:
+        if socket.front is not None:
+            socket.front.close()
+
+
+class _Stream:
+    """The messages of one stream on their way to the call."""
+
+    def __init__(self, sid: str, metrics: Metrics, take: Callable[[media_stream.FromCarrier], None]) -> None:
+        self._sid = sid
+        self._metrics = metrics
+        self._take = take
+        self._malformed = 0
+        # Sound that is not handed on yet: the first piece, all pieces, and where the next one would begin (ms).
+        self._first: Media | None = None
+        self._pieces: list[bytes] = []
+        self._next_ms: float | None = None
+
+    def text(self, data: bytes | str) -> bool:
+        """Take one message. False: it says that the stream is over, and is not handed on."""
         try:
-            event = _parsed(message)
-            take(event)
-        except ProtocolError as error:
-            metrics.malformed_messages.labels(peer="carrier").inc()
-            malformed += 1
-            if malformed == 1:
-                log.warning("carrier_message_malformed", sid=sid, error=error.message)
-        else:
-            if isinstance(event, media_stream.Stopped):
+            event = media_stream.parse_from_carrier(data)
+            if isinstance(event, Media):
+                self._collect(event)
                 return True
-    return False
+            self.hand_on()
+            if isinstance(event, media_stream.Stopped):
+                return False
+            self._take(event)
+        except ProtocolError as error:
+            self.malformed(error.message)
+        return True
 
+    def hand_on(self) -> None:
+        """Hand on the sound that has come together."""
+        if (first := self._first) is None:
+            return
+        audio = first.audio if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._first, self._pieces = None, []
+        self._take(Media(first.track, first.timestamp_ms, audio))
 
-def _parsed(message: WSMessage) -> media_stream.FromCarrier:
-    if message.type is not WSMsgType.TEXT:
-        raise ProtocolError("a binary frame")
-    return media_stream.parse_from_carrier(message.data)
+    def malformed(self, reason: str) -> None:
+        """Count what makes no sense, and tell of the first."""
+        self._metrics.malformed_messages.labels(peer="carrier").inc()
+        self._malformed += 1
+        if self._malformed == 1:
+            log.warning("carrier_message_malformed", sid=self._sid, error=reason)
+
+    def _collect(self, media: Media) -> None:
+        """Keep a piece for `hand_on`; one that does not follow the last begins anew."""
+        at = media.timestamp_ms
+        if self._first is None or at is None or at != self._next_ms or media.track != self._first.track:
+            self.hand_on()
+            self._first = media
+        self._pieces.append(media.audio)
+        self._next_ms = None if at is None else at + len(media.audio) / BYTES_PER_MS

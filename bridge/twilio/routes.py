@@ -23,6 +23,7 @@ from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
 from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
 from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, softphone_call, xml
+from bridge.twilio.front import StreamSocket
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
@@ -124,10 +125,10 @@ class TwilioRoutes:
     async def media(self, request: web.Request) -> web.StreamResponse:
         """One media stream, from its upgrade to its end ("Twilio Media Streams")."""
         self._gate.check_upgrade(request)
-        socket = web.WebSocketResponse(compress=False, max_msg_size=_MAX_FRAME_BYTES)
+        socket = StreamSocket(compress=False, max_msg_size=_MAX_FRAME_BYTES)
         await socket.prepare(request)
         try:
-            started = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
+            started, before = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
             facts = self._facts(started)
             listens = facts.get("mode") == LISTEN
             session = None if listens else self._admit(started, facts)
@@ -142,21 +143,21 @@ class TwilioRoutes:
         cut = None if transport is None else transport.abort
         carrier = Carrier(socket, started.stream_sid, cut)
         if overheard is not None:
-            await self.logs.carry(socket, carrier, overheard)
+            await self.logs.carry(socket, carrier, overheard, before)
         elif session is not None:
-            await self._carry(socket, carrier, session)
+            await self._carry(socket, carrier, session, before)
         return socket
 
-    async def _started(self, socket: web.WebSocketResponse) -> media_stream.Started:
-        """Read until the stream says which call it carries."""
-        for _ in range(_MESSAGES_BEFORE_START):
+    async def _started(self, socket: StreamSocket) -> tuple[media_stream.Started, int]:
+        """Read until the stream says which call it carries. Returns that, and how many messages it took."""
+        for number in range(_MESSAGES_BEFORE_START):
             message = await socket.receive()
             if message.type is not WSMsgType.TEXT:
                 what = message.data if message.type is WSMsgType.ERROR else message.type.name
                 raise ProtocolError(f"the stream ended before it started: {what}", code="no_start")
             event = media_stream.parse_from_carrier(message.data)
             if isinstance(event, media_stream.Started):
-                return event
+                return event, number + 1
         raise ProtocolError("the stream does not start", code="no_start")
 
     def _facts(self, started: media_stream.Started) -> dict[str, str]:
@@ -194,13 +195,14 @@ class TwilioRoutes:
             softphone=softphone_call(started.call_sid, facts),
         )
 
-    async def _carry(self, socket: web.WebSocketResponse, carrier: Carrier, session: Session) -> None:
+    async def _carry(self, socket: StreamSocket, carrier: Carrier, session: Session, before: int) -> None:
         """Carry the stream's messages into the call until the stream is over."""
         stopped = False
         self._outbound.tell_verdict(session)
         session.attach(carrier)
         try:
-            stopped = await read_stream(socket, session.info.sid, self._metrics, functools.partial(_take, session))
+            take = functools.partial(_take, session)
+            stopped = await read_stream(socket, session.info.sid, self._metrics, take, before=before)
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
 
@@ -210,7 +212,7 @@ def _take(session: Session, event: media_stream.FromCarrier) -> None:
     match event:
         case media_stream.Media():
             if event.track == "inbound":
-                session.hear(event.timestamp_ms, event.audio())
+                session.hear(event.timestamp_ms, event.audio)
         case media_stream.Mark(name):
             session.take(MarkReturned(name))
         case media_stream.Digit(digit):

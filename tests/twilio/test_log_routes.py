@@ -176,7 +176,7 @@ class TestStream:
         await stream.taken()
         caller, callee = house.recognizers.opened
         call = session(house).info.id
-        assert (caller.name, caller.told) == (f"{call} caller", [b"c" * 160] * 3)
+        assert (caller.name, b"".join(caller.told)) == (f"{call} caller", b"c" * 480)
         assert (callee.name, callee.told) == (f"{call} callee", [b"e" * 160])
         record = house.record
         assert record.sound == [
