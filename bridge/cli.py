@@ -277,34 +277,71 @@ def doctor(debug: bool, config: Path | None, as_json: bool) -> int:
     return FAILED if any(finding.status == "failed" for finding in findings) else OK
 
 
-@cli.group(invoke_without_command=True, short_help="Measure the bridge's own share of a turn.")
+@cli.group(invoke_without_command=True, short_help="Measure calls per core and milliseconds per turn.")
 @click.option(
-    "--calls", default="1,50", show_default=True, metavar="N,N…", help="Calls at once; one measurement for each."
+    "--calls",
+    metavar="N,N…",
+    help="Calls at once; one measurement for each. [default: 1,50; 1 to 1000 of a ladder]",
 )
+@click.option("--ladder", is_flag=True, help="Climb until a level is not sustained, and find the last one that is.")
 @click.option(
-    "--turns",
-    type=click.IntRange(1, 10_000),
+    "--seconds",
+    type=click.FloatRange(1, 3600),
     default=20,
     show_default=True,
-    help="Turns of each call that count. One takes about two and a half seconds.",
+    help="How long each number of calls is measured, after a few seconds in which it is not.",
 )
+@click.option("--turns", type=click.IntRange(1, 10_000), help="Instead: until each call has had so many turns.")
+@click.option(
+    "--turn-seconds",
+    type=click.FloatRange(0.5, 60),
+    default=6,
+    show_default=True,
+    help="From one turn of a caller to the next, on average. Each cuts into the agent's speech.",
+)
+@click.option(
+    "--limit-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20,
+    show_default=True,
+    help="A sustained level's p99 from a frame to the speech service, beyond what batching adds.",
+)
+@click.option("--runs", type=click.IntRange(1, 100), default=1, show_default=True, help="Repeat, and give medians.")
+@click.option(
+    "--system",
+    type=click.Choice(["bridge", "relay", "command"]),
+    default="bridge",
+    show_default=True,
+    help="What to measure: this bridge, a bare relay without any logic, or another program.",
+)
+@click.option("--command", help="That program; bridge/bench/systems.py says what it is told, and must do.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes of the bridge."
+)
+@click.option("--set", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting of the bridge. Can be repeated.")
+@click.option("--pin/--no-pin", default=True, show_default=True, help="Give system and load cores of their own.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides when callers cut in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON to this file, too.")
+@click.option(
+    "--compare",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Show ratios against the JSON of an earlier run.",
+)
 @click.pass_context
 def bench(context: click.Context, /, **options: Any) -> int | None:
-    """Measure how long the bridge itself takes: from turn.start to clear, from turn.end to the agent's request.
+    """Measure what calls cost, how many one core carries, and how long the bridge itself takes in a turn.
 
     Starts a bridge of its own with signatures, recording and all, plays phones, speech service and agent to it, and
-    shows percentiles. Exit code 1 if a turn went unanswered or did not silence the agent. Needs no account or key.
+    shows processor time, memory, percentiles and losses. Exit code 1 if anything was lost, unanswered or not
+    silenced; with --ladder, if no level was sustained. Needs no account or key.
     """
     if context.invoked_subcommand is not None:
         return None
     _log_settings(context.obj, level="warning")
-    from bridge.cli_bench import bench_options, measure_bridge  # noqa: PLC0415  (see the module)
+    from bridge.cli_bench import measure_system  # noqa: PLC0415  (see the module)
 
-    given = bench_options(options["calls"], options["turns"], options["seed"])
-    return measure_bridge(given, as_json=options["as_json"], out=options["out"])
+    return measure_system(options)
 
 
 @bench.command(short_help="Measure how far ahead of the phone audio should be sent.")
