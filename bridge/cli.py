@@ -364,6 +364,25 @@ def pacing(minutes: float, seed: int, as_json: bool) -> int:
     return measure_pacing(minutes, seed, as_json=as_json)
 
 
+@bench.command(short_help="Measure what larger messages to the speech service cost and give.")
+@click.option("--calls", type=click.IntRange(1, 16_000), default=100, show_default=True, help="Calls at once.")
+@click.option(
+    "--sizes", default="20,40,60,100", show_default=True, metavar="MS,MS…", help="Values of stt.chunk_ms."
+)
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=20, show_default=True, help="For each of them.")
+@click.option("--set", "settings", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting of the bridge.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def batching(calls: int, sizes: str, seconds: float, settings: tuple[str, ...], as_json: bool) -> int:
+    """Measure what 20, 40, 60 and 100 ms of audio in one message cost in processor time, and add to a turn.
+
+    The speech service says that a turn has begun, or ended, when it has got the audio of that moment.
+    """
+    _log_settings(debug=False, level="warning")
+    from bridge.cli_bench import measure_batching  # noqa: PLC0415  (see the module)
+
+    return measure_batching(calls, sizes, seconds, settings, as_json=as_json)
+
+
 def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:
     from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
     from bridge.settings_source import overlooked_file  # noqa: PLC0415  (see the module)

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from bridge.bench import compare, pacing, shown
+from bridge.bench import batching, compare, pacing, shown
 from bridge.bench.figures import Level
 from bridge.bench.load import LoadOptions
 from bridge.bench.machine import machine, versions
@@ -82,6 +82,21 @@ def measure_pacing(minutes: float, seed: int, *, as_json: bool) -> int:
     rows = [*pacing.measure(options)]
     click.echo(json.dumps(pacing.as_json(rows, options), indent=2) if as_json else pacing.table(rows, options))
     return OK
+
+
+def measure_batching(calls: int, sizes: str, seconds: float, settings: Sequence[str], *, as_json: bool) -> int:
+    """Measure the sizes of message, show them, and return the exit code."""
+    options = BenchOptions(calls=(calls,), seconds=seconds)
+    system = Bridge(dict(map(_setting, settings)))
+    with tempfile.TemporaryDirectory(prefix="phone-bridge-bench-", ignore_cleanup_errors=True) as folder:
+        rows = run(batching.sweep(options, Path(folder), system=system, sizes_ms=_numbers(sizes, "--sizes")))
+    if as_json:
+        click.echo(
+            json.dumps({"machine": machine(), "versions": versions(), "rows": batching.as_json(rows)}, indent=2)
+        )
+    else:
+        click.echo(f"{calls} calls; times in ms, p50 / p99\n{batching.table(rows)}")
+    return OK if all(row.level.ok for row in rows) else FAILED
 
 
 def _run(options: BenchOptions, system: System, number: int, given: Mapping[str, Any]) -> BenchRun:
@@ -166,13 +181,14 @@ def _said(machine: Mapping[str, Any], versions: Mapping[str, Any]) -> str:
     return f"{machine['processor']}, {machine['cores']} cores, {machine['system']} {machine['kernel']}; {parts}"
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _numbers(text: str, option: str = "--calls") -> tuple[int, ...]:
     try:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
         numbers = ()
     if not numbers or not all(1 <= number <= _MOST_CALLS for number in numbers):
-        raise SettingsError(f"--calls is {text!r}: wanted numbers of calls such as 1,50")
+        what = "numbers of calls such as 1,50" if option == "--calls" else "milliseconds such as 20,60"
+        raise SettingsError(f"{option} is {text!r}: wanted {what}")
     return numbers
 
 

@@ -19,7 +19,7 @@ import random
 from collections import deque
 from typing import Final
 
-from bridge.bench.figures import AGE, BARGE_IN, HEARD, PLAY, PLAY_ALL, RELEASE
+from bridge.bench.figures import BARGE_IN, PLAY, PLAY_ALL, RELEASE
 from bridge.bench.talk import Pace, Talk, clock
 from bridge.bench.tally import Tally
 from bridge.simulator.load.cells import CELL_BYTES, CELL_MS, Check, agent_cells, agent_of, caller_cells
@@ -85,10 +85,9 @@ class LoadCall:
             self._tally.lost_up += check.faults - faults
             return
         sent = self.phone.sent_at[begin // CELL_BYTES % RING]
-        age = at - sent
-        self._tally.add_value(AGE, sent, age)
-        # The message could not be whole before its last frame had come.
-        self._tally.add_value(HEARD, sent, age - (len(audio) / 8 - CELL_MS) / 1000)
+        if sent >= self._tally.since:
+            # The message could not be whole before its last frame had come.
+            self._tally.audio(at - sent, (len(audio) / 8 - CELL_MS) / 1000)
         while self._waiting and self._waiting[0][0] <= check.position:
             waiting = self._waiting.pop(0)[1]
             if not waiting.done():

@@ -153,10 +153,10 @@ async def _measure(count: int, options: BenchOptions, calls: Load, meter: _Meter
     began = calls.begin_window()
     await _window(options, calls)
     took = clock() - began
-    calls.tally.end_window()
+    samples = calls.tally.end_window()
     usage = await meter.end(took, count)
     tally = calls.tally
-    found = {measure: summarize(samples) for measure, samples in tally.samples.items()}
+    found = {measure: summarize(values) for measure, values in samples.items()}
     return Level(
         calls=count,
         seconds=took,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge.bench.figures import AGE, HEARD
+
 UNDERRUN_S: Final = 0.005
 """A phone that was silent for less than this inside an utterance was not: it is the harness's own resolution."""
 
@@ -17,6 +19,9 @@ class Tally:
     """Samples that were begun earlier are not kept, and turns that ended earlier not counted."""
     samples: dict[str, list[float]] = field(default_factory=dict)
     """Seconds, by measure."""
+    ages: list[float] = field(default_factory=list)
+    heard: list[float] = field(default_factory=list)
+    """Samples of `AGE` and `HEARD`: by far the most, so they have lists of their own."""
     turns: int = 0
     unanswered: int = 0
     missing_clears: int = 0
@@ -48,6 +53,11 @@ class Tally:
         if at >= self.since:
             self.samples.setdefault(measure, []).append(value)
 
+    def audio(self, age: float, collected: float) -> None:
+        """Audio came to the speech service within the window, `collected` of its age because it was collected."""
+        self.ages.append(age)
+        self.heard.append(age - collected)
+
     def ran_dry(self, seconds: float) -> None:
         """A phone was silent for so long inside an utterance."""
         if self.counting and seconds > UNDERRUN_S:
@@ -63,7 +73,7 @@ class Tally:
     def begin_level(self) -> None:
         """Forget everything. What is lost while calls are added counts for their level."""
         self.since = float("inf")
-        self.samples = {}
+        self._forget()
         self.turns = self.unanswered = self.missing_clears = 0
         self.refused_frames = self.dropped_calls = self.lost_up = self.lost_down = self.stale_bytes = 0
         self.underruns, self.underrun_s = 0, 0.0
@@ -71,8 +81,12 @@ class Tally:
     def begin_window(self, now: float) -> None:
         """From now on, samples and turns count."""
         self.since = now
-        self.samples = {}
+        self._forget()
 
-    def end_window(self) -> None:
-        """They count no longer."""
+    def end_window(self) -> dict[str, list[float]]:
+        """They count no longer. Returns the samples in seconds, by measure."""
         self.since = float("inf")
+        return {**self.samples, HEARD: self.heard, AGE: self.ages}
+
+    def _forget(self) -> None:
+        self.samples, self.ages, self.heard = {}, [], []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from bridge.bench.figures import AGE, HEARD
 from bridge.bench.tally import UNDERRUN_S, Tally
 
 
@@ -12,6 +13,13 @@ def test_only_what_began_within_the_window_is_kept() -> None:
     tally.end_window()
     tally.add("x", 11.0, 12.0)
     assert tally.samples == {"x": [0.25]}
+
+
+def test_audio_of_the_window_is_kept_by_its_age_and_by_what_is_the_systems_of_it() -> None:
+    tally = Tally()
+    tally.begin_window(0.0)
+    tally.audio(0.5, 0.25)
+    assert tally.end_window() == {AGE: [0.5], HEARD: [0.25]}
 
 
 def test_turns_and_under_runs_count_within_the_window_alone() -> None:

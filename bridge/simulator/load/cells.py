@@ -48,6 +48,9 @@ class Cells:
     def span(self, start: int, length: int) -> bytes:
         """`length` bytes of the stream from its byte `start` on."""
         first, skip = divmod(start, CELL_BYTES)
+        if length == CELL_BYTES and not skip:
+            # The usual frame of a system that collects none.
+            return b"%b%06x%b" % (self.prefix, first, self._fillers[first % _VARIANTS])
         last = -(-(start + length) // CELL_BYTES)
         prefix, fillers = self.prefix, self._fillers
         cells = b"".join([b"%b%06x%b" % (prefix, cell, fillers[cell % _VARIANTS]) for cell in range(first, last)])
@@ -91,6 +94,8 @@ _FILLERS_BASE64: Final = tuple(
     binascii.b2a_base64(filler, newline=False)
     for filler in _cut_fillers(CELL_BYTES - _CALLER_PREFIX_BYTES - _NUMBER_BYTES)
 )
+_DIGITS_BASE64: Final = tuple(binascii.b2a_base64(b"%03x" % number, newline=False) for number in range(1 << 12))
+"""Three hex digits are four characters of base64."""
 
 
 def caller_payload_prefix(call: int) -> bytes:
@@ -100,7 +105,7 @@ def caller_payload_prefix(call: int) -> bytes:
 
 def caller_payload_rest(frame: int) -> bytes:
     """What follows it in the frame of this number."""
-    return binascii.b2a_base64(b"%06x" % frame, newline=False) + _FILLERS_BASE64[frame % _VARIANTS]
+    return _DIGITS_BASE64[frame >> 12] + _DIGITS_BASE64[frame & 0xFFF] + _FILLERS_BASE64[frame % _VARIANTS]
 
 
 class Check:

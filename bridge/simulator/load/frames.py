@@ -18,6 +18,8 @@ PONG: Final = 10
 
 _FIN: Final = 0x80
 _MASKED: Final = 0x80
+_WHOLE_BINARY: Final = _FIN | BINARY
+_MASKED_MEDIUM: Final = _MASKED | 126
 _NO_KEY: Final = b"\0\0\0\0"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEPT: Final = 1024
@@ -65,6 +67,11 @@ class FrameReader:
         """The messages that are whole now: opcode and payload, unmasked. Fragments of one are joined."""
         if self._rest:
             data = self._rest + data
+        elif len(data) > 8 and data[0] == _WHOLE_BINARY and data[1] == _MASKED_MEDIUM:
+            # By far the most of what comes is one binary message of a client, of 126 bytes to 64 KB.
+            length = data[2] << 8 | data[3]
+            if len(data) == length + 8:
+                return [(BINARY, _unmasked(data[8:], data[4:8]))]
         found: list[tuple[int, bytes]] = []
         at, end = 0, len(data)
         while end - at >= 2:

@@ -100,8 +100,7 @@ class WirePhone(asyncio.Protocol):
         """`stop`, and the WebSocket's close; what follows is read, and told to nobody."""
         if self._over:
             return
-        stop = self._names.stop().replace('"sequenceNumber":"2"', f'"sequenceNumber":"{self._sequence + 1}"', 1)
-        self._write(frames.client_frame(stop.encode()))
+        self._tell("stop", {"accountSid": self._names.account_sid, "callSid": self._names.call_sid})
         self._write(frames.client_frame((1000).to_bytes(2, "big"), frames.CLOSE))
         self._over = True
 
@@ -124,7 +123,7 @@ class WirePhone(asyncio.Protocol):
             return
         now = clock()
         while self._marks and self._marks[0][0] <= now:
-            self._return_mark(self._marks.popleft()[1])
+            self._tell("mark", {"name": self._marks.popleft()[1]})
         number = self.frames
         self._sequence = sequence = self._sequence + 1
         text = self._template % (sequence, number + 1, number * CELL_MS, caller_payload_rest(number))
@@ -132,17 +131,11 @@ class WirePhone(asyncio.Protocol):
         self.frames = number + 1
         self._write(frames.CLIENT_TEXT_HEADS[len(text)] + text)
 
-    def _return_mark(self, name: str) -> None:
+    def _tell(self, event: str, body: dict[str, str]) -> None:
+        """Send one of the rare messages, with the next of the numbers that frames have, too."""
         self._sequence += 1
-        body = msgspec.json.encode(
-            {
-                "event": "mark",
-                "sequenceNumber": str(self._sequence),
-                "mark": {"name": name},
-                "streamSid": self._stream_sid,
-            }
-        )
-        self._write(frames.client_frame(body))
+        head = {"event": event, "sequenceNumber": str(self._sequence)}
+        self._write(frames.client_frame(msgspec.json.encode({**head, event: body, "streamSid": self._stream_sid})))
 
     def _write(self, data: bytes) -> None:
         """Straight to the socket, which is there sooner and for less than by way of the event loop."""
