@@ -14,11 +14,11 @@ from websockets.asyncio.client import connect
 
 from bridge.audio import codec
 from bridge.bench.agent import InstantAgent
-from bridge.bench.figures import ASK, ASK_EAGERLY, SYNTHESIZE
+from bridge.bench.figures import ASK, ASK_EAGERLY, BARGE_IN, PLAY, SYNTHESIZE
 from bridge.bench.load_call import LoadCall
 from bridge.bench.peer_server import Routes, serving
 from bridge.bench.speech import ScriptedSpeech, line_of
-from bridge.bench.talk import Pace
+from bridge.bench.talk import Pace, clock
 from bridge.bench.tally import Tally
 from bridge.simulator.load.cells import CELL_BYTES, agent_cells, caller_cells
 from bridge.stt import cartesia_wire as stt
@@ -69,9 +69,12 @@ async def test_turns_are_told_on_the_calls_own_socket(peers: Peers) -> None:
     async with connect(peers.socket_url + stt.TURNS_PATH + QUERY + "pcm_mulaw") as socket:
         await socket.recv()
         await socket.send(caller_cells(5).span(0, CELL_BYTES))
+        peers.call.talk.begin(PLAY)
+        peers.call.talk.reached(PLAY, clock())  # the agent has spoken first
         running = spawn(peers.call.talk.run(1), name="talk")
-        kinds = [type(stt.parse_from_service(await socket.recv())) for _ in range(3)]
-        assert kinds == [stt.TurnStart, stt.TurnUpdate, stt.TurnUpdate]
+        assert isinstance(stt.parse_from_service(await socket.recv()), stt.TurnStart)
+        peers.call.talk.reached(BARGE_IN, clock())
+        assert isinstance(stt.parse_from_service(await socket.recv()), stt.TurnUpdate)
         running.cancel()
 
 
