@@ -38,7 +38,7 @@ _ECHO_PATH: Final = "/echo"
 _LOOK_S: Final = 0.25
 _CALM_S: Final = 0.5
 """Audio that is no older than this and not at the speech service yet is not waiting for anything."""
-_CALM_WITHIN_S: Final = 20.0
+_CALM_WITHIN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
