@@ -19,7 +19,17 @@ from bridge.cli_calls_media import picture, retranscribe
 from bridge.cli_dial import dial
 from bridge.cli_flow import flow
 from bridge.cli_help import SettingsHelp
-from bridge.process import FAILED, INTERRUPTED, OK, Interrupted, guard, listen_error, run
+from bridge.process import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    Interrupted,
+    begin_start,
+    end_start,
+    guard,
+    listen_error,
+    run,
+)
 
 if TYPE_CHECKING:
     from bridge.settings import Settings
@@ -97,6 +107,7 @@ def serve(debug: bool, config: Path | None, host: str | None, port: int | None) 
     Prints one line with the address when it is ready. Without settings it answers simulated calls on this machine
     with a built-in agent and local speech.
     """
+    begin_start()
     given = {"server": {name: value for name, value in (("host", host), ("port", port)) if value is not None}}
     settings = _settings(debug, config, given)
     import structlog  # noqa: PLC0415  (not needed for help texts)
@@ -112,9 +123,13 @@ def serve(debug: bool, config: Path | None, host: str | None, port: int | None) 
         secrets.update(taken.secret_values())  # Calls that live may still use the old ones.
         configure_logging(taken, secrets=secrets)
 
+    def ready(url: str) -> None:
+        end_start()
+        _announce("phone-bridge", url)
+
     work = run_bridge(
         settings,
-        ready=lambda url: _announce("phone-bridge", url),
+        ready=ready,
         load=functools.partial(_loaded, debug, config, given),
         on_taken=mask,
     )
