@@ -19,7 +19,17 @@ from bridge.cli_calls_media import picture, retranscribe
 from bridge.cli_dial import dial
 from bridge.cli_flow import flow
 from bridge.cli_help import SettingsHelp
-from bridge.process import FAILED, INTERRUPTED, OK, Interrupted, guard, listen_error, run
+from bridge.process import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    Interrupted,
+    begin_start,
+    end_start,
+    guard,
+    listen_error,
+    run,
+)
 
 if TYPE_CHECKING:
     from bridge.settings import Settings
@@ -97,6 +107,7 @@ def serve(debug: bool, config: Path | None, host: str | None, port: int | None) 
     Prints one line with the address when it is ready. Without settings it answers simulated calls on this machine
     with a built-in agent and local speech.
     """
+    begin_start()
     given = {"server": {name: value for name, value in (("host", host), ("port", port)) if value is not None}}
     settings = _settings(debug, config, given)
     import structlog  # noqa: PLC0415  (not needed for help texts)
@@ -112,9 +123,13 @@ def serve(debug: bool, config: Path | None, host: str | None, port: int | None) 
         secrets.update(taken.secret_values())  # Calls that live may still use the old ones.
         configure_logging(taken, secrets=secrets)
 
+    def ready(url: str) -> None:
+        end_start()
+        _announce("phone-bridge", url)
+
     work = run_bridge(
         settings,
-        ready=lambda url: _announce("phone-bridge", url),
+        ready=ready,
         load=functools.partial(_loaded, debug, config, given),
         on_taken=mask,
     )
@@ -277,34 +292,71 @@ def doctor(debug: bool, config: Path | None, as_json: bool) -> int:
     return FAILED if any(finding.status == "failed" for finding in findings) else OK
 
 
-@cli.group(invoke_without_command=True, short_help="Measure the bridge's own share of a turn.")
+@cli.group(invoke_without_command=True, short_help="Measure calls per core and milliseconds per turn.")
 @click.option(
-    "--calls", default="1,50", show_default=True, metavar="N,N…", help="Calls at once; one measurement for each."
+    "--calls",
+    metavar="N,N…",
+    help="Calls at once; one measurement for each. [default: 1,50; 1 to 1000 of a ladder]",
 )
+@click.option("--ladder", is_flag=True, help="Climb until a level is not sustained, and find the last one that is.")
 @click.option(
-    "--turns",
-    type=click.IntRange(1, 10_000),
+    "--seconds",
+    type=click.FloatRange(1, 3600),
     default=20,
     show_default=True,
-    help="Turns of each call that count. One takes about two and a half seconds.",
+    help="How long each number of calls is measured, after a few seconds in which it is not.",
 )
+@click.option("--turns", type=click.IntRange(1, 10_000), help="Instead: until each call has had so many turns.")
+@click.option(
+    "--turn-seconds",
+    type=click.FloatRange(0.5, 60),
+    default=6,
+    show_default=True,
+    help="From one turn of a caller to the next, on average. Each cuts into the agent's speech.",
+)
+@click.option(
+    "--limit-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20,
+    show_default=True,
+    help="A sustained level's p99 from a frame to the speech service, beyond what batching adds.",
+)
+@click.option("--runs", type=click.IntRange(1, 100), default=1, show_default=True, help="Repeat, and give medians.")
+@click.option(
+    "--system",
+    type=click.Choice(["bridge", "relay", "command"]),
+    default="bridge",
+    show_default=True,
+    help="What to measure: this bridge, a bare relay without any logic, or another program.",
+)
+@click.option("--command", help="That program; bridge/bench/systems.py says what it is told, and must do.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes of the bridge."
+)
+@click.option("--set", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting of the bridge. Can be repeated.")
+@click.option("--pin/--no-pin", default=True, show_default=True, help="Give system and load cores of their own.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides when callers cut in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON to this file, too.")
+@click.option(
+    "--compare",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Show ratios against the JSON of an earlier run.",
+)
 @click.pass_context
 def bench(context: click.Context, /, **options: Any) -> int | None:
-    """Measure how long the bridge itself takes: from turn.start to clear, from turn.end to the agent's request.
+    """Measure what calls cost, how many one core carries, and how long the bridge itself takes in a turn.
 
     Starts a bridge of its own with signatures, recording and all, plays phones, speech service and agent to it, and
-    shows percentiles. Exit code 1 if a turn went unanswered or did not silence the agent. Needs no account or key.
+    shows processor time, memory, percentiles and losses. Exit code 1 if anything was lost, unanswered or not
+    silenced; with --ladder, if no level was sustained. Needs no account or key.
     """
     if context.invoked_subcommand is not None:
         return None
     _log_settings(context.obj, level="warning")
-    from bridge.cli_bench import bench_options, measure_bridge  # noqa: PLC0415  (see the module)
+    from bridge.cli_bench import measure_system  # noqa: PLC0415  (see the module)
 
-    given = bench_options(options["calls"], options["turns"], options["seed"])
-    return measure_bridge(given, as_json=options["as_json"], out=options["out"])
+    return measure_system(options)
 
 
 @bench.command(short_help="Measure how far ahead of the phone audio should be sent.")
@@ -325,6 +377,25 @@ def pacing(minutes: float, seed: int, as_json: bool) -> int:
     from bridge.cli_bench import measure_pacing  # noqa: PLC0415  (see the module)
 
     return measure_pacing(minutes, seed, as_json=as_json)
+
+
+@bench.command(short_help="Measure what larger messages to the speech service cost and give.")
+@click.option("--calls", type=click.IntRange(1, 16_000), default=100, show_default=True, help="Calls at once.")
+@click.option(
+    "--sizes", default="20,40,60,100", show_default=True, metavar="MS,MS…", help="Values of stt.chunk_ms."
+)
+@click.option("--seconds", type=click.FloatRange(1, 3600), default=20, show_default=True, help="For each of them.")
+@click.option("--set", "settings", metavar="SECTION.KEY=VALUE", multiple=True, help="A setting of the bridge.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def batching(calls: int, sizes: str, seconds: float, settings: tuple[str, ...], as_json: bool) -> int:
+    """Measure what 20, 40, 60 and 100 ms of audio in one message cost in processor time, and add to a turn.
+
+    The speech service says that a turn has begun, or ended, when it has got the audio of that moment.
+    """
+    _log_settings(debug=False, level="warning")
+    from bridge.cli_bench import measure_batching  # noqa: PLC0415  (see the module)
+
+    return measure_batching(calls, sizes, seconds, settings, as_json=as_json)
 
 
 def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+_SETTLED_S = 10.0
+"""How long after a server's start everything has been imported that it uses all the time."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -87,6 +90,32 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+def begin_start() -> None:
+    """Begin the start of a server: before anything is imported that `bridge.cli` itself does not import."""
+    # Importing makes hardly any garbage, and looking for some takes its time.
+    gc.disable()
+    # structlog imports rich, if it is there, to paint tracebacks, which a server has as plain text: that would be
+    # a tenth of a second, and megabytes. With None in its place, rich cannot be imported: Python documents it.
+    if "structlog" not in sys.modules and "rich" not in sys.modules:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # see above
+        try:
+            import structlog  # noqa: F401, PLC0415  (see above)
+        finally:
+            del sys.modules["rich"]
+
+
+def end_start() -> None:
+    """Look for garbage again, but no more among what the start has made, which stays as long as the process.
+
+    Every full look would otherwise visit all modules, and halt every call for a tenth of a second. To be called on
+    the event loop when the server is ready; what comes a little later, such as the database's library, is left out
+    likewise.
+    """
+    gc.freeze()
+    gc.enable()
+    asyncio.get_running_loop().call_later(_SETTLED_S, gc.freeze)
+
+
 def guard(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do `work` and turn whatever leaves it into one line on standard error and an exit code.
 
@@ -116,6 +145,8 @@ def guard(work: Callable[[], int], *, debug: bool = False) -> int:
         else:
             _say(f"this is a bug in phone-bridge: {type(error).__name__}: {error}{_keep(error)}")
         return FAILED
+    finally:
+        gc.enable()  # after a start that has come to nothing, in a process that goes on
 
 
 def _machine_error(error: OSError) -> str:

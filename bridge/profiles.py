@@ -11,7 +11,7 @@ from typing import Any
 
 from bridge.agents.base import ActingAgent, Agent
 from bridge.agents.breaker import BreakerLimits
-from bridge.agents.flow.agent import FlowOptions
+from bridge.agents.flow.options import FlowOptions
 from bridge.agents.openai.options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.relay.agent import RelayAgent, SessionFacts

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from bridge.bench.figures import Figures, Level
-from bridge.bench.run import BenchOptions
+from bridge.bench.figures import Level
+from bridge.bench.run import BenchOptions, BenchRun, Cores
+from bridge.bench.systems import System
 from bridge.cli import cli, main
 from bridge.doctor_local import Finding
 from bridge.errors import BridgeError, MissingExtraError, SettingsError
@@ -25,6 +26,7 @@ from bridge.local_token import state_folder
 from bridge.process import guard, run
 from bridge.settings import Settings
 from bridge.settings_source import rows
+from tests.bench.levels import level
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was", "_empty_folder")
 
@@ -383,17 +385,16 @@ def test_doctor_fails_when_a_check_does(
 # --- measuring ---------------------------------------------------------------------------------------------
 
 
-def measured(*, unanswered: int) -> Callable[..., Awaitable[list[Level]]]:
+def measured(*, unanswered: int) -> Callable[..., Awaitable[BenchRun]]:
     """What stands in for a measurement, which would take its time."""
 
-    async def run_bench(options: BenchOptions, _folder: Path, *, on_level: Callable[[Level], None]) -> list[Level]:
-        figures = {"barge_in": Figures(40, 0.5, 1.0, 1.5, 2.0)}
-        levels = [
-            Level(calls, options.turns, unanswered, 0, 0, 0.1, None, None, figures) for calls in options.calls
-        ]
-        for level in levels:
-            on_level(level)
-        return levels
+    async def run_bench(
+        options: BenchOptions, _folder: Path, *, system: System, on_level: Callable[[Level], None]
+    ) -> BenchRun:
+        levels = [level(calls=calls, turns=7, unanswered=unanswered) for calls in options.calls]
+        for one in levels:
+            on_level(one)
+        return BenchRun(levels, levels[-1].calls if options.ladder else None, None, Cores(), 0)
 
     return run_bench
 
@@ -417,7 +418,38 @@ def test_bench_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert code_of("bench", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert [level["calls"] for level in found["levels"]] == [1, 50]
-    assert found["levels"][0]["figures"]["barge_in"]["p99"] == 1.5
+    assert found["levels"][0]["figures"]["barge_in"]["p99"] == 2.0
+
+
+def test_bench_gives_the_knee_of_a_ladder_its_runs_and_a_comparison(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bridge.cli_bench.run_bench", measured(unanswered=0))
+    ladder = ("bench", "--ladder", "--calls", "1,40", "--runs", "3")
+    assert code_of(*ladder, "--out", "first.json") == 0
+    assert "Knee: 40 calls sustained, 40 a core (each run: 40, 40, 40)." in capsys.readouterr().out
+    assert code_of(*ladder, "--compare", "first.json") == 0
+    assert capsys.readouterr().out.endswith("The same, within what chance does.\n")
+    kept = json.loads(Path("first.json").read_text())
+    assert (kept["knee"], kept["knees"], len(kept["runs"])) == (40, [40, 40, 40], 3)
+    assert {"python", "aiohttp", "websockets", "uvloop", "phone-bridge"} <= kept["versions"].keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--set", "stt.chunk_ms"), "--set is 'stt.chunk_ms'"),
+        (("--system", "command"), "go together"),
+        (("--command", "x"), "go together"),
+        (("--system", "relay", "--set", "stt.chunk_ms=60"), "are for --system bridge"),
+        (("--system", "relay", "--workers", "2"), "are for --system bridge"),
+    ],
+)
+def test_bench_refuses_what_does_not_fit_together(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code_of("bench", *arguments) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("calls", ["", "1,", "x", "0", "5,-1", "1.5", "99999"])

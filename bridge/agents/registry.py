@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 from bridge.agents.asking import OnBreaker, OnRefused
 from bridge.agents.base import Agent
 from bridge.agents.echo import EchoAgent, SilentAgent
-from bridge.agents.flow.agent import FlowAgent, FlowOptions
+from bridge.agents.flow.options import FlowOptions
 from bridge.agents.openai.options import OpenAIOptions
 from bridge.agents.python import PythonAgent
 from bridge.agents.relay.agent import RelayAgent, RelayOptions
@@ -102,6 +102,8 @@ def open_agent(
                 options=openai or OpenAIOptions(),
             )
         case "flow":
+            from bridge.agents.flow.agent import FlowAgent  # noqa: PLC0415  (slow to import)
+
             return FlowAgent(settings.url, flow)
         case "python":
             return PythonAgent(settings.url, timeout_seconds=settings.timeout_seconds)

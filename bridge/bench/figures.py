@@ -1,39 +1,58 @@
-"""What was measured, in numbers: percentiles, a table for people, JSON for machines. Pure.
+"""What was measured, in numbers: percentiles, and what makes a level sustained or not. Pure.
 
 Samples come in seconds; everything shown is in milliseconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
+HEARD: Final = "frame_to_speech"
+AGE: Final = "frame_age"
 BARGE_IN: Final = "barge_in"
 ASK: Final = "ask"
 ASK_EAGERLY: Final = "ask_eagerly"
 SYNTHESIZE: Final = "synthesize"
 PLAY: Final = "play"
+PLAY_ALL: Final = "play_all"
 RELEASE: Final = "release"
+VOICE_START: Final = "voice_start"
+VOICE_END: Final = "voice_end"
 ECHO: Final = "harness_echo"
 LATENESS: Final = "harness_lateness"
 
 TITLES: Final[Mapping[str, str]] = {
+    HEARD: "frame in → speech service, beyond batching",
+    AGE: "frame in → speech service, first of its message",
     BARGE_IN: "turn.start in → clear out",
     ASK: "turn.end in → agent request out",
     ASK_EAGERLY: "turn.eager_end in → agent request out",
     SYNTHESIZE: "answer in → synthesis request out",
     PLAY: "first speech in → media out",
+    PLAY_ALL: "every speech chunk in → media out",
     RELEASE: "turn.end in → held speech out",
+    VOICE_START: "caller begins → service has heard it",
+    VOICE_END: "caller ends → service has heard it",
     ECHO: "harness: echo, two hops",
     LATENESS: "harness: lateness of its timer",
 }
-"""Everything that is measured, in the order in which it is shown. In and out are the bridge's sockets."""
+"""Everything that is measured, in the order in which it is shown. In and out are the system's sockets."""
+
+LIMIT_MS: Final = 20.0
+"""The 99th percentile of `HEARD` that a sustained level may have."""
+MOST_CPU: Final = 0.97
+"""Of its cores; a system that needs more is at its end."""
 
 NOISY_MS: Final = 10.0
-"""A 99th percentile of the harness's own lateness above this says more about the machine than about the bridge."""
+"""A 99th percentile of the harness's own lateness above this says more about the machine than about the system."""
 NOISY_SHARE: Final = 0.03
-"""So is a bridge that had to wait for a processor for more than this share of the time."""
+"""So does a system whose loop had to wait for others than itself for more than this share of the time,"""
+NOISY_LOAD: Final = 0.85
+"""a harness that had so little of its core left,"""
+NOISY_OTHERS: Final = 0.10
+"""and so much of a core used by other processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +67,96 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a level used of the machine. Processor time is in cores: seconds per second."""
+
+    load_cpu: float
+    """The harness: phones, speech service and agent. It is not in the system's."""
+    cpu: float | None = None
+    """The system, with all its threads and processes; None where it is not known, here and below."""
+    loop_cpu: float | None = None
+    """The first thread of each of its processes alone: the one with the event loop."""
+    loop_waited: float | None = None
+    """How much of the time such a thread was ready but not on a processor, per process."""
+    others_cpu: float | None = None
+    """Everything else on the cores that were used."""
+    rss: int | None = None
+    """Bytes of memory of all its processes at the window's end."""
+    pss: int | None = None
+    """The same, with shared pages counted once."""
+    pss_per_call: float | None = None
+    """Bytes for each call beyond the first: (this level's less that of one call) / (calls - 1)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Level:
     """What was measured with one number of calls at once."""
 
     calls: int
+    seconds: float
+    """Length of the window."""
     turns: int
-    """Turns that ran to their end, of all calls together."""
+    """Turns that ran to their end in it, of all calls together."""
     unanswered: int
     """Turns for which no request, or no speech, came."""
     missing_clears: int
     """Turns that began while the agent spoke, and for which no `clear` came."""
     refused_frames: int
-    """Frames of the bridge that a carrier would have refused."""
-    cpu: float
-    """Processor time of the harness per second, in cores. The bridge's own is not in it."""
-    bridge_cpu: float | None
-    """Processor time of the bridge's event loop per second, in cores; None where it is not known."""
-    bridge_waited: float | None
-    """How much of the time the bridge's event loop had to wait for a processor, because others had them all."""
-    figures: Mapping[str, Figures]
+    """Frames of the system that a carrier would have refused."""
+    dropped_calls: int
+    """Calls that the system ended, or never connected."""
+    lost_up: int
+    """Bytes of callers that did not reach the speech service once, whole and in order."""
+    lost_down: int
+    """Bytes of the agent that did not reach the phone so, but for what a clear cut off."""
+    stale_bytes: int
+    """Bytes of the agent that reached the phone after the clear that should have ended them."""
+    underruns: int
+    """How often a phone ran dry inside an utterance, while the system had had what was next."""
+    underrun_ms: float
+    """For how long, in all."""
+    usage: Usage
+    cores: int
+    """Cores that the system may use."""
+    limit_ms: float
+    """See `LIMIT_MS`."""
+    figures: Mapping[str, Figures] = field(default_factory=dict)
     """By measure, a key of `TITLES`; without those of which there is no sample."""
 
     @property
+    def cpu_per_call(self) -> float | None:
+        """Share of one core."""
+        return None if self.usage.cpu is None else self.usage.cpu / self.calls
+
+    @property
+    def broken(self) -> list[str]:
+        """What the system did wrong, as sentences."""
+        return [*_broken(self)]
+
+    @property
     def ok(self) -> bool:
-        """Whether every turn was answered and every clear came."""
-        return not (self.unanswered or self.missing_clears or self.refused_frames) and self.turns > 0
+        """Whether nothing was lost, every turn was answered and every clear came, however late."""
+        return not self.broken
+
+    @property
+    def unsustained(self) -> list[str]:
+        """Why the level is not sustained, as sentences; none if it is."""
+        return [*_broken(self), *_slow(self)]
+
+    @property
+    def sustained(self) -> bool:
+        """Whether the system carries so many calls for ever."""
+        return not self.unsustained
+
+    @property
+    def noise(self) -> list[str]:
+        """Why the figures are not to be believed, as sentences; none if they are."""
+        return [*_noise(self)]
 
     @property
     def noisy(self) -> bool:
         """Whether the machine was too busy for the figures to be believed."""
-        late = LATENESS in self.figures and self.figures[LATENESS].p99 > NOISY_MS
-        return late or (self.bridge_waited or 0.0) > NOISY_SHARE
+        return bool(self.noise)
 
 
 def summarize(samples: Iterable[float]) -> Figures | None:
@@ -102,48 +180,45 @@ def percentile(ordered: Sequence[float], percent: int) -> float:
     return ordered[max(rank, 1) - 1]
 
 
-def table(levels: Iterable[Level]) -> str:
-    """The levels as lines for people."""
-    return "\n\n".join(_block(level) for level in levels)
-
-
-def as_json(levels: Iterable[Level]) -> dict[str, Any]:
-    """The levels as JSON: `ok`, and one object per level with the same numbers as the table."""
-    levels = list(levels)
-    return {
-        "ok": all(level.ok for level in levels),
-        "unit": "ms",
-        "levels": [{**asdict(level), "ok": level.ok, "noisy": level.noisy} for level in levels],
-    }
-
-
-def _block(level: Level) -> str:
-    width = max(map(len, TITLES.values()))
-    calls = f"{level.calls} call{'s' if level.calls > 1 else ''} at once, {level.turns} turns"
-    lines = [f"{calls:{width + 2}} {'n':>6} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8}  ms"]
-    for key, title in TITLES.items():
-        if (one := level.figures.get(key)) is not None:
-            numbers = "".join(f" {number:8.2f}" for number in (one.p50, one.p95, one.p99, one.max))
-            lines.append(f"  {title:{width}} {one.count:6d}{numbers}")
-    lines.append(f"  {'harness: processor time':{width}} {'':6} {level.cpu:8.0%} of one core")
-    if level.bridge_cpu is not None and level.bridge_waited is not None:
-        shares = f"{level.bridge_cpu:8.0%} of one core; it waited for one {level.bridge_waited:.1%} of the time"
-        lines.append(f"  {'bridge: processor time of its loop':{width}} {'':6} {shares}")
-    lines += [f"  FAILED {fault}" for fault in _faults(level)]
-    if level.noisy:
-        lines.append(
-            "  The machine was too busy, or has too few cores, for these figures to be believed: the harness was"
-            "\n  late too often, or the bridge had to wait for a processor."
-        )
-    return "\n".join(lines)
-
-
-def _faults(level: Level) -> Iterable[str]:
+def _broken(level: Level) -> Iterator[str]:
     if not level.turns:
         yield "no turn ran to its end"
-    if level.unanswered:
-        yield f"turns that went unanswered: {level.unanswered}"
-    if level.missing_clears:
-        yield f"turns that did not silence the agent: {level.missing_clears}"
-    if level.refused_frames:
-        yield f"frames that a carrier would have refused: {level.refused_frames}"
+    counts = (
+        (level.unanswered, "turns that went unanswered"),
+        (level.missing_clears, "turns that did not silence the agent"),
+        (level.refused_frames, "frames that a carrier would have refused"),
+        (level.dropped_calls, "calls that the system ended or never connected"),
+        (level.lost_up, "bytes of callers lost, repeated or out of order"),
+        (level.lost_down, "bytes of the agent lost, repeated or out of order"),
+    )
+    for count, what in counts:
+        if count:
+            yield f"{what}: {count}"
+
+
+def _slow(level: Level) -> Iterator[str]:
+    if level.underruns:
+        yield f"phones that ran dry inside an utterance: {level.underruns}, {level.underrun_ms:.0f} ms in all"
+    heard = level.figures.get(HEARD)
+    if heard is None:
+        yield "no audio of a caller came to the speech service"
+    elif heard.p99 > level.limit_ms:
+        yield f"{TITLES[HEARD]}: p99 {heard.p99:.1f} ms, over the limit of {level.limit_ms:g} ms"
+    if level.usage.cpu is not None and level.usage.cpu >= MOST_CPU * level.cores:
+        yield f"processor time: {level.usage.cpu / level.cores:.1%} of what there is"
+
+
+def _noise(level: Level) -> Iterator[str]:
+    usage = level.usage
+    late = level.figures.get(LATENESS)
+    if late is not None and late.p99 > NOISY_MS:
+        yield f"the harness was late by {late.p99:.1f} ms at the 99th percentile"
+    if usage.load_cpu > NOISY_LOAD:
+        yield f"the harness used {usage.load_cpu:.0%} of a core"
+    if (usage.others_cpu or 0.0) > NOISY_OTHERS:
+        yield f"other processes used {usage.others_cpu:.0%} of a core"
+    if usage.cpu is not None and usage.loop_cpu is not None and usage.loop_waited is not None:
+        # While a thread of its own has the core, the loop waits for nobody else's sake.
+        own = (usage.cpu - usage.loop_cpu) / level.cores
+        if usage.loop_waited - own > NOISY_SHARE:
+            yield f"the system waited for a processor for {usage.loop_waited - own:.1%} of the time"

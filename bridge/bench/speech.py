@@ -1,141 +1,165 @@
 """A speech service that follows a script: Cartesia's turns and text-to-speech sockets, without any speech in them.
 
-What a caller says on the turns socket is written by `talk.Talk`; every text is spoken as the same prepared noise,
-with word times, a few times faster than real time.
+What a caller says on the turns socket is written by `talk.Talk`; every text is spoken as cells that name call and
+utterance, with word times, a few times faster than real time. It takes and gives `pcm_mulaw` and `pcm_s16le`, both
+at 8000 Hz.
 """
 
 from __future__ import annotations
 
 import asyncio
+import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Final
 
-from aiohttp import WSMsgType, web
-
-from bridge.audio.codec import BYTES_PER_MS
-from bridge.bench.figures import PLAY, SYNTHESIZE
-from bridge.bench.talk import Talk, clock
+from bridge.audio import codec
+from bridge.bench.figures import SYNTHESIZE
+from bridge.bench.load_call import CHUNK_BYTES, CHUNK_S, LoadCall, Utterance
+from bridge.bench.peer_server import Routes, Session, Socket
 from bridge.errors import ProtocolError
+from bridge.simulator.load import frames
+from bridge.simulator.load.cells import caller_of
 from bridge.stt import cartesia_wire as stt
-from bridge.tasks import spawn
 from bridge.tts import cartesia_wire as tts
 
-TAG_BYTES: Final = 4
-_TAG: Final = re.compile(rb"\x5a([\x00-\x7f][\x00-\x7f])\xa5", re.DOTALL)
-_CALL: Final = re.compile(r"\bline (\d+)\b")
-
-_CHUNK_MS: Final = 250
-_CHUNKS: Final = 24
-"""Six seconds of speech: longer than any caller listens."""
+_LINE: Final = re.compile(r"\bline (\d+)\b")
 _PACE: Final = 4.0
 """How many times faster than real time the speech comes."""
-_NOISE: Final = bytes(range(256)) * (_CHUNK_MS * BYTES_PER_MS // 256 + 1)
-_WORDS_PER_CHUNK: Final = 1
+_STRANGERS_CHUNKS: Final = 8
+"""Length of a text of the system's own, such as a filler."""
+_LINEAR: Final = "pcm_s16le"
+
+Find = Callable[[int], LoadCall | None]
 
 
-def tag(number: int) -> bytes:
-    """The pattern of which a caller's audio is made: it tells which call a speech-to-text socket belongs to."""
-    return bytes([0x5A, number >> 7, number & 0x7F, 0xA5])
-
-
-def answer(number: int, turn: int) -> str:
-    """What the agent of a call says: as many words as the speech has chunks, and among them the call's number."""
-    words = f"This is line {number} with answer {turn}".split()
-    return " ".join([*words, *["and"] * (_CHUNKS * _WORDS_PER_CHUNK - len(words) - 1), "on."])
+def line_of(text: str) -> int | None:
+    """The number of the call that a text of the script is from; the last one, if it holds several."""
+    found = _LINE.findall(text)
+    return int(found[-1]) if found else None
 
 
 class ScriptedSpeech:
-    """The service's sockets; `talks` are the calls by number."""
+    """The service's sockets; `find` gives the call of a number."""
 
-    def __init__(self, talks: Mapping[int, Talk]) -> None:
-        self._talks = talks
+    def __init__(self, find: Find) -> None:
+        self._find = find
 
-    def add_to(self, app: web.Application) -> None:
+    def add_to(self, routes: Routes) -> None:
         """Serve both sockets under their own paths."""
-        app.router.add_get(stt.TURNS_PATH, self._listen)
-        app.router.add_get(tts.TTS_PATH, self._speak)
+        routes.sockets[stt.TURNS_PATH] = lambda socket: _Listening(socket, self._find)
+        routes.sockets[tts.TTS_PATH] = lambda socket: _Speaking(socket, self._find)
 
-    # --- speech to text ---
 
-    async def _listen(self, request: web.Request) -> web.WebSocketResponse:
-        socket = await _accept(request)
-        await socket.send_str(stt.encode(stt.Connected("bench")))
-        known = False
-        async for message in socket:
-            if message.type is WSMsgType.BINARY and not known:
-                known = self._find_caller(message.data, socket)
-            elif message.type is WSMsgType.TEXT and isinstance(stt.parse_turns_command(message.data), stt.Close):
-                break
-        await socket.close()
-        return socket
+class _Listening(Session):
+    """One speech-to-text session."""
 
-    def _find_caller(self, audio: bytes, socket: web.WebSocketResponse) -> bool:
-        """Learn from the audio which call this is. False: there was only silence in it."""
-        found = _TAG.search(audio)
-        if found is None:
-            return False
-        high, low = found[1]
-        if (talk := self._talks.get(high << 7 | low)) is None:
-            return False
+    def __init__(self, socket: Socket, find: Find) -> None:
+        self._socket = socket
+        self._find = find
+        self._linear = socket.query.get("encoding") == _LINEAR
+        self._call: LoadCall | None = None
+        socket.send(stt.encode(stt.Connected("bench")).encode())
 
-        async def tell(message: stt.ServiceMessage) -> None:
-            await socket.send_str(stt.encode(message))
-
-        talk.listened_to(tell)
-        return True
-
-    # --- text to speech ---
-
-    async def _speak(self, request: web.Request) -> web.WebSocketResponse:
-        socket = await _accept(request)
-        speaking: dict[str, asyncio.Task[None]] = {}
-        try:
-            async for message in socket:
-                at = clock()
-                if message.type is not WSMsgType.TEXT:
-                    continue
-                try:
-                    asked = tts.parse_from_client(message.data)
-                except ProtocolError:
-                    continue  # The utterance stays silent, and is counted as unanswered.
-                if isinstance(asked, tts.Cancel):
-                    if (task := speaking.pop(asked.context_id, None)) is not None:
-                        task.cancel()
-                elif asked.context_id not in speaking and asked.transcript.strip():
-                    talk = self._talk_of(asked.transcript)
-                    if talk is not None:
-                        talk.reached(SYNTHESIZE, at)
-                    work = self._say(socket, asked.context_id, asked.transcript.split(), talk)
-                    speaking[asked.context_id] = spawn(work, name=f"bench-speech-{asked.context_id}")
-        finally:
-            for task in speaking.values():
-                task.cancel()
-        return socket
-
-    def _talk_of(self, text: str) -> Talk | None:
-        """The call that a text is spoken in; None for texts of the bridge's own."""
-        found = _CALL.search(text)
-        return None if found is None else self._talks.get(int(found[1]))
-
-    async def _say(self, socket: web.WebSocketResponse, context: str, words: list[str], talk: Talk | None) -> None:
-        """Send one utterance. Cancelling stops it, as the service does."""
-        for number in range(_CHUNKS):
-            begin = number * _CHUNK_MS / 1000
-            own = words[number : number + 1]
-            times = tts.WordTimes(own, [begin] * len(own), [begin + _CHUNK_MS / 1000] * len(own))
-            if number == 0 and talk is not None and not talk.held:
-                talk.begin(PLAY)
-            try:
-                await socket.send_str(tts.encode(tts.Chunk(context, _NOISE[: _CHUNK_MS * BYTES_PER_MS])))
-                await socket.send_str(tts.encode(tts.Timestamps(context, times)))
-            except ConnectionError:
+    def binary(self, at: float, payload: bytes) -> None:
+        if self._linear:
+            payload = codec.linear16_to_mulaw(payload)
+        if self._call is None:
+            number = caller_of(payload)
+            self._call = None if number is None else self._find(number)
+            if self._call is None:
                 return
-            await asyncio.sleep(_CHUNK_MS / 1000 / _PACE)
-        await socket.send_str(tts.encode(tts.Done(context)))
+            self._call.talk.listened_to(self._tell)
+        self._call.heard(at, payload)
+
+    def text(self, at: float, payload: bytes) -> None:  # noqa: ARG002  (see `Session`)
+        if payload == b"close" or b'"close"' in payload:
+            self._socket.close()
+
+    def closed(self) -> None:
+        pass
+
+    def _tell(self, message: stt.ServiceMessage) -> None:
+        self._socket.send(stt.encode(message).encode())
 
 
-async def _accept(request: web.Request) -> web.WebSocketResponse:
-    socket = web.WebSocketResponse(compress=False)
-    await socket.prepare(request)
-    return socket
+class _Speaking(Session):
+    """One text-to-speech socket, with any number of contexts."""
+
+    def __init__(self, socket: Socket, find: Find) -> None:
+        self._socket = socket
+        self._find = find
+        self._contexts: dict[str, _Context] = {}
+
+    def text(self, at: float, payload: bytes) -> None:
+        try:
+            asked = tts.parse_from_client(payload)
+        except ProtocolError:
+            return  # The utterance stays silent, and is counted as unanswered.
+        if isinstance(asked, tts.Cancel):
+            if (context := self._contexts.pop(asked.context_id, None)) is not None:
+                context.stop()
+        elif asked.context_id not in self._contexts and asked.transcript.strip():
+            number = line_of(asked.transcript)
+            call = None if number is None else self._find(number)
+            if call is not None:
+                call.talk.reached(SYNTHESIZE, at)
+            context = _Context(self._socket, asked, call, lambda: self._contexts.pop(asked.context_id, None))
+            self._contexts[asked.context_id] = context
+            context.step()
+
+    def binary(self, at: float, payload: bytes) -> None:
+        pass
+
+    def closed(self) -> None:
+        for context in self._contexts.values():
+            context.stop()
+
+
+class _Context:
+    """One utterance, as it is sent."""
+
+    def __init__(
+        self, socket: Socket, asked: tts.Generate, call: LoadCall | None, done: Callable[[], object]
+    ) -> None:
+        self._socket = socket
+        self._id = asked.context_id
+        self._times = bool(asked.add_timestamps)
+        self._linear = asked.output_format.encoding == _LINEAR
+        self._words = asked.transcript.split()
+        self._call = call
+        self._utterance = Utterance(0, 0, _STRANGERS_CHUNKS) if call is None else call.utterance()
+        self._done = done
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent = 0
+
+    def step(self) -> None:
+        """Send the next chunk, and see to it that one more follows in time."""
+        number = self._sent
+        if number >= self._utterance.chunks:
+            self._socket.send(tts.encode(tts.Done(self._id)).encode())
+            self._done()
+            return
+        self._sent += 1
+        audio = self._utterance.cells.span(number * CHUNK_BYTES, CHUNK_BYTES)
+        data = frames.server_frame(self._chunk(codec.mulaw_to_linear16(audio) if self._linear else audio))
+        if self._times:
+            begin, own = number * CHUNK_S, self._words[number : number + 1]
+            times = tts.WordTimes(own, [begin] * len(own), [begin + CHUNK_S] * len(own))
+            data += frames.server_frame(tts.encode(tts.Timestamps(self._id, times)).encode())
+        if self._call is not None:
+            self._call.chunk_sent(self._utterance)
+        self._socket.send_frames(data)
+        self._timer = asyncio.get_running_loop().call_later(CHUNK_S / _PACE, self.step)
+
+    def stop(self) -> None:
+        """Send no more of it, as the service does when it is cancelled."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _chunk(self, audio: bytes) -> bytes:
+        # The same text as `tts.encode(tts.Chunk(…))`, without encoding the audio twice.
+        return b'{"type":"chunk","context_id":"%b","data":"%b","done":false,"status_code":206,"step_time":0.0}' % (
+            self._id.encode(),
+            binascii.b2a_base64(audio, newline=False),
+        )

@@ -1,4 +1,4 @@
-"""The bridge under test, in a process of its own: started as a user starts it, set up by its environment alone."""
+"""The system under test, in a process of its own: set up by its environment alone, and watched from outside."""
 
 from __future__ import annotations
 
@@ -6,82 +6,94 @@ import asyncio
 import contextlib
 import os
 import re
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bridge.bench.names import READY
+from bridge.bench.systems import Launch
 from bridge.errors import BridgeError
+from bridge.tasks import spawn
 
-_READY: Final = re.compile(rb"phone-bridge is ready at (\S+)")
-_READY_WITHIN_S: Final = 30.0
-_STOPPED_WITHIN_S: Final = 30.0
-_LOG: Final = "bridge.log"
+_READY: Final = re.compile(READY.encode() + rb" (\S+)\s*$")
+_READY_WITHIN_S: Final = 60.0
+_STOPPED_WITHIN_S: Final = 60.0
+_LOG: Final = "system.log"
 
 
 @dataclass(frozen=True, slots=True)
 class UnderTest:
-    """A bridge that runs."""
+    """A system that runs."""
 
     url: str
+    """Origin of its webhooks, or the `ws://` address of its media stream."""
     pid: int
-
-    async def processor(self) -> tuple[float, float] | None:
-        """Seconds that its event loop had a processor, and wanted one but had to wait; None where nobody tells."""
-        try:
-            text = await asyncio.to_thread(Path(f"/proc/{self.pid}/schedstat").read_text)
-        except OSError:
-            return None  # Not Linux, or a kernel without these statistics.
-        used, waited, *_ = map(int, text.split())
-        return used / 1e9, waited / 1e9
 
 
 @contextlib.asynccontextmanager
-async def bridge_process(settings: Mapping[str, str], folder: Path) -> AsyncIterator[UnderTest]:
-    """Run `phone-bridge serve` for the length of the block.
+async def system_process(launch: Launch, folder: Path, cores: Iterable[int] = ()) -> AsyncIterator[UnderTest]:
+    """Run a system for the length of the block, on these cores alone (none: on any).
 
-    `settings` are environment variables; nothing else of the user's settings counts. What the bridge logs goes to
-    `bridge.log` in `folder`, its working directory. Raises `BridgeError` (`bench_bridge`) if it does not start, or
-    is no longer there at the end; cancelling stops it.
+    No settings of a bridge that this user has count for it. What it logs goes to `system.log` in `folder`, its
+    working directory. Raises `BridgeError` (`bench_system`) if it does not start, or is no longer there at the end;
+    cancelling stops it.
     """
     inherited = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("BRIDGE_", "CARTESIA_"))
     }
     log = await asyncio.to_thread((folder / _LOG).open, "wb")
     with log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "serve", "--port", "0"),
-            cwd=folder,
-            env={**inherited, **settings},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launch.arguments,
+                cwd=folder,
+                env={**inherited, **launch.environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+            )
+        except OSError as error:
+            raise BridgeError(f"{launch.arguments[0]}: {error.strerror}", code="bench_system") from error
+    if own := set(cores):
+        # Whatever thread or process it begins from here on inherits this.
+        os.sched_setaffinity(process.pid, own)
+    reader: asyncio.Task[None] | None = None
     try:
-        yield UnderTest(await _address(process, folder), process.pid)
+        url = await _address(process, folder)
+        reader = spawn(_read_on(process), name="bench-system-output")
+        yield UnderTest(url, process.pid)
         if process.returncode is not None:
             raise await _ended(folder, "ended while it was measured")
     finally:
         await _stop(process)
+        if reader is not None:
+            reader.cancel()
 
 
 async def _address(process: asyncio.subprocess.Process, folder: Path) -> str:
     assert process.stdout is not None  # noqa: S101  It was asked for above.
     try:
         async with asyncio.timeout(_READY_WITHIN_S):
-            ready = _READY.search(await process.stdout.readline())
+            while line := await process.stdout.readline():
+                if (ready := _READY.search(line)) is not None:
+                    return ready[1].decode()
     except TimeoutError:
         raise await _ended(folder, f"was not ready within {_READY_WITHIN_S:g} s") from None
-    if ready is None:
-        raise await _ended(folder, "did not start")
-    return ready[1].decode()
+    raise await _ended(folder, "did not start")
+
+
+async def _read_on(process: asyncio.subprocess.Process) -> None:
+    """Keep the pipe empty: a program that prints much must not wait for a reader."""
+    assert process.stdout is not None  # noqa: S101  It was asked for above.
+    while await process.stdout.read(65536):
+        pass
 
 
 async def _ended(folder: Path, what: str) -> BridgeError:
     text = await asyncio.to_thread((folder / _LOG).read_text, errors="replace")
     last = "\n".join(text.splitlines()[-5:])
-    return BridgeError(f"the bridge under test {what}; its last words:\n{last}", code="bench_bridge")
+    return BridgeError(f"the system under test {what}; its last words:\n{last}", code="bench_system")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -1,24 +1,18 @@
 """Twilio's REST API, off the event loop. Twilio REST: Calls, IncomingPhoneNumbers.
 
 The `twilio` library waits for its answers, so every request runs in a thread. Cancelling a coroutine here stops
-the waiting, not the request: what Twilio was asked to do, it does.
+the waiting, not the request: what Twilio was asked to do, it does. The library and what it stands on take time to
+import and memory to keep, so they come with the first request, on its thread: see `rest_library`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
-
-from requests.exceptions import ConnectTimeout, ReadTimeout, RequestException
-from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]  # twilio ships no types
-from twilio.http.http_client import TwilioHttpClient  # type: ignore[import-untyped]  # twilio ships no types
-from twilio.rest import Client  # type: ignore[import-untyped]  # twilio ships no types
-from urllib3.exceptions import NewConnectionError
 
 from bridge.errors import CarrierError
 from bridge.twilio.listening import LISTENER, check_parameter
@@ -96,10 +90,21 @@ class TwilioRest:
     ) -> None:
         """`api_url` is the origin of a stand-in for https://api.twilio.com (tests, proxies); empty is Twilio."""
         self._where = api_url or "https://api.twilio.com"
-        http = _RedirectedHttpClient(api_url, timeout=timeout_s)
-        self._client = Client(account_sid, auth_token, http_client=http)
+        self._account = (account_sid, auth_token, api_url, timeout_s)
+        self._made: Any = None
+        self._making = threading.Lock()
         # Threads of its own: when Twilio hangs, nothing else that waits in a thread waits for it.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="twilio-rest")
+
+    @property
+    def _client(self) -> Any:
+        """The library's client. Only for the threads: the first that asks imports the library."""
+        with self._making:
+            if self._made is None:
+                from bridge.twilio.rest_library import make_client  # noqa: PLC0415  (see the head of this file)
+
+                self._made = make_client(*self._account)
+            return self._made
 
     def close(self) -> None:
         """Ask nothing more. What is under way goes on without anybody waiting for it."""
@@ -213,51 +218,12 @@ class TwilioRest:
     async def _do(self, request: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, request)
-        except TwilioException as error:
-            raise self._translated(error) from error
-        except RequestException as error:
-            raise self._unanswered(error) from error
-        except json.JSONDecodeError as error:
-            raise CarrierError(
-                f"{self._where} does not answer as Twilio's REST API", code="carrier_request"
-            ) from error
+        except Exception as error:
+            from bridge.twilio.rest_library import carrier_error  # noqa: PLC0415  (the thread has imported it)
 
-    def _translated(self, error: TwilioException) -> CarrierError:
-        status, code, said = _facts(error)
-        # 20404: not found. 21220: the call is in no state that could be changed, which means over.
-        if status == 404 or code == 21220:
-            return CallOverError(f"Twilio does not know it (any more): {said}")
-        if status in {401, 403}:
-            return CarrierError(
-                f"Twilio refused the credentials ({status}): check twilio.account_sid"
-                " (BRIDGE_TWILIO__ACCOUNT_SID) and twilio.auth_token (BRIDGE_TWILIO__AUTH_TOKEN)",
-                code="carrier_auth",
-            )
-        if status == 429:
-            return NotTakenError(f"Twilio takes no more requests now (429): {said}", code="carrier_limit")
-        if status >= 500:
-            return CarrierError(f"Twilio answered {status}: {said}", code="carrier_server")
-        return CarrierError(f"Twilio answered {status}: {said}", code="carrier_request")
-
-    def _unanswered(self, error: RequestException) -> CarrierError:
-        message = f"Twilio's REST API at {self._where} could not be reached: {type(error).__name__}"
-        reason = getattr(error.args[0], "reason", None) if error.args else None
-        if isinstance(error, ConnectTimeout) or isinstance(reason, NewConnectionError):
-            return NotTakenError(message, code="carrier_unreachable")
-        if isinstance(error, ReadTimeout):
-            return CarrierError(
-                f"Twilio's REST API at {self._where} did not answer in time: ReadTimeout", code="carrier_timeout"
-            )
-        return CarrierError(message, code="carrier_unreachable")
-
-
-def _facts(error: TwilioException) -> tuple[int, int, str]:
-    """HTTP status, Twilio's own code and what was said, of any exception of the library; 0 for what is not told."""
-    # A list that cannot be fetched is a plain exception with the whole response in it.
-    response = error.args[1] if len(error.args) > 1 else None
-    status = getattr(error, "status", None) or getattr(response, "status_code", None)
-    said = getattr(error, "msg", "") or getattr(error, "title", "") or str(error.args[0] if error.args else "")
-    return int(status or 0), int(getattr(error, "code", None) or 0), str(said)
+            if (told := carrier_error(error, self._where)) is None:
+                raise
+            raise told from error
 
 
 class CallOverError(CarrierError):
@@ -269,19 +235,3 @@ class CallOverError(CarrierError):
 
 class NotTakenError(CarrierError):
     """Twilio has not taken the request (429, no connection), so that asking again cannot do it twice."""
-
-
-class _RedirectedHttpClient(TwilioHttpClient):  # type: ignore[misc]  # its base has no types
-    """Sends every request to another origin, when one is given: the library itself knows only Twilio's own."""
-
-    def __init__(self, api_url: str, *, timeout: float) -> None:
-        super().__init__(timeout=timeout)
-        self._origin = urlsplit(api_url) if api_url else None
-
-    def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
-        """As the library's own; `url` names Twilio's host."""
-        if self._origin is not None:
-            asked = urlsplit(url)
-            path = self._origin.path.rstrip("/") + asked.path
-            url = urlunsplit((self._origin.scheme, self._origin.netloc, path, asked.query, ""))
-        return super().request(method, url, *args, **options)

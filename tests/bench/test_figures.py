@@ -1,39 +1,9 @@
 from __future__ import annotations
 
-import dataclasses
-import json
-
 import pytest
 
-from bridge.bench.figures import (
-    ASK,
-    BARGE_IN,
-    LATENESS,
-    NOISY_MS,
-    NOISY_SHARE,
-    TITLES,
-    Figures,
-    Level,
-    as_json,
-    percentile,
-    summarize,
-    table,
-)
-
-
-def level(**changes: object) -> Level:
-    good = Level(
-        calls=2,
-        turns=10,
-        unanswered=0,
-        missing_clears=0,
-        refused_frames=0,
-        cpu=0.125,
-        bridge_cpu=0.25,
-        bridge_waited=NOISY_SHARE,
-        figures={BARGE_IN: Figures(10, 0.5, 1.0, 2.0, 4.0), LATENESS: Figures(99, 0.1, 0.2, NOISY_MS, 50.0)},
-    )
-    return dataclasses.replace(good, **changes)  # type: ignore[arg-type]  # the tests below name real fields
+from bridge.bench.figures import HEARD, LATENESS, MOST_CPU, NOISY_MS, Figures, percentile, summarize
+from tests.bench.levels import level, used
 
 
 @pytest.mark.parametrize(
@@ -52,60 +22,73 @@ def test_no_samples_give_no_figures() -> None:
     assert summarize([]) is None
 
 
+def test_a_good_level_is_sustained_and_believed() -> None:
+    assert level().ok
+    assert level().sustained
+    assert not level().noisy
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"unanswered": 2}, "FAILED turns that went unanswered: 2"),
-        ({"missing_clears": 1}, "FAILED turns that did not silence the agent: 1"),
-        ({"refused_frames": 3}, "FAILED frames that a carrier would have refused: 3"),
-        ({"turns": 0}, "FAILED no turn ran to its end"),
+        ({"unanswered": 2}, "turns that went unanswered: 2"),
+        ({"missing_clears": 1}, "turns that did not silence the agent: 1"),
+        ({"refused_frames": 3}, "frames that a carrier would have refused: 3"),
+        ({"dropped_calls": 1}, "calls that the system ended or never connected: 1"),
+        ({"lost_up": 160}, "bytes of callers lost, repeated or out of order: 160"),
+        ({"lost_down": 1}, "bytes of the agent lost, repeated or out of order: 1"),
+        ({"turns": 0}, "no turn ran to its end"),
     ],
 )
-def test_a_fault_fails_the_level_and_is_told(changes: dict[str, object], words: str) -> None:
-    assert not level(**changes).ok
-    assert words in table([level(**changes)])
-    assert not as_json([level(), level(**changes)])["ok"]
-
-
-def test_a_good_level_has_no_fault_and_no_warning() -> None:
-    text = table([level()])
-    assert level().ok
-    assert as_json([level()])["ok"]
-    assert "FAILED" not in text
-    assert "too busy" not in text
+def test_what_the_system_does_wrong_breaks_a_level(changes: dict[str, object], words: str) -> None:
+    bad = level(**changes)
+    assert not bad.ok
+    assert not bad.sustained
+    assert bad.broken == [words]
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "words"),
     [
-        {"figures": {LATENESS: Figures(99, 0.1, 0.2, NOISY_MS + 0.1, 50.0)}},
-        {"bridge_waited": NOISY_SHARE + 0.01},
+        ({"figures": {HEARD: Figures(9, 1.0, 2.0, 20.1, 25.0)}}, "p99 20.1 ms, over the limit of 20 ms"),
+        ({"figures": {}}, "no audio of a caller came"),
+        ({"underruns": 2, "underrun_ms": 50.0}, "ran dry inside an utterance: 2, 50 ms"),
+        ({"usage": used(cpu=MOST_CPU)}, "processor time: 97.0%"),
     ],
 )
-def test_a_busy_machine_is_told(changes: dict[str, object]) -> None:
+def test_a_level_at_its_end_is_not_sustained_and_yet_not_broken(changes: dict[str, object], words: str) -> None:
+    slow = level(**changes)
+    assert slow.ok
+    assert not slow.sustained
+    assert words in slow.unsustained[0]
+
+
+def test_the_limits_of_a_level_are_its_own() -> None:
+    assert level(figures={HEARD: Figures(9, 1.0, 2.0, 60.0, 80.0)}, limit_ms=60.0).sustained
+    assert level(usage=used(cpu=MOST_CPU), cores=2).sustained
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"figures": {LATENESS: Figures(99, 0.1, 0.2, NOISY_MS + 0.1, 50.0)}}, "the harness was late"),
+        ({"usage": used(load_cpu=0.9)}, "the harness used 90% of a core"),
+        ({"usage": used(others_cpu=0.5)}, "other processes used 50% of a core"),
+        ({"usage": used(loop_waited=0.1)}, "waited for a processor for 5.0% of the time"),
+    ],
+)
+def test_a_busy_machine_is_told(changes: dict[str, object], words: str) -> None:
     busy = level(**changes)
-    assert busy.noisy
-    assert busy.ok, "a busy machine is not the bridge's fault"
-    assert "too busy" in table([busy])
+    assert busy.ok, "a busy machine is not the system's fault"
+    assert words in busy.noise[0]
 
 
-def test_the_table_shows_what_was_measured_and_nothing_else() -> None:
-    lines = table([level()]).splitlines()
-    assert lines[0].startswith("2 calls at once, 10 turns")
-    (row,) = [line for line in lines if TITLES[BARGE_IN] in line]
-    assert row.split()[-5:] == ["10", "0.50", "1.00", "2.00", "4.00"]
-    assert TITLES[ASK] not in "\n".join(lines)
+def test_waiting_for_its_own_threads_is_no_noise() -> None:
+    assert not level(usage=used(cpu=0.3, loop_cpu=0.2, loop_waited=0.12)).noisy
 
 
-def test_json_holds_the_numbers_of_the_table() -> None:
-    found = json.loads(json.dumps(as_json([level()])))
-    assert found["unit"] == "ms"
-    assert found["levels"][0]["figures"][BARGE_IN] == {"count": 10, "p50": 0.5, "p95": 1.0, "p99": 2.0, "max": 4.0}
-    assert (found["levels"][0]["ok"], found["levels"][0]["noisy"]) == (True, False)
-
-
-def test_what_the_system_does_not_tell_is_left_out() -> None:
-    assert "it waited for one 3.0% of the time" in table([level()])
-    silent = level(bridge_cpu=None, bridge_waited=None)
-    assert "it waited" not in table([silent])
+def test_what_the_machine_does_not_tell_is_no_fault() -> None:
+    silent = level(usage=used(cpu=None, loop_cpu=None, loop_waited=None, others_cpu=None, rss=None, pss=None))
+    assert silent.sustained
     assert not silent.noisy
+    assert silent.cpu_per_call is None

@@ -15,6 +15,7 @@ from bridge.agents.flow import steps as flow_steps
 from bridge.agents.flow.file import Checked, read_flow
 from bridge.agents.flow.lookups import Lookups
 from bridge.agents.flow.model import Flow
+from bridge.agents.flow.options import FlowOptions
 from bridge.agents.flow.steps import State, Taken
 from bridge.conversation.actions import Action
 from bridge.errors import AgentError, SettingsError
@@ -23,18 +24,6 @@ MAX_LOOKUPS: Final = 10
 """Look-ups that one answer may need."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class FlowOptions:
-    """What a flow agent can be given besides its file."""
-
-    sounds: Path | None = None
-    """Folder of the sounds that prompts name; None: they are not looked for."""
-    allow_private: bool = True
-    """Look-ups may go to private networks and to this machine."""
-    timeout_seconds: float = 10.0
-    """Longest time for a look-up, whatever the file says: the call waits no longer for an answer."""
 
 
 @dataclass(frozen=True, slots=True)

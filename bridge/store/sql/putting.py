@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import and_, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.rows import Row, Rows
 from bridge.store.sql.schema import actions, calls, legs, notes, tombstones, turns
 
@@ -64,9 +64,8 @@ async def positions_of_day(connection: AsyncConnection, day: str) -> dict[str, i
 
 async def begin(connection: AsyncConnection, row: Row, position: int) -> bool:
     """Put in the row of a call that begins; False: somebody else has done so meanwhile."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {**row, "journal_bytes": position}
-    result = await connection.execute(make(calls).values(values).on_conflict_do_nothing())
+    result = await connection.execute(insert_into(connection, calls).values(values).on_conflict_do_nothing())
     return result.rowcount == 1
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import delete, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.schema import actions, audit, calls, legs, notes, tombstones, transcriptions, turns
 
 _OF_CALLS: Final = (turns, actions, legs, notes, transcriptions)
@@ -60,8 +60,7 @@ async def _known(connection: AsyncConnection, which: Any, limit: int | None = No
 async def bury(connection: AsyncConnection, call_id: str, at_ms: int, rest: dict[str, Any]) -> None:
     """Delete a call's rows, and remember for ever that it was erased and what is left to be done for that."""
     await _delete(connection, call_id)
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    stone = make(tombstones).values(call_id=call_id, erased_at=at_ms, rest=rest)
+    stone = insert_into(connection, tombstones).values(call_id=call_id, erased_at=at_ms, rest=rest)
     await connection.execute(stone.on_conflict_do_update(index_elements=["call_id"], set_={"rest": rest}))
 
 
@@ -101,9 +100,10 @@ async def forget_words(connection: AsyncConnection) -> None:
 
 async def note(connection: AsyncConnection, lines: Sequence[dict[str, Any]]) -> None:
     """Put lines of the audit in; those that are in already stay as they are."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     for line in lines:
-        await connection.execute(make(audit).values(line).on_conflict_do_nothing(index_elements=["ref"]))
+        await connection.execute(
+            insert_into(connection, audit).values(line).on_conflict_do_nothing(index_elements=["ref"])
+        )
 
 
 async def noted(connection: AsyncConnection, *conditions: Any, limit: int) -> list[dict[str, Any]]:

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from bridge.agents.base import Message, Question
 from bridge.agents.flow import steps as flow_steps
-from bridge.agents.flow.agent import FlowAgent, FlowOptions
+from bridge.agents.flow.agent import FlowAgent
+from bridge.agents.flow.options import FlowOptions
 from bridge.conversation.actions import Action, GatherDigits, HangUp, Say
 from bridge.errors import AgentError
 from bridge.tasks import spawn
