@@ -250,18 +250,6 @@ def test_an_error_about_a_file_is_not_taken_for_one_about_the_port(
     assert capsys.readouterr().err == "error: calls: Permission denied\n"
 
 
-def test_what_has_no_effect_yet_is_logged(
-    bridge_is: Callable[[Serve], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def serve(_settings: Settings, _ready: Callable[[str], None]) -> None:
-        pass
-
-    bridge_is(serve)
-    monkeypatch.setenv("BRIDGE_SERVER__WORKERS", "2")
-    assert code_of("serve") == 0
-    assert "server.workers has no effect in this version" in capsys.readouterr().err
-
-
 def test_a_file_that_is_not_read_is_told(
     bridge_is: Callable[[Serve], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
