@@ -38,8 +38,6 @@ class Front:
         self._board = board
         self.receiver: Receiver | None = None
         """Knows which requests were looked at by another worker."""
-        self.changed: Callable[[], None] = lambda: None
-        """Is called when there may be more calls here than before."""
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -57,12 +55,7 @@ class Front:
                 if path != _READY:
                     detail = "The process that answers this is being started anew."
                     return Problem(503, "starting", detail, headers={"Retry-After": _AGAIN_AFTER_S}).answer()
-        if path != _VOICE:
-            return await handler(request)
-        try:
-            return await handler(request)
-        finally:
-            self.changed()
+        return await handler(request)
 
     async def webhook(self, request: web.Request, form: Mapping[str, str]) -> None:
         """Hand a signed request of the carrier's over to the worker that holds its call, if that is another.

@@ -27,8 +27,9 @@ from bridge.workers.link import Hub, Reporter
 from bridge.workers.merging import merged
 from bridge.workers.place import Place
 
-_LOOK_EVERY_S = 0.2
-"""How often the others are told how many calls there are here; each that begins is told at once."""
+_LOOK_EVERY_S = 1.0
+"""How often the others are told how many calls there are here. What changes is told at once, but for calls that
+were about to come and did not."""
 _OTHERS_STOP_WITHIN_S = 20.0
 """How long the first waits for the others beyond the time that calls have to end."""
 
@@ -171,7 +172,7 @@ class Worker(Alone):
         def tell() -> None:
             self._board.set_load(len(registry.sessions), registry.expected)
 
-        self._front.changed = tell
+        registry.changed = tell
         while True:
             tell()
             await asyncio.sleep(_LOOK_EVERY_S)
