@@ -250,6 +250,24 @@ def test_an_error_about_a_file_is_not_taken_for_one_about_the_port(
     assert capsys.readouterr().err == "error: calls: Permission denied\n"
 
 
+def test_several_processes_are_started_where_they_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[int, object]] = []
+
+    async def supervise(
+        settings: Settings, *, ready: Callable[[str], None], overrides: object, **_: object
+    ) -> None:
+        seen.append((settings.server.workers, overrides))
+        ready("http://127.0.0.1:1")
+
+    monkeypatch.setattr("bridge.workers.supervisor.supervise", supervise)
+    monkeypatch.setenv("BRIDGE_API__TOKEN", "not for the list of processes")
+    assert code_of("serve", "--workers", "3", "--port", "0") == 0
+    assert seen == [(3, {"server": {"port": 0, "workers": 3}})]
+    assert capsys.readouterr().out == "phone-bridge is ready at http://127.0.0.1:1\n"
+
+
 def test_a_file_that_is_not_read_is_told(
     bridge_is: Callable[[Serve], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

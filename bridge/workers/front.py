@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
@@ -26,8 +27,22 @@ _BEGINS: Final = ("/api/v1/softphone", "/api/v1/calls/{sid}/log")
 _ORDER: Final = "call"
 _CONSULTATION: Final = "id"
 _AGAIN_AFTER_S: Final = "1"
+_BODY_WITHIN_S: Final = 5.0
 
 log = structlog.get_logger()
+
+
+async def _read(request: web.Request) -> None:
+    """Read the body, which aiohttp keeps. Raises `Problem` as the door does for one that cannot be read."""
+    try:
+        async with asyncio.timeout(_BODY_WITHIN_S):
+            await request.read()
+    except TimeoutError:
+        raise Problem(408, "body_late", "The body did not come to its end.") from None
+    except web.RequestPayloadError:
+        raise Problem(400, "body_unreadable", "The body is not encoded as its headers say.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise Problem(413, "body_too_large", "The body is longer than is taken here.") from None
 
 
 class Front:
@@ -49,12 +64,9 @@ class Front:
             await self._stream(request, path.removeprefix(_STREAMS))
         elif me != 0 and (path.startswith(_PEOPLE) or path in _OPERATORS):
             try:
-                raise await hand_over(request, self._place.socket(0), settled=False)
-            except NotHandedOver as error:
-                log.warning("worker_away", away=0, path=path, error=str(error))
-                if path != _READY:
-                    detail = "The process that answers this is being started anew."
-                    return Problem(503, "starting", detail, headers={"Retry-After": _AGAIN_AFTER_S}).answer()
+                await self._to_the_first(request)
+            except Problem as problem:
+                return problem.answer()
         return await handler(request)
 
     async def webhook(self, request: web.Request, form: Mapping[str, str]) -> None:
@@ -73,7 +85,20 @@ class Front:
         resource = request.match_info.route.resource
         if holder is None and request.method == "POST" and resource is not None and resource.canonical in _BEGINS:
             holder = self._board.least_busy()
+        if holder not in {None, self._place.number}:
+            await _read(request)
         await self._to(request, holder)
+
+    async def _to_the_first(self, request: web.Request) -> None:
+        """Hand over what the first worker answers. Raises `HandedOver`, and `Problem`."""
+        await _read(request)
+        try:
+            raise await hand_over(request, self._place.socket(0), settled=False)
+        except NotHandedOver as error:
+            log.warning("worker_away", away=0, path=request.path, error=str(error))
+        if request.path != _READY:
+            detail = "The process that answers this is being started anew."
+            raise Problem(503, "starting", detail, headers={"Retry-After": _AGAIN_AFTER_S})
 
     def _holder(self, request: web.Request, form: Mapping[str, str]) -> int | None:
         query = request.query

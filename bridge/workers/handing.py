@@ -105,9 +105,9 @@ class Receiver:
         self._socket: socket.socket | None = None
         self._settled: set[asyncio.BaseProtocol] = set()
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Begin. Raises OSError."""
-        self._path.unlink(missing_ok=True)  # Left by one that has died.
+        await asyncio.to_thread(self._path.unlink, missing_ok=True)  # Left by one that has died.
         receiving = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         receiving.setblocking(False)
         receiving.bind(str(self._path))
@@ -120,7 +120,6 @@ class Receiver:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
-            self._path.unlink(missing_ok=True)
 
     def is_settled(self, request: web.Request) -> bool:
         """Tell of a request, once, whether it was handed over to be answered here."""

@@ -164,7 +164,7 @@ class Hub:
 
     async def open(self) -> None:
         """Begin to listen. Raises OSError."""
-        self._path.unlink(missing_ok=True)
+        await asyncio.to_thread(self._path.unlink, missing_ok=True)  # Left by one that has died.
         self._server = await asyncio.start_unix_server(self._met, str(self._path), limit=_LONGEST_LINE)
 
     async def close(self) -> None:

@@ -166,7 +166,7 @@ class Worker(Alone):
             stack.push_async_callback(_stopped, link)
             stack.push_async_callback(self._reporter.last_words)
         await web.TCPSite(runner, settings.server.host, self.place.port, reuse_port=True).start()
-        receiver.open()
+        await receiver.open()
 
     async def _tell_load(self, registry: Registry) -> None:
         def tell() -> None:
