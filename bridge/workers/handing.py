@@ -71,6 +71,7 @@ async def hand_over(request: web.Request, to: Path, *, settled: bool) -> HandedO
 async def _send(message: bytes, descriptor: int, to: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.setblocking(False)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _MOST_BYTES)  # Else macOS takes two kilobytes.
         rights = array.array("i", [descriptor])
         for _ in range(_TRIES):
             try:

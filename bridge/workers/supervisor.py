@@ -75,8 +75,11 @@ async def supervise(
 
 def _folder(settings: Settings) -> Path:
     """Make the workers' private folder."""
-    for parent in (None, "/tmp", settings.store.recordings):  # noqa: S108  What is in it nobody else can enter.
+    calls = settings.store.recordings
+    for parent in (None, "/tmp", calls):  # noqa: S108  What is made there nobody else can enter.
         try:
+            if parent is calls:  # Where nothing else can be written to, as in a container with a read-only root.
+                calls.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix="phone-bridge-", dir=parent)).absolute()
         except OSError:
             continue

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -21,11 +22,12 @@ from tests.workers.world import OURS, TOKEN, Together, eventually, start_message
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("workers")]
 
 DESK = "+15550100009"
+SENT = "sent.jsonl"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Together]:
-    async with together(tmp_path_factory.mktemp("together")) as bridge:
+    async with together(tmp_path_factory.mktemp("together"), BRIDGE_SINKS__FILE=SENT) as bridge:
         yield bridge
 
 
@@ -51,7 +53,28 @@ async def test_calls_are_shared_and_everybody_sees_all_of_them(up: Together) -> 
     kept_calls = await up.kept(*calls)
     assert sorted(one["sid"] for one in kept_calls) == sorted(call.call_sid for call in calls)
     await up.live()
-    assert json.loads(str(await up.get("/readyz")).replace("'", '"'))["status"] == "ready"
+    assert (await up.get("/readyz"))["status"] == "ready"
+
+    async def sent() -> list[str]:
+        text = await asyncio.to_thread((up.folder / SENT).read_text)
+        documents = [json.loads(line) for line in text.splitlines()]
+        return sorted(one["call"]["id"] for one in documents if one["type"] == "call.ended")
+
+    async def all_sent() -> bool:
+        return await sent() == sorted(call["id"] for call in seen)
+
+    await eventually(all_sent)
+
+
+async def test_no_secret_is_in_the_list_of_processes_and_sighup_reaches_all(up: Together) -> None:
+    for pid in (up.process.pid, *await up.workers()):
+        assert TOKEN not in await asyncio.to_thread(Path(f"/proc/{pid}/cmdline").read_text)
+    up.process.send_signal(signal.SIGHUP)
+
+    async def taken() -> bool:
+        return (await up.log()).count("settings_taken") == 2
+
+    await eventually(taken)
 
 
 async def test_figures_are_those_of_all(up: Together) -> None:
