@@ -100,23 +100,28 @@ def _listener_options(host: str, port: int) -> Callable[[F], F]:
 @cli.command(cls=SettingsHelp, short_help="Run the bridge.")
 @_config_option
 @_listener_options("127.0.0.1", 8080)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the calls. [default: 1]")
 @click.pass_obj
-def serve(debug: bool, config: Path | None, host: str | None, port: int | None) -> int:
+def serve(debug: bool, config: Path | None, host: str | None, port: int | None, workers: int | None) -> int:
     """Run the bridge until SIGINT or SIGTERM; at SIGHUP it takes changed settings for the calls to come.
 
     Prints one line with the address when it is ready. Without settings it answers simulated calls on this machine
     with a built-in agent and local speech.
     """
     begin_start()
-    given = {"server": {name: value for name, value in (("host", host), ("port", port)) if value is not None}}
+    options = {"host": host, "port": port, "workers": workers}
+    given = {"server": {name: value for name, value in options.items() if value is not None}}
     settings = _settings(debug, config, given)
-    import structlog  # noqa: PLC0415  (not needed for help texts)
+    announce = functools.partial(_announce, "phone-bridge")
+    if settings.server.workers > 1:
+        from bridge.workers.supervisor import supervise  # noqa: PLC0415  (see the module)
 
+        level = {"log": {"level": "debug"}} if debug else {}
+        work = supervise(settings, config=config, overrides={**given, **level}, ready=announce, debug=debug)
+        return _listen(work, settings.server.host, settings.server.port)
     from bridge.app import serve as run_bridge  # noqa: PLC0415  (see the module)
     from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
 
-    for line in settings.not_yet():
-        structlog.get_logger().warning("setting_without_effect", what=line)
     secrets = {*settings.secret_values()}
 
     def mask(taken: Settings) -> None:
@@ -125,7 +130,7 @@ def serve(debug: bool, config: Path | None, host: str | None, port: int | None) 
 
     def ready(url: str) -> None:
         end_start()
-        _announce("phone-bridge", url)
+        announce(url)
 
     work = run_bridge(
         settings,

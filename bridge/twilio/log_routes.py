@@ -23,7 +23,7 @@ from bridge.errors import CarrierError, ProtocolError
 from bridge.metrics import Metrics
 from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
-from bridge.twilio.documents import MEDIA, STATUS, xml
+from bridge.twilio.documents import STATUS, xml
 from bridge.twilio.gate import Gate, number
 from bridge.twilio.reading import read_stream
 
@@ -82,7 +82,7 @@ class LogRoutes:
         )
         try:
             document = listening.connect_and_listen(
-                "ws" + origin.removeprefix("http") + MEDIA,
+                self._gate.stream_url,
                 listening.Dialling(
                     answering.forward_to,
                     action_url=origin + DIAL_ENDED,

@@ -61,10 +61,17 @@ class TwilioRoutes:
         self.logs = LogRoutes(gate, registry, metrics)
         self._outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
 
+    @property
+    def stream_path(self) -> str:
+        """Where calls that are answered here are to open their media streams."""
+        return self._gate.stream_path
+
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
         app.router.add_post(VOICE, self.voice)
         app.router.add_get(MEDIA, self.media)
+        if self._gate.stream_path != MEDIA:
+            app.router.add_get(MEDIA + "/{worker}", self.media)
         app.router.add_post(STATUS, self.status)
         self.departures.add_to(app)
         self.logs.add_to(app)
