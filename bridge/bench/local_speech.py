@@ -14,7 +14,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,7 +55,9 @@ async def run_local_speech(
 ) -> list[SpeechLevel]:
     """Measure each number of callers, all against one server. Raises `BridgeError` if it cannot be started."""
     levels: list[SpeechLevel] = []
-    async with server_process(options.server, options.cores) as (url, pid):
+    # What it can do is to be found out, so it shall not refuse anybody by number unless it is told to.
+    arguments = ("--max-streams", str(max(options.streams)), *options.server)
+    async with server_process(arguments, options.cores) as (url, pid):
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:
             said = await material(session, url)
@@ -120,7 +122,7 @@ async def server_process(arguments: Sequence[str], cores: int) -> AsyncIterator[
 
 
 @contextlib.contextmanager
-def _apart(cores: int) -> AsyncIterator[Callable[[], None]]:
+def _apart(cores: int) -> Iterator[Callable[[], None]]:
     """Lend this process the server's cores, for it to inherit; what is given moves it to the other ones."""
     if not hasattr(os, "sched_setaffinity"):
         yield lambda: None

@@ -7,10 +7,13 @@ late or were cut do not shift everything behind them.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+_SAME: Final = 100
+"""A word that was understood says so much more of where an utterance is than one that was not."""
 _SIGNS: Final = re.compile(r"[^\w']+")
 
 
@@ -27,7 +30,7 @@ class Fate:
     added: int
     """Words that were heard in it and not said."""
     turn: int | None
-    """Index of the turn that its last word came in; None if nothing of it was heard."""
+    """Index of the turn that it ended in; None if nothing of it was heard."""
 
     @property
     def wrong(self) -> int:
@@ -74,7 +77,7 @@ def fates(said: Sequence[str], turns: Sequence[str]) -> list[Fate]:
     old = [(word, number) for number, text in enumerate(said) for word in words_of(text)]
     new = [(word, number) for number, text in enumerate(turns) for word in words_of(text)]
     lost, changed, added = ([0] * len(said) for _ in range(3))
-    turn_of: list[int | None] = [None] * len(said)
+    held: list[Counter[int]] = [Counter() for _ in said]
     last = 0
     for before, after in _aligned([word for word, _ in old], [word for word, _ in new]):
         if before is None:
@@ -84,12 +87,19 @@ def fates(said: Sequence[str], turns: Sequence[str]) -> list[Fate]:
         if after is None:
             lost[last] += 1
             continue
-        changed[last] += old[before][0] != new[after][0]
-        turn_of[last] = new[after][1]
+        same = old[before][0] == new[after][0]
+        changed[last] += not same
+        held[last][new[after][1]] += _SAME if same else 1
     return [
-        Fate(len(words_of(text)), *counts)
-        for text, *counts in zip(said, lost, changed, added, turn_of, strict=True)  # type: ignore[arg-type]
+        Fate(len(words_of(text)), lost[number], changed[number], added[number], _ended_in(held[number]))
+        for number, text in enumerate(said)
     ]
+
+
+def _ended_in(held: Counter[int]) -> int | None:
+    """The last turn with a good part of an utterance: a wrong word may as well be one of the next utterance."""
+    good = sum(held.values()) / 4
+    return max((turn for turn, weight in held.items() if weight > good), default=None)
 
 
 def _aligned(old: Sequence[str], new: Sequence[str]) -> list[tuple[int | None, int | None]]:

@@ -36,6 +36,11 @@ def test_a_turn_that_was_cut_ends_with_its_last_part() -> None:
     ] == [1, 2]
 
 
+def test_a_wrong_word_does_not_move_an_utterance_into_its_neighbour() -> None:
+    found = fates(["well yes please", "good morning"], ["Well yes.", "Peas good morning."])
+    assert [fate.turn for fate in found] == [0, 1]
+
+
 def test_nothing_was_heard() -> None:
     assert fates(["good morning"], []) == [Fate(2, 2, 0, 0, None)]
 
