@@ -5,7 +5,7 @@ first served within a priority is fair: after its turn a stream stands at the en
 leaves at once, with its audio.
 
 A process cannot be interrupted, so a preview that has just begun keeps a text waiting that ends a turn. That is why
-what can wait is only begun while the processes have enough time left (`Load`).
+what can wait is only begun while what cannot leaves enough time (`Load`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from bridge.speech_server.jobs import Job
 
 T = TypeVar("T")
 
-MOST_LOAD: Final = 0.7
-"""Share of the processes' time above which nothing is begun that can wait."""
-_MEMORY_S: Final = 5.0
+MOST_LOAD: Final = 0.42
+"""Share of the processes' time that goes into what cannot wait, above which nothing else is begun. Measured: with
+less of it previews keep nobody waiting, with more they do (6 and 8 callers on one core)."""
+_MEMORY_S: Final = 8.0
 """What was done so long ago counts by a third."""
 
 
@@ -94,7 +95,7 @@ class WaitingJobs(Generic[T]):
 
 
 class Load:
-    """How busy the processes were in the last moments, 0 to 1. Times are seconds of any one clock."""
+    """How busy the processes were in the last moments with what cannot wait, 0 to 1; seconds of any one clock."""
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
@@ -107,7 +108,7 @@ class Load:
         self._at = now
 
     def share(self, now: float) -> float:
-        """How much of the time they worked."""
+        """How much of the time they worked so."""
         return self._left(now) / _MEMORY_S / self._processes
 
     def _left(self, now: float) -> float:

@@ -169,7 +169,7 @@ class InferencePool:
         while True:
             report = await read_report(_output(worker.process))
             ticket, worker.ticket = worker.ticket, None
-            if ticket is not None:
+            if ticket is not None and ticket.priority is Priority.FINAL:
                 now = asyncio.get_running_loop().time()
                 self._load.add(now - worker.began, now)
             if report is None:
