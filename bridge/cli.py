@@ -14,6 +14,7 @@ import click
 
 from bridge.cli_agent import agent
 from bridge.cli_audit import audit
+from bridge.cli_bench_speech import speech as bench_speech
 from bridge.cli_calls import calls
 from bridge.cli_calls_media import picture, retranscribe
 from bridge.cli_dial import dial
@@ -240,6 +241,11 @@ def call(debug: bool, /, config: Path | None, **options: Any) -> int:
 @click.option("--voice-model", metavar="PATH", help="Voice file, where the engine needs one.")
 @click.option("--voice", metavar="ID", help="The voice that speaks requests for unknown ids.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes for recognition. [default: 1]")
+@click.option(
+    "--max-streams",
+    type=click.IntRange(1),
+    help="Callers at once; one more is refused (429). [default: 10 for each process that has a core]",
+)
 @click.pass_obj
 def speech(debug: bool, /, **options: Any) -> int:
     """Run the local speech server until SIGINT or SIGTERM.
@@ -401,6 +407,9 @@ def batching(calls: int, sizes: str, seconds: float, settings: tuple[str, ...], 
     from bridge.cli_bench import measure_batching  # noqa: PLC0415  (see the module)
 
     return measure_batching(calls, sizes, seconds, settings, as_json=as_json)
+
+
+bench.add_command(bench_speech)
 
 
 def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:

@@ -21,12 +21,17 @@ class HealthRoutes:
         database: Database,
         live: Callable[[], int],
         figures: Callable[[], Awaitable[tuple[bytes, str]]],
+        speech_is_up: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`live` tells how many calls go on, `figures` what Prometheus is told: page and content type."""
+        """`live` tells how many calls go on, `figures` what Prometheus is told: page and content type.
+
+        `speech_is_up`: whether the local speech server is there; True where speech comes from elsewhere.
+        """
         self._registry = registry
         self._live, self._figures = live, figures
         self._access = access
         self._database = database
+        self._speech_is_up = speech_is_up
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -41,15 +46,18 @@ class HealthRoutes:
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 while new calls are taken, else 503.
 
-        A database that is away keeps no call from being taken or recorded: it only shows.
+        A database that is away keeps no call from being taken or recorded: it only shows. Without the local speech
+        server a call would be deaf and dumb, and so until it has been started again others had better take them.
         """
-        draining = self._registry.draining
+        speech = self._speech_is_up()
+        status = "draining" if self._registry.draining else "ready" if speech else "no_speech"
         body = {
-            "status": "draining" if draining else "ready",
+            "status": status,
             "live_calls": self._live(),
             "store": "up" if self._database.up else "down",
+            "speech": "up" if speech else "down",
         }
-        return web.json_response(body, status=503 if draining else 200)
+        return web.json_response(body, status=200 if status == "ready" else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer Prometheus; with the API token, or without one on loopback only."""

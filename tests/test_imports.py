@@ -271,6 +271,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_agent": None,
     "bridge.cli_audit": None,
     "bridge.cli_bench": None,
+    "bridge.cli_bench_speech": None,
     "bridge.cli_call": None,
     "bridge.cli_calls": None,
     "bridge.cli_calls_media": None,

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bridge.call.registry import Registry
 from bridge.live.calls import LiveCalls
-from bridge.local_speech import open_speech
+from bridge.local_speech import SpeechState, open_speech
 from bridge.metrics import Metrics
 from bridge.settings import MEDIA_PATH, Settings
 from bridge.store.base import Store
@@ -29,6 +29,8 @@ class Alone:
     def __init__(self) -> None:
         self.also_grew: list[OnGrowth] = []
         """Told of the journals of other processes that have grown."""
+        self.speech = SpeechState()
+        """Whether the local speech server is there; of one that serves several processes nothing is known."""
 
     first = True
     """Whether this process keeps house: follows journals, delivers what waits, sweeps."""
@@ -47,7 +49,7 @@ class Alone:
 
     async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         """Return where speech comes from; the stack's end stops what was started for it."""
-        return await open_speech(settings, stack)
+        return await open_speech(settings, stack, self.speech)
 
     def hold(self, name: str) -> None:
         """From now on what is asked about something of this name is for this process."""
