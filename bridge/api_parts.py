@@ -55,18 +55,26 @@ class OpenedDatabase:
 
 
 def open_record(
-    app: web.Application, door: Door, settings: Settings, registry: Registry, keeping: Keeping, dialer: Dialer
+    app: web.Application,
+    door: Door,
+    settings: Settings,
+    registry: Registry,
+    keeping: Keeping,
+    dialer: Dialer,
+    live: Callable[[], int],
 ) -> Callable[[Settings], None]:
-    """Answer for the calls that are kept, and for the bridge itself. Returns what is told of changed settings."""
+    """Answer for the calls that are kept, and for the bridge itself. Returns what is told of changed settings.
+
+    `live` tells how many calls go on.
+    """
     database = OpenedDatabase(keeping.database)
     kept = _kept_calls(settings, database, registry)
     RecordRoutes(kept).add_to(app, door)
     CallRoutes(dialer, order_rules(settings), kept, keeping.eraser).add_to(app, door)
     EraseRoutes(keeping.eraser, kept).add_to(app, door)
     MediaRoutes(kept, keeping.keys, keeping.audit).add_to(app, door)
-    system = SystemRoutes(
-        settings, registry, AuditPages(database), _looks(), lambda: _store_health(keeping, kept.calls)
-    )
+    store = lambda: _store_health(keeping, kept.calls)  # noqa: E731  It is one expression.
+    system = SystemRoutes(settings, registry, AuditPages(database), _looks(), store, live)
     system.add_to(app, door)
     return system.take
 

@@ -16,7 +16,6 @@ from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.doors import House, add_doors
 from bridge.keeping import open_keeping
-from bridge.local_speech import open_speech
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import (
@@ -36,6 +35,7 @@ from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
+from bridge.workers.alone import Alone
 
 _RECORDED_WITHIN_S = 15.0
 """How long the calls that are ended at a stop may take to be recorded."""
@@ -62,19 +62,23 @@ class Bridge:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> AsyncIterator[Bridge]:
+async def running(
+    settings: Settings, *, hooks: Sequence[TurnHooks] = (), worker: Alone | None = None
+) -> AsyncIterator[Bridge]:
     """Run a bridge for the length of the block; at its end every call is stopped and recorded.
 
-    `hooks` are told of every call's turns, for Python programs that run the bridge themselves.
+    `hooks` are told of every call's turns, for Python programs that run the bridge themselves. `worker`: one of
+    several processes that this one is; None: it is alone.
     Raises SettingsError and the like for what cannot work, and OSError when the listener cannot be opened.
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
-        registries: list[Registry] = []
-        live = lambda call: any(registry.holds(call) for registry in registries)  # noqa: E731  It is one expression.
-        keeping = await open_keeping(settings, metrics, stack, live)
+        worker = worker or Alone()
+        holders = [worker.holds]
+        live = lambda call: any(holds(call) for holds in holders)  # noqa: E731  It is one expression.
+        keeping = await open_keeping(settings, metrics, stack, live, worker)
 
-        speech_url = await open_speech(settings, stack)
+        speech_url = await worker.speech_url(settings, stack)
         profiles = Profiles(settings, openers(speech_url), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
@@ -83,7 +87,7 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         if rest is not None:
             stack.callback(rest.close)
         registry = make_registry(profiles, keeping.store, metrics, rest)
-        registries.append(registry)
+        holders.append(registry.holds)
         registry.observers += [observer_of(each) for each in hooks]
         auth_token = auth_token_of(settings)
         listening: list[int] = []
@@ -91,11 +95,13 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
             auth_tokens=[auth_token],
             validate=settings.twilio.validate_requests,
             public_url=lambda: settings.public_url(listening[0]),
-            tokens=StreamTokens(auth_token),
+            tokens=StreamTokens(auth_token, marks=worker.marks),
             metrics=metrics,
+            stream_path=worker.stream_path,
+            look=worker.webhook,
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
-        app = web.Application(client_max_size=64 * 1024, middlewares=[problems])
+        app = web.Application(client_max_size=64 * 1024, middlewares=[*worker.middlewares, problems])
         routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
@@ -104,19 +110,18 @@ async def running(settings: Settings, *, hooks: Sequence[TurnHooks] = ()) -> Asy
         routes.add_to(app)
         consultations = None
         if rest is not None:
-            consultations = Consultations(
-                gate, rest, consult_rules(settings.transfer), routes.departures.bring_back
-            )
+            rules = consult_rules(settings.transfer)
+            consultations = Consultations(gate, rest, rules, routes.departures.bring_back, worker.hold)
             consultations.add_to(app)
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
         port = functools.partial(listening.__getitem__, 0)
-        doors_take = await add_doors(
-            app,
-            House(settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port),
+        house = House(
+            settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port, worker
         )
-        listening.append(await _listen(app, settings, stack))
+        doors_take = await add_doors(app, house)
+        listening.append(await _listen(app, settings, registry, worker, stack))
         keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
@@ -132,15 +137,17 @@ async def serve(
     ready: Callable[[str], None],
     load: Callable[[], Settings] | None = None,
     on_taken: Callable[[Settings], None] = lambda _: None,
+    worker: Alone | None = None,
 ) -> None:
     """Run the bridge until cancelled; `ready` is told its address once it takes calls.
 
     At SIGHUP the settings are taken anew with `load`, if it is given; `on_taken` is told of them. See `Reloader`.
+    `worker` as in `running`.
 
     When cancelled it takes no new calls, and gives those that are going on `server.drain_seconds` to end; being
     cancelled again cuts that short.
     """
-    async with running(settings) as bridge:
+    async with running(settings, worker=worker) as bridge:
         reloader = Reloader(
             settings,
             load or (lambda: settings),
@@ -183,13 +190,15 @@ def _take(
         consultations.rules = consult_rules(own.transfer)
 
 
-async def _listen(app: web.Application, settings: Settings, stack: contextlib.AsyncExitStack) -> int:
+async def _listen(
+    app: web.Application, settings: Settings, registry: Registry, worker: Alone, stack: contextlib.AsyncExitStack
+) -> int:
     """Open the listener and return its port."""
     runner = web.AppRunner(
         app, access_log=None, handle_signals=False, shutdown_timeout=5.0, max_line_size=_LONGEST_LINE_BYTES
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, settings.server.host, settings.server.port).start()
+    await worker.listen(runner, settings, registry, stack)
     port: int = runner.addresses[0][1]
     return port

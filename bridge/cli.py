@@ -14,6 +14,7 @@ import click
 
 from bridge.cli_agent import agent
 from bridge.cli_audit import audit
+from bridge.cli_bench_speech import speech as bench_speech
 from bridge.cli_calls import calls
 from bridge.cli_calls_media import picture, retranscribe
 from bridge.cli_dial import dial
@@ -100,23 +101,28 @@ def _listener_options(host: str, port: int) -> Callable[[F], F]:
 @cli.command(cls=SettingsHelp, short_help="Run the bridge.")
 @_config_option
 @_listener_options("127.0.0.1", 8080)
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the calls. [default: 1]")
 @click.pass_obj
-def serve(debug: bool, config: Path | None, host: str | None, port: int | None) -> int:
+def serve(debug: bool, config: Path | None, host: str | None, port: int | None, workers: int | None) -> int:
     """Run the bridge until SIGINT or SIGTERM; at SIGHUP it takes changed settings for the calls to come.
 
     Prints one line with the address when it is ready. Without settings it answers simulated calls on this machine
     with a built-in agent and local speech.
     """
     begin_start()
-    given = {"server": {name: value for name, value in (("host", host), ("port", port)) if value is not None}}
+    options = {"host": host, "port": port, "workers": workers}
+    given = {"server": {name: value for name, value in options.items() if value is not None}}
     settings = _settings(debug, config, given)
-    import structlog  # noqa: PLC0415  (not needed for help texts)
+    announce = functools.partial(_announce, "phone-bridge")
+    if settings.server.workers > 1:
+        from bridge.workers.supervisor import supervise  # noqa: PLC0415  (see the module)
 
+        level = {"log": {"level": "debug"}} if debug else {}
+        work = supervise(settings, config=config, overrides={**given, **level}, ready=announce, debug=debug)
+        return _listen(work, settings.server.host, settings.server.port)
     from bridge.app import serve as run_bridge  # noqa: PLC0415  (see the module)
     from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
 
-    for line in settings.not_yet():
-        structlog.get_logger().warning("setting_without_effect", what=line)
     secrets = {*settings.secret_values()}
 
     def mask(taken: Settings) -> None:
@@ -125,7 +131,7 @@ def serve(debug: bool, config: Path | None, host: str | None, port: int | None) 
 
     def ready(url: str) -> None:
         end_start()
-        _announce("phone-bridge", url)
+        announce(url)
 
     work = run_bridge(
         settings,
@@ -235,6 +241,11 @@ def call(debug: bool, /, config: Path | None, **options: Any) -> int:
 @click.option("--voice-model", metavar="PATH", help="Voice file, where the engine needs one.")
 @click.option("--voice", metavar="ID", help="The voice that speaks requests for unknown ids.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes for recognition. [default: 1]")
+@click.option(
+    "--max-streams",
+    type=click.IntRange(1),
+    help="Callers at once; one more is refused (429). [default: 10 for each process that has a core]",
+)
 @click.pass_obj
 def speech(debug: bool, /, **options: Any) -> int:
     """Run the local speech server until SIGINT or SIGTERM.
@@ -396,6 +407,9 @@ def batching(calls: int, sizes: str, seconds: float, settings: tuple[str, ...], 
     from bridge.cli_bench import measure_batching  # noqa: PLC0415  (see the module)
 
     return measure_batching(calls, sizes, seconds, settings, as_json=as_json)
+
+
+bench.add_command(bench_speech)
 
 
 def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:

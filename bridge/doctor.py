@@ -60,7 +60,7 @@ def _look_around(config: Path | None) -> tuple[list[Finding], Settings | None]:
         return findings + [Finding("settings", "failed", line, remedy) for line in error.message.splitlines()], None
     return [
         *findings,
-        *check_settings(settings),
+        check_settings(),
         *check_numbers(settings),
         check_folder(settings),
         check_token(settings),

@@ -54,12 +54,11 @@ def check_python() -> Finding:
     return Finding("python", "ok", f"Python {version}; extras: {', '.join(there) or 'none'}")
 
 
-def check_settings(settings: Settings) -> list[Finding]:
+def check_settings() -> Finding:
     """What is given but has no effect."""
-    lines = [line for line in (*settings.not_yet(), overlooked_file()) if line]
-    if not lines:
-        return [Finding("settings", "ok", "every setting is understood")]
-    return [Finding("settings", "warning", line, "take it out, or know that it waits") for line in lines]
+    if overlooked := overlooked_file():
+        return Finding("settings", "warning", overlooked, "take it out, or know that it waits")
+    return Finding("settings", "ok", "every setting is understood")
 
 
 def check_numbers(settings: Settings) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ from bridge.settings import Settings
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
+from bridge.workers.alone import Alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +51,26 @@ class House:
     twilio: TwilioRoutes
     port: Callable[[], int]
     """Where we listen; known only after that."""
+    worker: Alone
 
 
 async def add_doors(app: web.Application, house: House) -> Callable[[Settings], None]:
     """Put everything that is not Twilio's at its address. Returns what is to be told of changed settings."""
-    settings, registry = house.settings, house.registry
+    settings, registry, worker = house.settings, house.registry, house.worker
     access = make_access(settings)
-    door = Door(access)
+    door = Door(access, worker.asked)
+    live = lambda: worker.live(len(registry.sessions))  # noqa: E731  It is one expression.
     SessionRoutes(access).add_to(app, door)
-    take = open_record(app, door, settings, registry, house.keeping, house.dialer)
-    addresses = lambda: stream_addresses(settings, house.port())  # noqa: E731  It is one expression.
+    take = open_record(app, door, settings, registry, house.keeping, house.dialer, live)
+    addresses = lambda: stream_addresses(settings, house.port(), worker.stream_path)  # noqa: E731  It is one expression.
     listener = LogRoutes(registry, house.rest, house.tokens, addresses)
     listener.add_to(app, door)
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
-    open_live(app, door, settings, registry, house.keeping, house.rest)
-    HealthRoutes(registry, house.metrics, access, house.keeping.database).add_to(app)
+    calls = open_live(app, door, settings, registry, house.keeping, house.rest)
+    worker.show(calls, house.keeping.store.recording, house.metrics)
+    figures = functools.partial(worker.figures, house.metrics)
+    HealthRoutes(registry, access, house.keeping.database, live, figures, lambda: worker.speech.up).add_to(app)
     about = "Tell what a webhook agent is sent and may answer"
     answers = {200: "application/schema+json"}
     door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))

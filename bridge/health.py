@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from bridge.api.access import REFUSAL, Access
 from bridge.call.registry import Registry
-from bridge.metrics import Metrics
 from bridge.store.sql.database import Database
 
 
 class HealthRoutes:
     """`/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, access: Access, database: Database) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        access: Access,
+        database: Database,
+        live: Callable[[], int],
+        figures: Callable[[], Awaitable[tuple[bytes, str]]],
+        speech_is_up: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`live` tells how many calls go on, `figures` what Prometheus is told: page and content type.
+
+        `speech_is_up`: whether the local speech server is there; True where speech comes from elsewhere.
+        """
         self._registry = registry
-        self._metrics = metrics
+        self._live, self._figures = live, figures
         self._access = access
         self._database = database
+        self._speech_is_up = speech_is_up
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -34,19 +46,22 @@ class HealthRoutes:
     async def ready(self, _: web.Request) -> web.Response:
         """Answer 200 while new calls are taken, else 503.
 
-        A database that is away keeps no call from being taken or recorded: it only shows.
+        A database that is away keeps no call from being taken or recorded: it only shows. Without the local speech
+        server a call would be deaf and dumb, and so until it has been started again others had better take them.
         """
-        draining = self._registry.draining
+        speech = self._speech_is_up()
+        status = "draining" if self._registry.draining else "ready" if speech else "no_speech"
         body = {
-            "status": "draining" if draining else "ready",
-            "live_calls": len(self._registry.sessions),
+            "status": status,
+            "live_calls": self._live(),
             "store": "up" if self._database.up else "down",
+            "speech": "up" if speech else "down",
         }
-        return web.json_response(body, status=503 if draining else 200)
+        return web.json_response(body, status=200 if status == "ready" else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer Prometheus; with the API token, or without one on loopback only."""
         if not self._access.granted(request):
             raise web.HTTPUnauthorized(text=REFUSAL + "\n", headers={"WWW-Authenticate": "Bearer"})
-        body, content_type = await asyncio.to_thread(self._metrics.render)  # It reads files of /proc.
+        body, content_type = await self._figures()
         return web.Response(body=body, headers={"Content-Type": content_type})

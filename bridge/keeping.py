@@ -25,6 +25,7 @@ from bridge.store.sql.erasing import Elsewhere, Eraser
 from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.retention import Retention
 from bridge.tasks import spawn
+from bridge.workers.alone import Alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +44,22 @@ class Keeping:
     """Erases what is too old. To be started with `keeper`."""
     keys: Keys
     """What recordings are encrypted and read with."""
+    keeps_house: bool = True
+    """Whether this process lets the database follow, and erases what is too old; else another does."""
 
     def start(self) -> None:
         """Begin with what need not be there when the first call comes."""
-        self.keeper.start()
-        self.retention.start()
+        if self.keeps_house:
+            self.keeper.start()
+            self.retention.start()
 
 
 async def open_keeping(
-    settings: Settings, metrics: Metrics, stack: contextlib.AsyncExitStack, live: Callable[[str], bool]
+    settings: Settings,
+    metrics: Metrics,
+    stack: contextlib.AsyncExitStack,
+    live: Callable[[str], bool],
+    worker: Alone,
 ) -> Keeping:
     """Begin to keep calls; the stack's end finishes that. `live` tells whether a call, by either id, goes on.
 
@@ -64,20 +72,22 @@ async def open_keeping(
     stack.push_async_callback(database.close)
     keeper = Keeper(database, folder)
     stack.push_async_callback(keeper.close)
-    files = FileStore(folder, keys=keys, on_growth=keeper.grew)
+    files = FileStore(folder, keys=keys, on_growth=worker.on_growth(keeper.grew))
     stack.push_async_callback(files.close)
-    stack.callback(spawn(files.finish_left_over(), name="finish-left-over").cancel)
-    store = await open_sinks(settings, files, metrics, stack)
-    metrics.store_up.set_function(lambda: database.up)
-    metrics.store_waiting.set_function(lambda: keeper.waiting)
-    metrics.store_lag.set_function(lambda: keeper.lag_s)
+    stack.callback(spawn(files.finish_left_over(worker.mends), name="finish-left-over").cancel)
+    store = await open_sinks(settings, files, metrics, stack, worker)
+    if worker.first:
+        metrics.store_up.set_function(lambda: database.up)
+        metrics.store_waiting.set_function(lambda: keeper.waiting)
+        metrics.store_lag.set_function(lambda: keeper.lag_s)
     audit = Audit(database, folder)
     eraser = Eraser(
         database, folder, live, audit=audit, elsewhere=elsewhere(settings), on_erased=metrics.erased_calls.inc
     )
     retention = Retention(database, eraser, audit, folder, settings.store.retention_days)
     stack.push_async_callback(retention.close)
-    return Keeping(Taps(RedactingStore(store, redactor)), database, keeper, audit, eraser, retention, keys)
+    taps = Taps(RedactingStore(worker.keep(store), redactor))
+    return Keeping(taps, database, keeper, audit, eraser, retention, keys, keeps_house=worker.first)
 
 
 def elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:

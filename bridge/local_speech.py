@@ -21,19 +21,28 @@ _PAUSE_S = 1.0
 log = structlog.get_logger()
 
 
-async def open_speech(settings: Settings, stack: contextlib.AsyncExitStack) -> str:
-    """Return the speech service's address, after starting one if it is to be local."""
+class SpeechState:
+    """Whether the local speech server is there. A service elsewhere counts as being there."""
+
+    def __init__(self) -> None:
+        self.up = True
+
+
+async def open_speech(
+    settings: Settings, stack: contextlib.AsyncExitStack, state: SpeechState | None = None
+) -> str:
+    """Return the speech service's address, after starting one if it is to be local; `state` is kept up to date."""
     if settings.speech.base_url != "local":
         return settings.speech.base_url
     from bridge.speech_server.launch import launch_local  # noqa: PLC0415  Its models are an extra.
 
     server = await launch_local()
-    keeper = spawn(_keep_speech(server), name="keep-local-speech")
+    keeper = spawn(_keep_speech(server, state or SpeechState()), name="keep-local-speech")
     stack.push_async_callback(_cancelled, keeper)
     return server.url
 
 
-async def _keep_speech(server: LocalServer) -> None:
+async def _keep_speech(server: LocalServer, state: SpeechState) -> None:
     """Start the local speech server again, at the same address, whenever it has died. Cancelling ends it."""
     from bridge.speech_server.launch import launch_local  # noqa: PLC0415  As above.
     from bridge.speech_server.settings import ServerSettings  # noqa: PLC0415  As above.
@@ -42,11 +51,14 @@ async def _keep_speech(server: LocalServer) -> None:
     try:
         while True:
             await server.died.wait()
+            state.up = False
             await asyncio.sleep(_PAUSE_S)
             try:
                 server = await launch_local(ServerSettings(port=port))
             except BridgeError as error:
                 log.error("speech_server_not_restarted", error=error.message)
+            else:
+                state.up = True
     finally:
         await server.close()
 

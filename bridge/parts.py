@@ -116,7 +116,7 @@ def consult_rules(transfer: TransferSettings) -> ConsultRules:
     )
 
 
-def stream_addresses(settings: Settings, port: int) -> tuple[str, str]:
+def stream_addresses(settings: Settings, port: int, stream_path: str) -> tuple[str, str]:
     """Return where Twilio opens media streams, and where it tells of their fate. Raises SettingsError."""
     if not settings.server.public_url and not settings.twilio.api_url:
         raise SettingsError(
@@ -124,7 +124,8 @@ def stream_addresses(settings: Settings, port: int) -> tuple[str, str]:
             " (BRIDGE_SERVER__PUBLIC_URL)",
             code="not_set_up",
         )
-    return settings.stream_url(port), settings.public_url(port) + STATUS
+    origin = settings.public_url(port)
+    return "ws" + origin.removeprefix("http") + stream_path, origin + STATUS
 
 
 def order_rules(settings: Settings) -> Rules:

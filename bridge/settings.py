@@ -147,8 +147,3 @@ class Settings(BaseSettings):
         if password := urlsplit(self.store.url).password if self.store.url.startswith("postgres") else None:
             values.append(password)
         return tuple(value for value in (*values, *self.stt.headers.values()) if value)
-
-    def not_yet(self) -> list[str]:
-        """One sentence for each setting that is given but has no effect in this version, for the log at start."""
-        lines = {"server.workers": self.server.workers > 1 and "one process takes all calls"}
-        return [f"{name} has no effect in this version: {what}" for name, what in lines.items() if what]

@@ -39,7 +39,7 @@ class ServerSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535)
     """TCP port; 0 takes a free one."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Number of processes."""
+    """Number of processes that share the calls."""
     drain_seconds: float = Field(default=30, ge=0, le=3600)
     """Seconds that live calls may go on after a request to stop."""
     public_url: str = ""

@@ -13,28 +13,38 @@ from bridge.settings import Settings
 from bridge.sinks.base import Sink
 from bridge.sinks.delivery import Delivery
 from bridge.sinks.feeding import Feeder, FeedingStore
+from bridge.sinks.following import JournalFeeder
 from bridge.sinks.jsonl_file import FileSink
 from bridge.sinks.nats_bus import NatsSink
 from bridge.sinks.outbox import Outbox
 from bridge.sinks.webhook import WebhookSink
 from bridge.store.base import Store
 from bridge.tasks import spawn
+from bridge.workers.alone import Alone
 
 
-async def open_sinks(settings: Settings, store: Store, metrics: Metrics, stack: contextlib.AsyncExitStack) -> Store:
+async def open_sinks(
+    settings: Settings, store: Store, metrics: Metrics, stack: contextlib.AsyncExitStack, worker: Alone
+) -> Store:
     """Send what is kept in `store` to where the settings want it, too; the stack's end stops that.
 
     Returns what calls are to be handed to. Raises SettingsError and MissingExtraError.
     """
     sinks = make_sinks(settings)
-    if not sinks:
-        return store
+    if not sinks or not worker.first:
+        return store  # Of several processes, the first reads the journals of the others.
     folder = settings.store.recordings
     outbox = Outbox(folder, list(sinks))
     stack.push_async_callback(outbox.close)
     feeder = Feeder(outbox, settings.sinks.events)
     left = await outbox.open()
-    stack.callback(spawn(_catch_up(feeder, folder, left), name="sinks-catch-up").cancel)
+    if worker.several:
+        following = JournalFeeder(feeder, folder, left)
+        stack.push_async_callback(following.drain)
+        stack.push_async_callback(_stop, spawn(following.run(), name="sinks-follow"))
+        worker.also_grew.append(lambda grown, _: following.grew(grown))
+    else:
+        stack.callback(spawn(_catch_up(feeder, folder, left), name="sinks-catch-up").cancel)
     for name, sink in sinks.items():
         stack.push_async_callback(sink.close)
         delivery = Delivery(name, outbox, sink)

@@ -252,16 +252,22 @@ def test_an_error_about_a_file_is_not_taken_for_one_about_the_port(
     assert capsys.readouterr().err == "error: calls: Permission denied\n"
 
 
-def test_what_has_no_effect_yet_is_logged(
-    bridge_is: Callable[[Serve], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_several_processes_are_started_where_they_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def serve(_settings: Settings, _ready: Callable[[str], None]) -> None:
-        pass
+    seen: list[tuple[int, object]] = []
 
-    bridge_is(serve)
-    monkeypatch.setenv("BRIDGE_SERVER__WORKERS", "2")
-    assert code_of("serve") == 0
-    assert "server.workers has no effect in this version" in capsys.readouterr().err
+    async def supervise(
+        settings: Settings, *, ready: Callable[[str], None], overrides: object, **_: object
+    ) -> None:
+        seen.append((settings.server.workers, overrides))
+        ready("http://127.0.0.1:1")
+
+    monkeypatch.setattr("bridge.workers.supervisor.supervise", supervise)
+    monkeypatch.setenv("BRIDGE_API__TOKEN", "not for the list of processes")
+    assert code_of("serve", "--workers", "3", "--port", "0") == 0
+    assert seen == [(3, {"server": {"port": 0, "workers": 3}})]
+    assert capsys.readouterr().out == "phone-bridge is ready at http://127.0.0.1:1\n"
 
 
 def test_a_file_that_is_not_read_is_told(

@@ -136,8 +136,13 @@ def test_little_room_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "0.3 GB are free, room for 5 hours" in finding.message
 
 
-def test_settings_without_effect_are_warnings() -> None:
-    assert [status for status, _ in told(check_settings(settings(server__workers="2")))] == ["warning"]
+def test_settings_without_effect_are_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert check_settings().status == "ok"
+    Path("config").mkdir()
+    Path("config/bridge.toml").touch()
+    Path("bridge.toml").touch()
+    assert (check_settings().status, "is not read" in check_settings().message) == ("warning", True)
 
 
 def test_whose_token_signs() -> None:

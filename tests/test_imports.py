@@ -80,7 +80,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.metrics", "bridge.api.access", "bridge.store.sql.database"},
+    "bridge.health": {"bridge.call.registry", "bridge.api.access", "bridge.store.sql.database"},
     # Places calls by the carrier's REST API, and follows them in the registry.
     "bridge.outbound": {
         "bridge.outbound",
@@ -101,6 +101,14 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.store.base",
         "bridge.store.folder",
         "bridge.store.journal_file",
+        "bridge.errors",
+    },
+    # From the journals of other processes: as the database follows them.
+    "bridge.sinks.following": {
+        "bridge.sinks.feeding",
+        "bridge.store.base",
+        "bridge.store.folder",
+        "bridge.store.sql.spool",
         "bridge.errors",
     },
     "bridge.sinks.webhook": {
@@ -125,6 +133,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.live.events": set(),
+    "bridge.live.picture": {"bridge.live.events"},
     "bridge.live.watch": {
         "bridge.live.events",
         "bridge.conversation.journal",
@@ -229,6 +238,13 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.audio",
     }
     | ERRORS_AND_TASKS,
+    # Several processes of one bridge: what they share, and how they hand over to each other.
+    "bridge.workers": {"bridge.workers"} | ERRORS_AND_TASKS,
+    "bridge.workers.front": {"bridge.workers", "bridge.api.problems"},
+    "bridge.workers.alone": None,
+    "bridge.workers.worker": None,
+    "bridge.workers.supervisor": None,
+    "bridge.workers.__main__": None,
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
@@ -255,6 +271,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.cli_agent": None,
     "bridge.cli_audit": None,
     "bridge.cli_bench": None,
+    "bridge.cli_bench_speech": None,
     "bridge.cli_call": None,
     "bridge.cli_calls": None,
     "bridge.cli_calls_media": None,
@@ -299,6 +316,7 @@ PURE = (
     "bridge.agents.webhook.answers",
     "bridge.agents.webhook.wire",
     "bridge.live.events",
+    "bridge.live.picture",
     "bridge.live.watch",
     "bridge.opening_hours",
     "bridge.reading.moments",

@@ -46,7 +46,6 @@ def test_nothing_given_is_a_bridge_for_this_machine() -> None:
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 8080)
     assert settings.speech.base_url == "local"
     assert (settings.agent.kind, settings.agent.url) == ("python", DEMO_AGENT)
-    assert settings.not_yet() == []
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -449,15 +448,6 @@ def test_a_wrong_table_of_a_number(tmp_path: Path, toml: str, line: str) -> None
 
     assert len(found) == 1
     assert line in found[0]
-
-
-# --- what later versions will do ---------------------------------------------------------------------------
-
-
-def test_what_has_no_effect_yet_is_told() -> None:
-    settings = load(server__workers="4")
-
-    assert settings.not_yet() == ["server.workers has no effect in this version: one process takes all calls"]
 
 
 # --- the example file --------------------------------------------------------------------------------------

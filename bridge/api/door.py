@@ -50,8 +50,10 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 class Door:
     """Puts handlers at their addresses, behind the check of who asks. Handlers raise `Problem`."""
 
-    def __init__(self, who: Access) -> None:
+    def __init__(self, who: Access, look: Callable[[web.Request], Awaitable[None]] | None = None) -> None:
+        """`look` is shown each request of who may ask; it may raise what answers it instead of the handler."""
         self._access = who
+        self._look = look
         self._apps: set[int] = set()
         self.operations: dict[tuple[str, str], Operation] = {}
         """What there is, by path and method in lower case."""
@@ -67,6 +69,8 @@ class Door:
             try:
                 if not operation.open:
                     self._admit(request, operation)
+                if self._look is not None:
+                    await self._look(request)
                 return await handler(request)
             except Problem as problem:
                 return problem.answer()

@@ -144,7 +144,7 @@ class LiveRoutes:
 
     async def live(self, _: web.Request) -> web.Response:
         """Answer the calls that are not over, and from where to follow the events so that none is missed."""
-        calls = [call.as_dict(self._recording(call.id)) for call in self._calls.all()]
+        calls = self._calls.as_dicts(self._recording)
         return web.json_response({"calls": calls, "last_event_id": self._calls.feed.last_id})
 
     async def events(self, request: web.Request) -> web.StreamResponse:

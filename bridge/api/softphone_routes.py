@@ -26,7 +26,6 @@ from bridge.api.problems import Problem
 from bridge.api.softphone_steps import Step, StreamStep, steps_of
 from bridge.call.registry import Registry
 from bridge.twilio.departures import Departures
-from bridge.twilio.documents import MEDIA
 from bridge.twilio.routes import TwilioRoutes
 
 SOFTPHONE = "/api/v1/softphone"
@@ -217,7 +216,7 @@ class SoftphoneRoutes:
             sid=sid,
             caller=form["From"],
             called=called,
-            stream_url=MEDIA,
+            stream_url=self._twilio.stream_path,
             token=token,
             steps=steps,
         )

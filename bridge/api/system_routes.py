@@ -109,8 +109,13 @@ class SystemRoutes:
         audit: AuditPages,
         looks: Mapping[str, Look],
         store: Callable[[], Awaitable[Mapping[str, Any]]],
+        live: Callable[[], int],
     ) -> None:
-        """`looks` look at what the bridge needs, by its name; `store` tells how the database is."""
+        """`looks` look at what the bridge needs, by its name; `store` tells how the database is.
+
+        `live` tells how many calls go on.
+        """
+        self._live = live
         self._settings = settings
         self._registry = registry
         self._audit = audit
@@ -159,7 +164,7 @@ class SystemRoutes:
             "version": VERSION,
             "python": ".".join(map(str, sys.version_info[:3])),
             "uptime_s": int(time.monotonic() - self._began),
-            "live_calls": len(self._registry.sessions),
+            "live_calls": self._live(),
         }
 
     async def show_settings(self, _: web.Request) -> web.Response:

@@ -56,6 +56,8 @@ class LogCalls:
         """Asked for an observer of every new call."""
         self.watchers: list[Callable[[LogSession], LogObserver]] = []
         """The same, for who needs the call itself to make sense of its steps."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Is called when a call has begun, or is over."""
 
     @property
     def live(self) -> Mapping[str, LogSession]:
@@ -91,6 +93,7 @@ class LogCalls:
         for make_watch in self.watchers:
             session.watch(make_watch(session))
         self._live[who.sid] = session
+        self.on_change()
         ending = spawn(self._forget(session), name=f"log-{info.id}")
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
@@ -122,6 +125,7 @@ class LogCalls:
     async def _forget(self, session: LogSession) -> None:
         await session.ended.wait()
         del self._live[session.info.sid]
+        self.on_change()
 
     def stop_all(self, reason: str) -> set[asyncio.Task[None]]:
         """Stop listening to all calls. Returns what to wait for until they are recorded."""

@@ -75,6 +75,9 @@ class Registry:
         """Asked for an observer of every new call."""
         self.watchers: list[Callable[[Session], Observer]] = []
         """The same, for who needs the call itself to make sense of its steps."""
+        self.changed: Callable[[], None] = lambda: None
+        """Is called when a call has begun, is over, or is about to come."""
+        self.logs.on_change = lambda: self.changed()  # noqa: PLW0108  Whoever wants to be told comes later.
 
     @property
     def live(self) -> Mapping[str, Session]:
@@ -120,6 +123,7 @@ class Registry:
             return
         peers = self._profile_of(called).peers
         self._warm.expect(sid, peers.recognizers, call_id)
+        self.changed()
         peers.synthesizer.warm()
 
     def by_softphone(self, sid: str) -> bool:
@@ -189,6 +193,7 @@ class Registry:
         for make_watch in self.watchers:
             session.watch(make_watch(session))
         self._live[sid] = session
+        self.changed()
         if softphone:
             self._softphones.add(sid)
         self._left.pop(sid, None)
@@ -231,6 +236,7 @@ class Registry:
         sid = session.info.sid
         await session.ended.wait()
         del self._live[sid]
+        self.changed()
         by_carrier = not self.by_softphone(sid)
         self._softphones.discard(sid)
         try:

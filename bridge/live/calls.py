@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import structlog
 
@@ -18,21 +17,30 @@ from bridge.conversation.events import Event
 from bridge.conversation.overheard import Happening, Order
 from bridge.live.events import News
 from bridge.live.feed import Feed
+from bridge.live.picture import Picture
 from bridge.live.watch import Hide, Watch
 
-TALK_KEPT: Final = 500
-"""Lines of a call's talk that are kept for who begins to look at it; earlier ones are in its record."""
-
 log = structlog.get_logger()
+
+
+class Teller(Protocol):
+    """Who is told what happens; the feed of this process, or of another that people ask."""
+
+    @property
+    def fine(self) -> bool:
+        """Tell whether anybody wants to know of every word."""
+
+    def publish(self, news: News) -> None:
+        """Tell everybody. Never waits and never raises."""
 
 
 class LiveCall:
     """One live call. It is shown every step of its session, and tells the feed of it."""
 
-    def __init__(self, session: Session | LogSession, agent: str, feed: Feed, hide: Hide) -> None:
+    def __init__(self, session: Session | LogSession, agent: str, teller: Teller, hide: Hide) -> None:
         self.session = session
         self.agent = agent
-        self._feed = feed
+        self._teller = teller
         info = session.info
         self._facts: dict[str, Any] = {
             "sid": info.sid,
@@ -44,10 +52,7 @@ class LiveCall:
         }
         look = session if isinstance(session, Session) else None
         self._watch = Watch(info.id, self._facts, look, hide)
-        self._talk: deque[Mapping[str, Any]] = deque(maxlen=TALK_KEPT)
-        self._words: dict[str, str] = {}
-        self._state = "listening"
-        self._at_ms = 0
+        self._picture = Picture()
         self._deaf = False
 
     @property
@@ -67,29 +72,12 @@ class LiveCall:
         if self._deaf:
             return
         try:
-            for news in self._watch.step(now, event, commands, secret=secret, fine=self._feed.fine):
-                self._remember(news)
-                self._feed.publish(news)
+            for news in self._watch.step(now, event, commands, secret=secret, fine=self._teller.fine):
+                self._picture.remember(news)
+                self._teller.publish(news)
         except Exception:
             log.exception("live_watch_failed", call=self.id)
             self._deaf = True
-
-    def _remember(self, news: News) -> None:
-        data = news.data
-        self._at_ms = data["at_ms"]
-        match news.type:
-            case "state":
-                self._state = data["state"]
-            case "turn.words":
-                self._words[data["speaker"]] = data["text"]
-            case "turn.ended":
-                self._words.pop(data["speaker"], None)
-                if data["text"].strip():
-                    self._talk.append(data)
-            case "agent.spoke":
-                self._talk.append({"speaker": "agent", **data})
-            case _:
-                pass
 
     def as_dict(self, recording: str) -> dict[str, Any]:
         """Return the call as programs see it; `recording` is whether its sound is kept."""
@@ -98,10 +86,7 @@ class LiveCall:
             "id": self.id,
             **self._facts,
             "mode": _mode(self.session),
-            "state": self._state,
-            "at_ms": self._at_ms,
-            "talk": list(self._talk),
-            "words": dict(self._words),
+            **self._picture.as_dict(),
             "recording": recording,
             "saying": None if saying is None else self._watch.as_data(saying),
         }
@@ -119,6 +104,10 @@ class LiveCalls:
     def __init__(self, registry: Registry, hide: Callable[[CallInfo], Hide] = lambda _: Hide()) -> None:
         """Begins to look at every call that comes from now on; `hide` is asked for what to hide in each."""
         self.feed = Feed()
+        self.teller: Teller = self.feed
+        """Who is told what happens in the calls."""
+        self.elsewhere: Callable[[], list[dict[str, Any]]] = list
+        """Returns the live calls of other processes, as programs see them."""
         self._registry = registry
         self._hide = hide
         self._calls: dict[str, LiveCall] = {}
@@ -129,6 +118,21 @@ class LiveCalls:
         """Return the calls that are not over, in the order in which they came."""
         self._forget()
         return list(self._calls.values())
+
+    def watch_with(self, make_watch: Callable[[Session | LogSession], Any]) -> None:
+        """Show every call that comes from now on to another watcher, too, once it is here."""
+        self._registry.watchers.append(make_watch)
+        self._registry.logs.watchers.append(make_watch)
+
+    def as_dicts(self, recording: Callable[[str], str]) -> list[dict[str, Any]]:
+        """Return those of all processes as programs see them, in the order in which they came.
+
+        `recording` tells of one of this process whether its sound is kept.
+        """
+        calls = [call.as_dict(recording(call.id)) for call in self.all()]
+        if there := self.elsewhere():
+            calls = sorted((*calls, *there), key=lambda call: str(call["started_at"]))
+        return calls
 
     def find(self, call: str) -> LiveCall | None:
         """Return a live call by the bridge's id or the carrier's; None: there is none."""
@@ -152,10 +156,10 @@ class LiveCalls:
     def _watch(self, session: Session) -> Any:
         self._forget()
         kind = self._registry.profile_of(session.info.number).agent_kind
-        self._calls[session.info.id] = call = LiveCall(session, kind, self.feed, self._hide(session.info))
+        self._calls[session.info.id] = call = LiveCall(session, kind, self.teller, self._hide(session.info))
         return call.look
 
     def _overhear(self, session: LogSession) -> Any:
         self._forget()
-        self._calls[session.info.id] = call = LiveCall(session, KIND, self.feed, self._hide(session.info))
+        self._calls[session.info.id] = call = LiveCall(session, KIND, self.teller, self._hide(session.info))
         return call.overhear

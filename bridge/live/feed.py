@@ -13,7 +13,7 @@ import datetime as dt
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -63,6 +63,8 @@ class Feed:
         self._listeners: set[Listener] = set()
         self._left_at = -FINE_S
         self.closed = False
+        self.on_fine: Callable[[bool], None] = lambda _: None
+        """Is told when `fine` becomes true, and some time after it became false."""
 
     @property
     def last_id(self) -> str:
@@ -108,11 +110,17 @@ class Feed:
         """
         listener = Listener(self, after, calls, types)
         self._listeners.add(listener)
+        self.on_fine(True)
         try:
             yield listener
         finally:
             self._listeners.discard(listener)
             self._left_at = time.monotonic()
+            asyncio.get_running_loop().call_later(FINE_S + 1, self._look_whether_fine)
+
+    def _look_whether_fine(self) -> None:
+        if not self.fine:
+            self.on_fine(False)
 
     def close(self) -> None:
         """Let every listener come to its end, behind the events that it has not taken yet."""

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
@@ -40,14 +40,25 @@ def main(arguments: list[str] | None = None) -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     if child:
-        return asyncio.run(_child())
+        return _run(_child())
     try:
-        return asyncio.run(_alone(ServerSettings(**chosen)))
+        return _run(_alone(ServerSettings(**chosen)))
     except BridgeError as error:
         sys.stderr.write(f"error: {error.message}\n")
     except OSError as error:
         sys.stderr.write(f"error: cannot listen on {chosen['host']} port {chosen['port']}: {error.strerror}\n")
     return 1
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Run to the end, on uvloop's event loop where that is installed."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415  It is an extra.
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(work)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--voice-model", help="path of the engine's voice")
     parser.add_argument("--voice", help="voice that speaks for unknown ids")
     parser.add_argument("--workers", type=int, default=defaults.workers, help="recognition processes (%(default)s)")
+    parser.add_argument("--max-streams", type=int, help="callers at once; one more is refused with 429")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser
 

@@ -77,14 +77,14 @@ class Access:
 class Slots:
     """How many of something there may be at once."""
 
-    def __init__(self, limit: int | None, what: str) -> None:
+    def __init__(self, limit: int, what: str) -> None:
         self._limit = limit
         self._what = what
         self.taken = 0
 
     def take(self) -> None:
         """Take a slot, to be given back with `free`. Raises `ApiError` 429 if there is none left."""
-        if self._limit is not None and self.taken >= self._limit:
+        if self.taken >= self._limit:
             raise ApiError(429, f"At most {self._limit} {self._what} at once.", code="concurrency_limited")
         self.taken += 1
 

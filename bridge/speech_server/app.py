@@ -67,7 +67,7 @@ class SpeechServer:
             access,
             self._sockets,
             self._detectors,
-            max_streams=settings.max_streams,
+            max_streams=settings.streams,
             idle_s=settings.stt_idle_seconds,
         )
         speaking = TtsSockets(
@@ -75,11 +75,11 @@ class SpeechServer:
             voices,
             access,
             self._sockets,
-            max_contexts=settings.max_contexts,
+            max_contexts=settings.contexts,
             idle_s=settings.tts_idle_seconds,
         )
         listening.add_to(app)
-        SttBatch(self._recognizers, access, listening).add_to(app)
+        SttBatch(self._recognizers, access, listening, max_files=settings.max_files).add_to(app)
         speaking.add_to(app)
         TtsHttp(self._voices, voices, access, speaking.slots).add_to(app)
         app.router.add_get("/healthz", self._health)

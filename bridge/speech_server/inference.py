@@ -6,6 +6,7 @@ ends it by closing that input; so it also ends when the server dies. Nothing els
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -48,6 +49,8 @@ _AFTER = 0.06
 _CLICK = 0.03
 _LONG_GAP = 0.25
 """Seconds; see `_is_click`."""
+_NICE = 5
+"""Recognition takes whole cores for a while; hearing, sending and speaking are short and must not wait for it."""
 _NON_LATIN = frozenset({"ar", "be", "bg", "el", "fa", "he", "hi", "ja", "ko", "mk", "ru", "sr", "th", "uk", "zh"})
 _LONGEST_SECONDS = 30
 
@@ -152,6 +155,11 @@ def run(arguments: list[str], jobs: BinaryIO, reports: BinaryIO) -> int:
     return 0
 
 
+def _be_nice() -> None:
+    with contextlib.suppress(AttributeError, OSError):  # Windows has no such thing
+        os.nice(_NICE)
+
+
 def _warm(recognizer: SpeechRecognition | None, voice: SpeechSynthesis | None) -> None:
     """The first run of a model is several times slower than the rest; no caller shall pay for that."""
     if recognizer is not None:
@@ -167,6 +175,8 @@ def main() -> int:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # Ctrl-C in a terminal reaches the whole group; the server decides when this process ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.argv[1:2] == ["recognizer"]:
+        _be_nice()
     try:
         return run(sys.argv[1:], sys.stdin.buffer, reports)
     except BrokenPipeError:

@@ -76,6 +76,11 @@ class StreamAudio:
             self._next_window += self.window_samples
             yield samples.to_floats(bytes(piece))
 
+    @property
+    def heard_ms(self) -> int:
+        """How far the windows that were given out reach."""
+        return self._next_window * 1000 // self.rate
+
     def stretch(self, start_ms: int, end_ms: int) -> bytes:
         """linear16 at `rate` between two moments."""
         first, last = (2 * (ms * self.rate // 1000 - self._kept_from) for ms in (start_ms, end_ms))
@@ -182,17 +187,26 @@ class Listener:
             self._running.cancel()
         self._purpose = job.purpose
         self._ahead = 0
-        # The audio is taken now: before the task begins, some of it may have been forgotten.
-        audio = self._audio.stretch(job.start_ms, job.end_ms)
-        self._running = spawn(self._transcribe(job, audio), name="transcribe")
+        if job.purpose is Purpose.PREVIEW:
+            # One that has waited shows all that was said by then: nobody wants to know what was, and the logic
+            # keeps the audio from `start_ms` on for as long as it waits for the text.
+            newest = lambda: self._stretch(job, self._audio.heard_ms)  # noqa: E731  It is one expression.
+            work = self._transcribe(job, newest, Priority.PREVIEW)
+        else:
+            # The audio is taken now: before the task begins, some of it may have been forgotten.
+            work = self._transcribe(job, self._stretch(job, job.end_ms), Priority.FINAL)
+        self._running = spawn(work, name="transcribe")
 
-    async def _transcribe(self, job: Transcribe, audio: bytes) -> None:
-        priority = Priority.PREVIEW if job.purpose is Purpose.PREVIEW else Priority.FINAL
+    def _stretch(self, job: Transcribe, end_ms: int) -> Recognize:
+        audio = self._audio.stretch(job.start_ms, end_ms)
+        return Recognize(0, audio, self._audio.rate, job.voiced_ms, self._language)
+
+    async def _transcribe(
+        self, job: Transcribe, stretch: Recognize | Callable[[], Recognize], priority: Priority
+    ) -> None:
         text: str | None = None
         try:
-            text = await self._pool.recognize(
-                Recognize(0, audio, self._audio.rate, job.voiced_ms, self._language), priority
-            )
+            text = await self._pool.recognize(stretch, priority)
         except SpeechError as error:
             _log.warning("transcription_failed", reason=error.message)
         self._running = None

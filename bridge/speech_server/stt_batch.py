@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.audio import codec, wav
 from bridge.errors import SettingsError
 from bridge.speech_server import samples
-from bridge.speech_server.access import Access
+from bridge.speech_server.access import Access, Slots
 from bridge.speech_server.answers import REQUEST_ID, ApiError, bad_request
 from bridge.speech_server.engine import RECOGNITION_RATE, load_detector
 from bridge.speech_server.jobs import Recognize
@@ -50,10 +51,11 @@ class _Found:
 class SttBatch:
     """The handler."""
 
-    def __init__(self, pool: InferencePool, access: Access, languages: SttSockets) -> None:
+    def __init__(self, pool: InferencePool, access: Access, languages: SttSockets, *, max_files: int) -> None:
         self._pool = pool
         self._access = access
         self._languages = languages
+        self._slots = Slots(max_files, "files")
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler at its address, and at the one that some pages name."""
@@ -63,6 +65,13 @@ class SttBatch:
     async def handle(self, request: web.Request) -> web.Response:
         """Protocol: "POST /stt". Takes WAV files and headerless PCM."""
         self._access.check(request)
+        self._slots.take()
+        try:
+            return await self._handle(request)
+        finally:
+            self._slots.free()
+
+    async def _handle(self, request: web.Request) -> web.Response:
         upload = await _read(request)
         if upload.file is None:
             raise bad_request("the field 'file' is missing")
@@ -134,7 +143,7 @@ async def _read(request: web.Request) -> _Upload:
                 upload.language = content.decode(errors="replace").strip() or None
             elif part.name in {"timestamp_granularities[]", "timestamp_granularities"}:
                 upload.words = upload.words or content.strip() == b"word"
-    except ValueError as error:
+    except (ValueError, HttpProcessingError) as error:
         raise bad_request(f"malformed multipart body: {error}") from error
     return upload
 

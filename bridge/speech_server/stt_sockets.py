@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from bridge.errors import ProtocolError
 from bridge.speech_server import manual, turns
 from bridge.speech_server.access import Access, Slots
-from bridge.speech_server.answers import REQUEST_ID, bad_request
+from bridge.speech_server.answers import REQUEST_ID, ApiError, bad_request
 from bridge.speech_server.detectors import Detectors
 from bridge.speech_server.engine import SpeechDetector
 from bridge.speech_server.listening import Listener, ListeningLogic, StreamAudio
@@ -25,6 +25,8 @@ _log = structlog.get_logger()
 
 _MAX_MESSAGE: Final = 1 << 20
 """Bytes: two minutes of telephone audio in one message."""
+_MOST_BEHIND_S: Final = 1.0
+"""A recogniser that keeps somebody waiting for so long takes no more streams until it has caught up."""
 
 
 class SttSockets:
@@ -37,7 +39,7 @@ class SttSockets:
         sockets: OpenSockets,
         detectors: Detectors,
         *,
-        max_streams: int | None,
+        max_streams: int,
         idle_s: float,
     ) -> None:
         self._pool = pool
@@ -82,6 +84,8 @@ class SttSockets:
     async def _limited(
         self, request: web.Request, audio: StreamAudio, talk: _Talk, language: str
     ) -> web.StreamResponse:
+        if (behind := self._pool.behind_s) > _MOST_BEHIND_S:
+            raise ApiError(429, f"The recogniser is behind by {behind:.1f} s.", code="concurrency_limited")
         self._slots.take()
         try:
             async with self._detectors.lent(audio.rate) as detector:

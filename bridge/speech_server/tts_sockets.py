@@ -39,7 +39,7 @@ class TtsSockets:
         access: Access,
         sockets: OpenSockets,
         *,
-        max_contexts: int | None,
+        max_contexts: int,
         idle_s: float,
     ) -> None:
         self.pool = pool

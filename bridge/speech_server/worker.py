@@ -2,19 +2,18 @@
 
 A pool hands one job at a time to each of its processes, so that what waits here can still be dropped or overtaken:
 texts that end a turn go before previews, previews before files. A job whose caller was cancelled is never started.
-A process that dies costs the job it had and is started again.
+A process that dies is started again, and the job it had is done once more: no words are lost with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from enum import IntEnum
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 import msgspec
 import structlog
@@ -22,7 +21,10 @@ import structlog
 from bridge.errors import BridgeError, SettingsError, SpeechError
 from bridge.speech_server.jobs import Failed, Job, Ready, Recognized, Report, Spoken, packed, read_report
 from bridge.speech_server.refusals import error_of
+from bridge.speech_server.waiting import MOST_LOAD, Load, Priority, Ticket, WaitingJobs
 from bridge.tasks import spawn
+
+__all__ = ["InferencePool", "Priority"]
 
 _log = structlog.get_logger()
 
@@ -30,14 +32,12 @@ _START_LIMIT: Final = 120.0
 """Seconds for a model to load; one that is fetched by name takes longest."""
 _RESTART_PAUSE: Final = 0.5
 _STOP_LIMIT: Final = 3.0
+_LOOK_AGAIN: Final = 0.1
+"""Seconds after which it is asked again whether there is time for what can wait."""
+_MOST_DEATHS: Final = 2
+"""A job that so many processes died with is the reason for it."""
 
-
-class Priority(IntEnum):
-    """Who goes first."""
-
-    FINAL = 0
-    PREVIEW = 1
-    FILE = 2
+_Ticket: TypeAlias = Ticket[asyncio.Future[Report]]
 
 
 class _Worker:
@@ -46,7 +46,10 @@ class _Worker:
     def __init__(self, process: Process, ready: Ready) -> None:
         self.process = process
         self.ready = ready
-        self.job: tuple[Job, asyncio.Future[Report]] | None = None
+        self.ticket: _Ticket | None = None
+        self.began = 0.0
+        self.down = False
+        """It has died, and the next one is not there yet."""
 
 
 class InferencePool:
@@ -56,7 +59,9 @@ class InferencePool:
         """`role` is `recognizer` or `voice`."""
         self._arguments = [role, engine, *([model] if model else [])]
         self._count = count
-        self._queue: list[tuple[int, int, Job, asyncio.Future[Report]]] = []
+        self._waiting: WaitingJobs[asyncio.Future[Report]] = WaitingJobs()
+        self._load = Load(count)
+        self._again: asyncio.TimerHandle | None = None
         self._ids = itertools.count(1)
         self._workers: list[_Worker] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,6 +73,11 @@ class InferencePool:
     def pids(self) -> tuple[int, ...]:
         """The processes' ids."""
         return tuple(worker.process.pid for worker in self._workers)
+
+    @property
+    def behind_s(self) -> float:
+        """How long the oldest job waits that somebody needs: under a second, unless there is too much to do."""
+        return self._waiting.behind_s(asyncio.get_running_loop().time())
 
     async def start(self) -> None:
         """Start the processes and wait until their models are loaded.
@@ -86,8 +96,11 @@ class InferencePool:
             for index, worker in enumerate(self._workers)
         ]
 
-    async def recognize(self, job: Job, priority: Priority) -> str:
-        """Run a `Recognize`. Raises `SpeechError`. Cancelling drops the job, or its result if it is running."""
+    async def recognize(self, job: Job | Callable[[], Job], priority: Priority) -> str:
+        """Run a `Recognize`, or what makes one when its turn comes. Raises `SpeechError`.
+
+        Cancelling drops the job, or its result if it is running.
+        """
         report = await self._run(job, priority)
         if not isinstance(report, Recognized):
             raise SpeechError("the recogniser gave no text", code="speech_server", final=False)
@@ -103,6 +116,8 @@ class InferencePool:
     async def close(self) -> None:
         """End the processes. Jobs that wait or run fail with `SpeechError`."""
         self._closing = True
+        if self._again is not None:
+            self._again.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -110,15 +125,18 @@ class InferencePool:
         await asyncio.gather(*(self._stop(worker) for worker in self._workers))
         self._workers.clear()
 
-    async def _run(self, job: Job, priority: Priority) -> Report:
+    async def _run(self, job: Job | Callable[[], Job], priority: Priority) -> Report:
         if self._closing:
             raise SpeechError("the speech server is stopping", code="speech_server", final=False)
-        future: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-        number = next(self._ids)
-        numbered = msgspec.structs.replace(job, id=number)
-        heapq.heappush(self._queue, (priority, number, numbered, future))
+        loop = asyncio.get_running_loop()
+        make = job if callable(job) else lambda: job
+        ticket = _Ticket(make, priority, loop.time(), loop.create_future())
+        self._waiting.put(ticket)
         self._dispatch()
-        report = await future
+        try:
+            report = await ticket.answer
+        finally:
+            self._waiting.drop(ticket)
         if isinstance(report, Failed):
             _log.warning("inference_failed", role=self._arguments[0], reason=report.message)
             raise SpeechError(report.message, code="speech_server", final=False)
@@ -126,29 +144,51 @@ class InferencePool:
 
     def _dispatch(self) -> None:
         """Give waiting jobs to idle processes."""
+        now = asyncio.get_running_loop().time()
         for worker in self._workers:
-            if worker.job is not None or worker.process.returncode is not None:
+            if worker.ticket is not None or worker.down:
                 continue
-            while self._queue:
-                _, _, job, future = heapq.heappop(self._queue)
-                if future.done():
-                    continue
-                worker.job = job, future
-                _input(worker.process).write(packed(job))
-                break
+            ticket = self._waiting.take(only_finals=self._load.share(now) > MOST_LOAD)
+            if ticket is None:
+                self._look_again()
+                return
+            worker.ticket, worker.began = ticket, now
+            _input(worker.process).write(packed(msgspec.structs.replace(ticket.make(), id=next(self._ids))))
+
+    def _look_again(self) -> None:
+        """There is an idle process: what it was not given shall not wait for the next event."""
+        if len(self._waiting) and self._again is None and not self._closing:
+            self._again = asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._look)
+
+    def _look(self) -> None:
+        self._again = None
+        self._dispatch()
 
     async def _serve(self, worker: _Worker) -> None:
         """Read what a process reports, and replace it if it dies."""
         while True:
             report = await read_report(_output(worker.process))
-            held, worker.job = worker.job, None
+            ticket, worker.ticket = worker.ticket, None
+            if ticket is not None and ticket.priority is Priority.FINAL:
+                now = asyncio.get_running_loop().time()
+                self._load.add(now - worker.began, now)
             if report is None:
-                if held is not None:
-                    _fail(held[1], "the inference process died")
+                worker.down = True
                 _log.error("inference_process_died", role=self._arguments[0], pid=worker.process.pid)
+                if ticket is not None:
+                    self._once_more(ticket)
                 await self._replace(worker)
-            elif held is not None and not held[1].done():
-                held[1].set_result(report)
+            elif ticket is not None and not ticket.answer.done():
+                ticket.answer.set_result(report)
+            self._dispatch()
+
+    def _once_more(self, ticket: _Ticket) -> None:
+        """A process died with a job."""
+        ticket.deaths += 1
+        if ticket.deaths >= _MOST_DEATHS:
+            _fail(ticket, "the inference process died")
+        elif not ticket.answer.done():
+            self._waiting.put_back(ticket)
             self._dispatch()
 
     async def _replace(self, worker: _Worker) -> None:
@@ -157,9 +197,10 @@ class InferencePool:
             await asyncio.sleep(_RESTART_PAUSE)
             try:
                 worker.process = (await self._launch()).process
+                worker.down = False
             except (BridgeError, OSError) as error:
                 _log.error("inference_restart_failed", role=self._arguments[0], reason=str(error))
-                if all(other.process.returncode is not None for other in self._workers):
+                if all(other.down for other in self._workers):
                     self._fail_waiting("the inference process died and cannot be started again")
                 await asyncio.sleep(_RESTART_PAUSE * 10)
             else:
@@ -197,19 +238,18 @@ class InferencePool:
         return SettingsError(f"the {role} {engine!r} ended while loading; its last words stand above")
 
     def _fail_waiting(self, reason: str) -> None:
-        for *_, future in self._queue:
-            _fail(future, reason)
-        self._queue.clear()
+        for ticket in self._waiting.take_all():
+            _fail(ticket, reason)
 
     async def _stop(self, worker: _Worker) -> None:
-        if worker.job is not None:
-            _fail(worker.job[1], "the speech server is stopping")
+        if worker.ticket is not None:
+            _fail(worker.ticket, "the speech server is stopping")
         await _end(worker.process)
 
 
-def _fail(future: asyncio.Future[Report], reason: str) -> None:
-    if not future.done():
-        future.set_result(Failed(0, "speech_server", reason))
+def _fail(ticket: _Ticket, reason: str) -> None:
+    if not ticket.answer.done():
+        ticket.answer.set_result(Failed(0, "speech_server", reason))
 
 
 def _input(process: Process) -> asyncio.StreamWriter:

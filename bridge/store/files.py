@@ -67,9 +67,12 @@ class FileStore:
             on_growth=self._on_growth,
         )
 
-    async def finish_left_over(self) -> None:
-        """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time."""
-        for folder in await asyncio.to_thread(unfinished, self._folder):
+    async def finish_left_over(self, ours: Callable[[Path], bool] = lambda _: True) -> None:
+        """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time.
+
+        `ours` tells of a folder whether that is this process's work; it is asked on a thread.
+        """
+        for folder in await asyncio.to_thread(lambda: [*filter(ours, unfinished(self._folder))]):
             try:
                 await asyncio.to_thread(finish_from_journal, folder, self._keys)
                 _log.info("call_finished_late", folder=str(folder))

@@ -84,12 +84,19 @@ class Consultations:
     """Calls the other side of warm transfers (`bridge.call.others.Others`); answers what Twilio asks about it."""
 
     def __init__(
-        self, gate: Gate, rest: Rest, rules: ConsultRules, bring_back: Callable[[str, str], str | None]
+        self,
+        gate: Gate,
+        rest: Rest,
+        rules: ConsultRules,
+        bring_back: Callable[[str, str], str | None],
+        hold: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`bring_back` tells a call, by its id and the conference's name, that nobody is there any more.
 
-        It returns the document with which the caller goes on; None: the caller is taken care of.
+        It returns the document with which the caller goes on; None: the caller is taken care of. `hold` is told the
+        name under which the carrier will ask about a consultation.
         """
+        self._hold = hold
         self._gate = gate
         self._rest = rest
         self.rules = rules
@@ -111,6 +118,7 @@ class Consultations:
         """As `Others.call`."""
         consultation = _Consultation(secrets.token_urlsafe(12), info, transfer, tell)
         self._open[consultation.id] = consultation
+        self._hold(consultation.id)
         self._spawn(self._place(consultation), f"consult-{info.id}")
 
     def joined(self, conference: str) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from bridge.twilio import twiml
-from bridge.twilio.gate import Gate
+from bridge.twilio.gate import MEDIA, Gate
 from bridge.twilio.once import LEG, AnsweredOnce
 
-MEDIA = "/twilio/media"
+__all__ = ["MEDIA", "SOFTPHONE", "STATUS", "STREAM_ENDED", "StreamDocuments", "softphone_call", "xml"]
+
 STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
 
@@ -44,7 +45,7 @@ class StreamDocuments:
         """
         origin = self._gate.public_url()
         return twiml.answer_with_stream(
-            "ws" + origin.removeprefix("http") + MEDIA,
+            self._gate.stream_url,
             action_url=self.address(STREAM_ENDED, self.answers.next_leg(sid)),
             status_url=origin + STATUS,
             parameters={"token": self._gate.tokens.issue(sid, facts), **(parameters or {})},

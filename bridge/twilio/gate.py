@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,6 +15,10 @@ from bridge.twilio import signature
 from bridge.twilio.tokens import StreamTokens
 
 Form: TypeAlias = list[tuple[str, str]]
+
+LookAtForm: TypeAlias = Callable[[web.Request, Mapping[str, str]], Awaitable[None]]
+
+MEDIA = "/twilio/media"
 
 _FORM_WITHIN_S = 5.0
 
@@ -33,6 +37,15 @@ class Gate:
     """The origin under which Twilio knows us; called late, because a port may be known only after listening."""
     tokens: StreamTokens
     metrics: Metrics
+    stream_path: str = MEDIA
+    """Where calls of this process are to open their media streams."""
+    look: LookAtForm | None = None
+    """Is shown each request that was found good, and may raise what answers it instead of us; None: nobody is."""
+
+    @property
+    def stream_url(self) -> str:
+        """Where the carrier opens media streams of the calls that we answer."""
+        return "ws" + self.public_url().removeprefix("http") + self.stream_path
 
     async def signed_form(self, request: web.Request) -> Form:
         """Read the form and check its signature. Raises 403 for a forged one, and counts it."""
@@ -41,6 +54,8 @@ class Gate:
         given = request.headers.get(signature.HEADER)
         if self.validate and not signature.verify(self.auth_tokens, url, form, given):
             self._refuse("signature", request, url)
+        if self.look is not None:
+            await self.look(request, dict(form))
         return form
 
     def check_upgrade(self, request: web.Request) -> None:

@@ -23,10 +23,10 @@ from bridge.errors import CarrierError, ProtocolError
 from bridge.metrics import Metrics
 from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
-from bridge.twilio.documents import MEDIA, STATUS, xml
-from bridge.twilio.front import StreamSocket
+from bridge.twilio.documents import STATUS, xml
 from bridge.twilio.gate import Gate, number
 from bridge.twilio.reading import read_stream
+from bridge.twilio.stream_socket import StreamSocket
 
 DIAL_ENDED = "/twilio/log-dial-ended"
 
@@ -83,7 +83,7 @@ class LogRoutes:
         )
         try:
             document = listening.connect_and_listen(
-                "ws" + origin.removeprefix("http") + MEDIA,
+                self._gate.stream_url,
                 listening.Dialling(
                     answering.forward_to,
                     action_url=origin + DIAL_ENDED,

@@ -10,8 +10,8 @@ from aiohttp import WSMsgType
 from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream
-from bridge.twilio.front import StreamSocket
 from bridge.twilio.media_stream import BYTES_PER_MS, Media
+from bridge.twilio.stream_socket import StreamSocket
 
 log = structlog.get_logger()
 
@@ -31,13 +31,13 @@ async def read_stream(
     Cancelling leaves the socket as it is.
     """
     stream = _Stream(sid, metrics, take)
-    front = socket.front
+    fast = socket.fast_path
     try:
         while True:
-            if front is not None and before == front.passed_on:
+            if fast is not None and before == fast.passed_on:
                 # All that came before is taken: from here on the short way does not overtake the long one.
-                front.open(stream.text, stream.hand_on)
-                front = None
+                fast.open(stream.text, stream.hand_on)
+                fast = None
             message = await socket.receive()
             match message.type:
                 case WSMsgType.TEXT:
@@ -55,8 +55,8 @@ async def read_stream(
                 case _:
                     return False
     finally:
-        if socket.front is not None:
-            socket.front.close()
+        if socket.fast_path is not None:
+            socket.fast_path.close()
 
 
 class _Stream:

@@ -23,12 +23,12 @@ from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
 from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
 from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, softphone_call, xml
-from bridge.twilio.front import StreamSocket
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
 from bridge.twilio.outbound_routes import CALL, OutboundRoutes
 from bridge.twilio.reading import read_stream
+from bridge.twilio.stream_socket import StreamSocket
 from bridge.twilio.tokens import TokenRefused
 
 VOICE = "/twilio/voice"
@@ -62,10 +62,17 @@ class TwilioRoutes:
         self.logs = LogRoutes(gate, registry, metrics)
         self._outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
 
+    @property
+    def stream_path(self) -> str:
+        """Where calls that are answered here are to open their media streams."""
+        return self._gate.stream_path
+
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
         app.router.add_post(VOICE, self.voice)
         app.router.add_get(MEDIA, self.media)
+        if self._gate.stream_path != MEDIA:
+            app.router.add_get(MEDIA + "/{worker}", self.media)
         app.router.add_post(STATUS, self.status)
         self.departures.add_to(app)
         self.logs.add_to(app)

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 
@@ -40,6 +40,19 @@ class TokenRefused(BridgeError):  # noqa: N818  (it names the outcome: nothing w
         self.reason = reason
 
 
+class Marks(Protocol):
+    """What all processes of a bridge see. Nothing here waits or raises."""
+
+    def hold(self, name: str) -> None:
+        """From now on what is asked about this call is for this process."""
+
+    def use(self, token: str) -> bool:
+        """Mark a token as used. False: it was used before, here or elsewhere."""
+
+    def forget_used(self, token: str) -> None:
+        """A token that was marked is too old by now."""
+
+
 class _ClockedSigner(TimestampSigner):
     """A signer that asks the given clock for the time, so that tests need not wait."""
 
@@ -62,12 +75,15 @@ class StreamTokens:
         *,
         clock: Callable[[], float] = time.time,
         remembered: int = 100_000,
+        marks: Marks | None = None,
     ) -> None:
         """`lifetime_s`: seconds from the webhook's answer to the stream's start.
 
         `clock`: wall clock, seconds since 1970. `remembered`: how many used tokens are kept in mind at most; when
-        there are more within one lifetime, the oldest is forgotten.
+        there are more within one lifetime, the oldest is forgotten. `marks` are what other processes see, if there
+        are any: who hands out the token of a call holds it, and one that is used is used for all.
         """
+        self._marks = marks
         self._serializer = URLSafeTimedSerializer(
             secret, salt=_SALT, signer=_ClockedSigner, signer_kwargs={"clock": clock}
         )
@@ -81,6 +97,8 @@ class StreamTokens:
 
         It must fit into one parameter: where a value is too long (a SIP address may be), its end is cut off.
         """
+        if self._marks is not None:
+            self._marks.hold(call_sid)
         nonce = secrets.token_urlsafe(9)
         carried = dict(facts)
         while len(token := self._serializer.dumps([call_sid, nonce, carried])) > MAX_CHARACTERS and any(
@@ -103,7 +121,7 @@ class StreamTokens:
         if issued_for != call_sid:
             raise TokenRefused("wrong_call")
         self._forget_expired()
-        if nonce in self._used:
+        if nonce in self._used or (self._marks is not None and not self._marks.use(nonce)):
             raise TokenRefused("used")
         # A token may still be good for a part of a second after its lifetime: the signer counts whole seconds.
         self._used[nonce] = self._clock() + self._lifetime_s + 1
@@ -112,4 +130,6 @@ class StreamTokens:
     def _forget_expired(self) -> None:
         now = self._clock()
         while self._used and (len(self._used) >= self._remembered or next(iter(self._used.values())) < now):
-            self._used.popitem(last=False)
+            nonce, _ = self._used.popitem(last=False)
+            if self._marks is not None:
+                self._marks.forget_used(nonce)

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosedOK
 
 from bridge.errors import SettingsError
 from bridge.speech_server.server import RunningServer, ServerSettings, start
+from bridge.tasks import spawn
 from tests.speech_server.clients import open_socket, read_until, turns_socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,6 +29,7 @@ async def server() -> AsyncIterator[RunningServer]:
         port=0,
         api_key=KEY,
         max_streams=1,
+        max_files=1,
         max_contexts=1,
         stt_idle_seconds=0.3,
         tts_idle_seconds=0.3,
@@ -105,6 +107,30 @@ async def test_one_stream_more_than_allowed_is_refused(server: RunningServer) ->
             pass
         again = await session.ws_connect(server.url + TURNS)
         await again.close()
+
+
+async def test_one_file_more_than_allowed_is_refused(server: RunningServer) -> None:
+    sent = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'--part\r\nContent-Disposition: form-data; name="language"\r\n\r\n'
+        await sent.wait()
+        yield b"en\r\n--part--\r\n"
+
+    headers = {"X-API-Key": KEY, "Content-Type": "multipart/form-data; boundary=part"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def post(data: Any) -> int:
+            async with session.post(server.url + "/stt", data=data) as response:
+                return response.status
+
+        first = spawn(post(slowly()), name="first")
+        while (status := await post(b"--part--\r\n")) == 400:  # noqa: ASYNC110  Nobody is told when it is there.
+            await asyncio.sleep(0.01)
+        assert status == 429
+        sent.set()
+        assert await first == 400
+        assert await post(b"--part\r\nno header\r\n\r\n--part--\r\n") == 400
 
 
 async def test_one_context_more_than_allowed_is_refused(server: RunningServer) -> None:

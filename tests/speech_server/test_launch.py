@@ -142,6 +142,7 @@ async def test_without_the_extra_nothing_is_started(monkeypatch: pytest.MonkeyPa
         {"port": 70000},
         {"workers": 0},
         {"max_streams": 0},
+        {"max_files": 0},
         {"recognizer": "siri"},
         {"voice_engine": "hal"},
     ],
@@ -150,6 +151,15 @@ def test_settings_that_cannot_be(wrong: dict[str, object]) -> None:
     with pytest.raises(SettingsError) as caught:
         ServerSettings(**wrong)  # type: ignore[arg-type]  # wrong on purpose
     assert str(next(iter(wrong.values()))) in caught.value.message
+
+
+def test_there_are_as_many_streams_as_cores_can_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    each = settings.STREAMS_PER_CORE
+    assert [ServerSettings(workers=workers).streams for workers in (1, 2, 4)] == [each, 2 * each, 2 * each]
+    assert ServerSettings(max_streams=30).streams == 30
+    assert ServerSettings(max_streams=30).contexts == 240
+    assert ServerSettings(max_contexts=7).contexts == 7
 
 
 def test_the_key_is_not_shown() -> None:

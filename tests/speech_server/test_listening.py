@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,8 @@ class Scripted:
 
     def reset(self) -> None: ...
 
-    async def recognize(self, job: Job, priority: Priority) -> str:
+    async def recognize(self, job: Job | Callable[[], Job], priority: Priority) -> str:
+        job = job() if callable(job) else job
         assert isinstance(job, Recognize)
         if priority is Priority.PREVIEW:
             return ""

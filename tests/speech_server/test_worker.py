@@ -74,14 +74,13 @@ async def test_a_job_of_the_wrong_kind_fails_and_the_next_one_works(pool: Infere
     assert await pool.recognize(job, Priority.FINAL)
 
 
-async def test_a_process_that_dies_costs_its_job_only(pool: InferencePool, job: Recognize) -> None:
+async def test_a_process_that_dies_costs_nothing_but_time(pool: InferencePool, job: Recognize) -> None:
     running = spawn(pool.recognize(job, Priority.FINAL), name="asked")
     waiting = spawn(pool.recognize(job, Priority.FINAL), name="asked")
     await asyncio.sleep(0)
     (pid,) = pool.pids
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(SpeechError, match="died"):
-        await running
+    assert "foolishness" in await running
     assert "foolishness" in await waiting
     assert pool.pids != (pid,)
 

@@ -1,8 +1,8 @@
 """The short way of a media stream's messages: from the bytes of the socket to the call, without a task in between.
 
 A call brings fifty frames a second, and what they cost is not their bytes but the way through aiohttp: a queue, a
-future and a task to be woken for each. `StreamSocket` is aiohttp's own WebSocket with a `Front` before its reader.
-The front knows one kind of frame, whole masked texts of up to 64 KB, which is all that a carrier sends while a call
+future and a task to be woken for each. `StreamSocket` is aiohttp's own WebSocket with a `FastPath` before its reader.
+It knows one kind of frame, whole masked texts of up to 64 KB, which is all that a carrier sends while a call
 goes on: those it hands to the call in the very read that brought them, and what came together goes together. All
 other frames (closing, pings, fragments, anything against RFC 6455) go to aiohttp's reader as if nothing were there.
 """
@@ -38,11 +38,11 @@ class Reader(Protocol):
         """Nothing more comes."""
 
 
-class Front:
+class FastPath:
     """Stands before aiohttp's reader of one socket.
 
     Until `open` every frame goes on to that reader; from then on texts go to the call. What is neither a text nor a
-    control frame closes the front for good: from there on everything goes the long way, so that the order holds.
+    control frame closes the fast path for good: from there on everything goes the long way, so that the order holds.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -57,7 +57,7 @@ class Front:
     def open(self, take: Callable[[bytes], bool], read: Callable[[], None]) -> None:
         """From now on hand texts to `take`, and call `read` when all of what came together was taken.
 
-        A text for which `take` returns False closes the front: it and all that follows goes the long way. Neither
+        A text for which `take` returns False closes the fast path: it and all that follows goes the long way. Neither
         may raise.
         """
         self._take, self._read = take, read
@@ -110,18 +110,18 @@ class Front:
 
 
 class StreamSocket(web.WebSocketResponse):
-    """aiohttp's WebSocket with a front before its reader, where that can be had: `front` is None where not."""
+    """aiohttp's WebSocket with a fast path before its reader, where that can be had: `fast_path` is None where not."""
 
-    front: Front | None = None
+    fast_path: FastPath | None = None
 
     def _post_start(self, request: Any, protocol: Any, writer: Any) -> None:
-        """Put the front in its place at the one moment at which no byte of a frame has been read."""
+        """Put the fast path in its place at the one moment at which no byte of a frame has been read."""
         connection = request.protocol
         early = getattr(connection, "_message_tail", None) != b""
         super()._post_start(request, protocol, writer)
         reader = getattr(connection, "_payload_parser", None)
         if early or reader is None:
             # Frames came before our answer, or this is an aiohttp that is built in another way: the long way it is.
-            log.debug("stream_without_front", early=early)
+            log.debug("stream_without_fast_path", early=early)
             return
-        self.front = connection._payload_parser = Front(reader)  # noqa: SLF001  There is no public way in between.
+        self.fast_path = connection._payload_parser = FastPath(reader)  # noqa: SLF001  There is no public way in between.

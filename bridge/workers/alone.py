@@ -1,0 +1,92 @@
+"""A bridge of one process, as what puts a bridge together sees it; `bridge.workers.worker` is one of several."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from aiohttp import web
+
+from bridge.call.registry import Registry
+from bridge.live.calls import LiveCalls
+from bridge.local_speech import SpeechState, open_speech
+from bridge.metrics import Metrics
+from bridge.settings import MEDIA_PATH, Settings
+from bridge.store.base import Store
+from bridge.twilio.gate import LookAtForm
+from bridge.twilio.tokens import Marks
+
+LookAtRequest: TypeAlias = Callable[[web.Request], Awaitable[None]]
+OnGrowth: TypeAlias = Callable[[Path, str], None]
+
+
+class Alone:
+    """The only process: it does everything itself, and nothing here costs anything."""
+
+    def __init__(self) -> None:
+        self.also_grew: list[OnGrowth] = []
+        """Told of the journals of other processes that have grown."""
+        self.speech = SpeechState()
+        """Whether the local speech server is there; of one that serves several processes nothing is known."""
+
+    first = True
+    """Whether this process keeps house: follows journals, delivers what waits, sweeps."""
+    several = False
+    """Whether there are others."""
+    stream_path = MEDIA_PATH
+    """Where calls of this process are to open their media streams."""
+    middlewares: Sequence[Any] = ()
+    """What looks at requests before everything else."""
+    marks: Marks | None = None
+    """Where tokens are marked as used, for all processes to see."""
+    webhook: LookAtForm | None = None
+    """Looks at the carrier's requests once they are known to be the carrier's."""
+    asked: LookAtRequest | None = None
+    """Looks at what people ask once it is known who asks."""
+
+    async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+        """Return where speech comes from; the stack's end stops what was started for it."""
+        return await open_speech(settings, stack, self.speech)
+
+    def hold(self, name: str) -> None:
+        """From now on what is asked about something of this name is for this process."""
+
+    def keep(self, store: Store) -> Store:
+        """Return what calls are handed to, around `store`."""
+        return store
+
+    def mends(self, folder: Path) -> bool:
+        """Tell whether it is this process's work to finish the call that was left in this folder."""
+        del folder
+        return True
+
+    def on_growth(self, follow: OnGrowth) -> OnGrowth:
+        """Return what is told of journals that have grown, where `follow` is what puts them into the database."""
+        return follow
+
+    def holds(self, call: str) -> bool:
+        """Tell whether a call goes on in another process."""
+        del call
+        return False
+
+    def live(self, own: int) -> int:
+        """Return how many calls go on, where `own` do here."""
+        return own
+
+    async def figures(self, metrics: Metrics) -> tuple[bytes, str]:
+        """Return the page for Prometheus, and its content type."""
+        return await asyncio.to_thread(metrics.render)  # It reads files of /proc.
+
+    def show(self, calls: LiveCalls, recording: Callable[[str], str], metrics: Metrics) -> None:
+        """Let people see calls and figures of all processes; `recording` tells whether a call's sound is kept."""
+        del calls, recording, metrics
+
+    async def listen(
+        self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
+    ) -> None:
+        """Begin to answer; the stack's end stops it. Raises OSError when the listener cannot be opened."""
+        del registry, stack
+        await web.TCPSite(runner, settings.server.host, settings.server.port).start()
