@@ -96,8 +96,8 @@ class Bridge:
         own |= {f"BRIDGE_{name.replace('.', '__').upper()}": value for name, value in self.settings.items()}
         # Several processes cannot each choose a port of their own.
         port = str(free_port()) if self.workers > 1 else "0"
-        serve = (sys.executable, "-m", "bridge", "serve", "--port", port)
-        return Launch((*serve, "--workers", str(self.workers)) if self.workers > 1 else serve, own)
+        own["BRIDGE_SERVER__WORKERS"] = str(self.workers)
+        return Launch((sys.executable, "-m", "bridge", "serve", "--port", port), own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ async def test_a_cancelled_text_is_spoken_no_further_and_others_are(peers: Peers
         await socket.recv()
         await socket.send(tts.encode(tts.Cancel("c1")))
         await socket.send(request("c2", "line 5"))
-        ends = []
+        ends: list[str] = []
         while not ends:
             event = tts.parse_from_service(await socket.recv())
             if isinstance(event, tts.Done):
