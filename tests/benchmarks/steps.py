@@ -1,11 +1,11 @@
 """What one step of a call costs: `python -m tests.benchmarks.steps`.
 
-A call of many turns is thought out once, in virtual time: a caller who speaks, listens and interrupts, an agent whose
-text comes piece by piece, speech in chunks with the times of its words, marks of an independent phone. Its events
-are then played to a session with all that looks at a step in a bridge: redacted record, metrics, live feed. What is
-printed is the processor time of a step (each step's least over all rounds, so that other processes do not count) and
-the number of function calls in it, Python's and C's, which is the same on every machine. The checksum is that of the
-journal and the trace: a change that is to make things faster only must leave it alone.
+A call of many turns is thought out once, in virtual time: a caller who speaks, listens and interrupts, an agent
+whose text comes piece by piece, speech in chunks with the times of its words, marks of an independent phone. Its
+events are then played to a session with all that looks at a step in a bridge: redacted record, metrics, live feed.
+What is printed is the processor time of a step (each step's least over all rounds, so that other processes do not
+count) and the number of function calls in it, Python's and C's, which is the same on every machine. The checksum is
+that of the journal and the trace: a change that is to make things faster only must leave it alone.
 """
 
 from __future__ import annotations
