@@ -40,6 +40,7 @@ class TraceMask:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self._active = redactor.active
         self._mask = _without_words if redactor.words else masked
 
     def line(self, line: bytes) -> bytes:
@@ -47,7 +48,7 @@ class TraceMask:
 
         Raises ValueError for what is no line of a trace.
         """
-        if not self._redactor.active or _NOTHING_SAID.search(line) is None:
+        if not self._active or _NOTHING_SAID.search(line) is None:
             return line
         if _is_flat(line):  # It need not be taken apart.
             return _FIELD.sub(self._field, line.decode()).encode()
