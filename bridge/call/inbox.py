@@ -42,6 +42,8 @@ class Inbox(Generic[E]):
         self._waiting: deque[E] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        """The deadline after the last step; the timer may be set for an earlier moment."""
 
     def take(self, event: E) -> None:
         """Take an event. Never waits, never raises."""
@@ -67,18 +69,22 @@ class Inbox(Generic[E]):
         """Wake nobody any more."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def _set_timer(self) -> None:
-        deadline = self._deadline()
-        if self._timer is not None:
-            if self._timer.when() == deadline and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._wake)
+        """Be woken no later than at the deadline. It moves with most steps: a timer that is too early stays."""
+        self._due = deadline = self._deadline()
+        if deadline is None or (self._timer is not None and self._timer.when() > deadline):
+            self.stop()
+        if self._timer is None and deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._wake, deadline)
 
-    def _wake(self) -> None:
+    def _wake(self, when: float) -> None:
         self._timer = None
-        self.take(self._ring)
+        if self._due is not None and self._due > when:
+            self._timer = self._loop.call_at(self._due, self._wake, self._due)
+        else:
+            self.take(self._ring)
 
 
 async def attempt(work: Coroutine[Any, Any, T], **names: str) -> T | None:

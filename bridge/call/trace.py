@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -22,7 +23,6 @@ from bridge.conversation.overheard import ListenPolicy, Overheard
 from bridge.conversation.policy import Policy
 from bridge.errors import BridgeError
 
-T = TypeVar("T")
 _MASKED = re.compile("[0-9A-D]")
 _KINDS: dict[str, Any] = {
     name: kind
@@ -30,6 +30,9 @@ _KINDS: dict[str, Any] = {
     for name, kind in vars(room).items()
     if dataclasses.is_dataclass(kind)
 }
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+"""What stands in a trace as it is; most fields are of these types."""
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +67,26 @@ def step_line(
     those that the journal does not keep, and those that the agent is told of in confidence.
     """
     done = list(done)
-    kept = any(isinstance(one, commands.Record) and isinstance(one.entry, journal.KeyPressed) for one in done)
-    if masked or not kept:
-        event = _mask(event)
-    done = [_mask(one) if masked or getattr(one, "masked", False) else one for one in done]
-    step = {"now": now, "event": _plain(event), "commands": [_plain(command) for command in done]}
+    if isinstance(event, events.DigitPressed) and (masked or not _kept(done)):
+        event = dataclasses.replace(event, digit=_MASKED.sub("0", event.digit))
+    told = []
+    for one in done:
+        if isinstance(one, commands.AskAgent) and (masked or one.masked):
+            told.append(_plain(dataclasses.replace(one, digits=_MASKED.sub("0", one.digits))))
+        else:
+            told.append(_plain(one))
+    step = {"now": now, "event": _plain(event), "commands": told}
     try:
-        return msgspec.json.encode(step) + b"\n"
+        return _encode(step) + b"\n"
     except (TypeError, ValueError):
         # A note may hold anything, and a text half of a surrogate pair: keep what can be kept.
         text = json.dumps(step, ensure_ascii=False, default=str, skipkeys=True)
         return text.encode("utf-8", "replace") + b"\n"
 
 
-def _mask(step: T) -> T:
-    if isinstance(step, events.DigitPressed):
-        return dataclasses.replace(step, digit=_MASKED.sub("0", step.digit))
-    if isinstance(step, commands.AskAgent):
-        return dataclasses.replace(step, digits=_MASKED.sub("0", step.digits))
-    return step
+def _kept(done: list[commands.Command]) -> bool:
+    """Tell whether the journal keeps a key that was pressed."""
+    return any(isinstance(one, commands.Record) and isinstance(one.entry, journal.KeyPressed) for one in done)
 
 
 def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
@@ -120,12 +124,16 @@ def _listener(head: dict[str, Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     """Return what JSON can hold: objects with their kind under `is`, sound as its length."""
-    if dataclasses.is_dataclass(value):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        if "messages" in fields:
+    kind = type(value)
+    if (names := _fields(kind)) is not None:  # type: ignore[arg-type]  # A class can be hashed.
+        plain: dict[str, Any] = {"is": kind.__name__}
+        for name in names:
+            field = getattr(value, name)
+            plain[name] = field if type(field) in _AS_IT_IS else _plain(field)
+        if "messages" in plain:
             # All that was said stands in the steps before: written again at each turn, it would grow without end.
-            fields["messages"] = len(fields["messages"])
-        return {"is": type(value).__name__, **{name: _plain(field) for name, field in fields.items()}}
+            plain["messages"] = len(value.messages)
+        return plain
     if isinstance(value, bytes):
         return {"bytes": len(value)}
     if isinstance(value, tuple | list):
@@ -133,6 +141,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"map": dict(value)}
     return value
+
+
+@cache
+def _fields(kind: type[Any]) -> tuple[str, ...] | None:
+    """Return the names of a dataclass's fields; None: it is none."""
+    return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 
 def _object(value: Any) -> Any:

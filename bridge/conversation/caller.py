@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 """Scripts that are written without spaces between words."""
@@ -85,11 +86,19 @@ def same_words(one: str, other: str) -> bool:
 def is_backchannel(transcript: str, listed: tuple[str, ...]) -> bool:
     """Tell whether the transcript is nothing but one of the listed backchannels."""
     said = bare(transcript)
-    return bool(said) and any(said == bare(one) for one in listed)
+    return bool(said) and said in _bare_of(listed)
+
+
+@lru_cache(maxsize=64)
+def _bare_of(listed: tuple[str, ...]) -> frozenset[str]:
+    """The same few words for each turn of a number's calls."""
+    return frozenset(map(bare, listed))
 
 
 def bare(text: str) -> str:
     """Return a copy of the text fit for comparing: its letters, their marks, and digits, without case."""
+    if text.isascii() and text.isalnum():
+        return text.lower()
     return "".join(c for c in text.casefold() if c.isalnum() or unicodedata.category(c).startswith("M"))
 
 

@@ -35,6 +35,14 @@ def turn_stalled(talk: Talk) -> bool:
     return True
 
 
+def marks_lost(talk: Talk) -> bool:
+    """Marks are so late that they will not come: what was sent before them has sounded."""
+    reply = talk.speech.reply
+    if reply is not None and not reply.speculative:
+        talk.speech.playout.give_up_marks(talk.now)
+    return False  # Rules that care look at how far the speech has sounded themselves.
+
+
 def agent_too_slow(talk: Talk) -> bool:
     """The agent owes a piece of its answer for too long."""
     reply = talk.speech.reply
@@ -63,9 +71,10 @@ def agent_pauses(talk: Talk) -> bool:
 
 def speech_too_slow(talk: Talk) -> bool:
     """The speech service owes audio for too long."""
-    reply, unfinished = talk.speech.reply, talk.speech.playout.unfinished
-    if reply is None or not unfinished or talk.now < reply.audio_at + talk.policy.speech_timeout_s:
+    reply, playout = talk.speech.reply, talk.speech.playout
+    if reply is None or talk.now < reply.audio_at + talk.policy.speech_timeout_s or not playout.waiting:
         return False
+    unfinished = playout.unfinished
     talk.out.append(do.CancelSpeech(unfinished[0]))
     message = f"no audio within {talk.policy.speech_timeout_s:g} s"
     talk.fail_speech(reply, unfinished[0], "speech_timeout", message, final=True)
@@ -187,7 +196,7 @@ def moments(talk: Talk) -> list[float]:
     """Return when these rules have to look again, if nothing happens before."""
     policy, turn, reply, outage = talk.policy, talk.turn, talk.speech.reply, talk.outage
     due = [talk.began + policy.max_call_s]
-    if not talk.limit_told and _floor_free(talk):
+    if reply is None and not talk.limit_told and _floor_free(talk):
         due.append(_limit_notice_at(talk))
     if outage.since is not None:
         if not outage.noted and (too_long := outage.too_long_at(policy.outage_s)) is not None:

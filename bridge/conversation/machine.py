@@ -6,6 +6,9 @@ joint rules run until none of them finds anything to do.
 
 from __future__ import annotations
 
+from itertools import repeat
+from operator import call
+
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal, operator, outlook, rules, transfers
@@ -92,7 +95,7 @@ class Conversation:
         talk = self._talk
         match talk.state:
             case "live":
-                return any(rule(talk) for rule in rules.RULES)
+                return any(map(call, rules.rules_of(talk), repeat(talk)))
             case "leaving" if talk.now >= talk.until and talk.left.for_a_while:
                 transfers.go_away(talk)
                 return True
@@ -108,18 +111,20 @@ class Conversation:
             case _:
                 return False
 
-    def _take(self, event: on.Event) -> None:
+    def _take(self, event: on.Event) -> None:  # noqa: C901  It is a table.
         match event:
-            case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
-                self._take_stream(event)
+            case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished():
+                self._take_sound(event)  # These are by far the most frequent, and looked for first.
             case on.MarkReturned() | on.DigitPressed():
                 self._take_from_phone(event)
             case on.OtherAccepted() | on.TransferEnded():
                 transfers.take(self._talk, event)
             case on.FloorWanted() | on.OperatorActed():
                 self._take_wish(event)
-            case on.SpeechArrived() | on.WordsTimed() | on.SpeechFinished() | on.SpeechFailed():
-                self._take_speech(event)
+            case on.SpeechFailed():
+                self._take_failure(event)
+            case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
+                self._take_stream(event)
             case on.AgentActed() | on.AgentFinished() | on.AgentFailed():
                 self._take_answer(event)
             case on.RecognizerConnected() | on.RecognizerLost() | on.RecognizerFailed() | on.RecognizerClosed():
@@ -249,11 +254,8 @@ class Conversation:
             case on.AgentFailed(_, code, message):
                 talk.fail_reply(reply, code, message)
 
-    def _take_speech(self, event: on.SpeechEvent) -> None:
+    def _take_failure(self, event: on.SpeechFailed) -> None:
         talk, reply = self._talk, self._talk.speech.reply
-        if not isinstance(event, on.SpeechFailed):
-            self._take_sound(event)
-            return
         utterance = talk.speech.playout.find(event.utterance)
         if reply is not None and utterance is not None and not utterance.finished:
             talk.fail_speech(reply, event.utterance, event.code, event.message, final=event.final)
@@ -261,14 +263,9 @@ class Conversation:
     def _take_sound(self, event: on.SpeechArrived | on.WordsTimed | on.SpeechFinished) -> None:
         talk, reply = self._talk, self._talk.speech.reply
         utterance = talk.speech.playout.find(event.utterance)
-        silent = isinstance(event, on.SpeechFinished) and utterance is not None and not utterance.audio
-        if (
-            silent
-            and reply is not None
-            and utterance is not None
-            and not utterance.finished
-            and bare(utterance.text)
-        ):
+        if reply is None or utterance is None or utterance.finished:
+            return  # It belongs to speech that was cancelled.
+        if isinstance(event, on.SpeechFinished) and not utterance.audio and bare(utterance.text):
             talk.fail_speech(reply, event.utterance, "speech_empty", "text without sound", final=False)
         else:
-            talk.speech.take(event, talk.now)
+            talk.speech.take(reply, utterance, event, talk.now)

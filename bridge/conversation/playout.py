@@ -116,7 +116,10 @@ class Playout:
 
     def find(self, number: int) -> Utterance | None:
         """Return the utterance, or None when it is not of this reply."""
-        return next((u for u in self._utterances if u.number == number), None)
+        for utterance in self._utterances:
+            if utterance.number == number:
+                return utterance
+        return None
 
     def fail(self, number: int) -> None:
         """Give an utterance up: what has arrived of it is still heard, the utterances behind it are dropped."""
@@ -129,6 +132,14 @@ class Playout:
     def unfinished(self) -> list[int]:
         """Numbers of the utterances whose audio has not all arrived."""
         return [u.number for u in self._utterances if not u.finished]
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether there are such utterances."""
+        utterances = self._utterances
+        if utterances and not utterances[-1].finished:
+            return True
+        return not all(utterance.finished for utterance in utterances)
 
     @property
     def text(self) -> str:
@@ -215,11 +226,17 @@ class Playout:
         deaf = self._returned == 0 and self.lost_marks >= _DEAF
         return min(_DEAF_GRACE_S, self._policy.mark_grace_s) if deaf else self._policy.mark_grace_s
 
-    def _position(self, now: float) -> int:
-        """Return how far the speech has sounded for certain."""
+    def give_up_marks(self, now: float) -> None:
+        """Take marks that are too late for lost, and their audio for heard."""
+        if not self._pending or now < self._pending[0].expected:
+            return
         while self._pending and self._pending[0].expected + self._grace <= now:
             self.lost_marks += 1
             self._know(self._pending.popleft().position, now)
+
+    def _position(self, now: float) -> int:
+        """Return how far the speech has sounded for certain."""
+        self.give_up_marks(now)
         return min(self._clock(now)[0], self._pending[0].position if self._pending else self._sent)
 
     def _clock(self, now: float) -> tuple[int, float]:
@@ -345,21 +362,19 @@ class Playout:
 
     def heard_out(self, now: float) -> bool:
         """Tell whether everything that was to be said has been heard."""
-        total = sum(len(u.audio) for u in self._utterances)
-        return all(u.finished for u in self._utterances) and self._position(now) >= total
+        return not self.waiting and self._position(now) >= sum(len(u.audio) for u in self._utterances)
 
     def wake(self, now: float, *, sending: bool) -> float | None:
         """Return when the clock alone will change something: more must be sent, or a mark counts as lost."""
-        moments: list[float] = []
-        available = self._available()
-        if sending and self._sent < available:
-            refill = min(self._policy.segment_s, self._policy.lead_s / 4)
-            moments.append(self._ends - self._policy.lead_s + refill)
+        moment: float | None = None
         if self._pending:
-            moments.append(self._pending[0].expected + self._grace)
+            moment = self._pending[0].expected + self._grace
         elif self._position(now) < self._sent:
-            moments.append(self._clock(now)[1])
-        return min(moments, default=None)
+            moment = self._clock(now)[1]
+        if sending and self._sent < self._available():
+            refill = self._ends - self._policy.lead_s + min(self._policy.segment_s, self._policy.lead_s / 4)
+            moment = refill if moment is None else min(moment, refill)
+        return moment
 
     def _available(self) -> int:
         """Return how much audio could be sent: everything up to the first utterance that is still arriving."""

@@ -7,12 +7,31 @@ returns True when it changed something that another may care about.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Final, TypeAlias
+
 from bridge.conversation import answerer, journal, limits, operator, transfers
 from bridge.conversation import commands as do
 from bridge.conversation.actions import GatherDigits, HandOff, HangUp, SendDigits, Transfer
 from bridge.conversation.caller import count_words, joined
 from bridge.conversation.reply import Reply
+from bridge.conversation.situation import (
+    ASIDE,
+    CALLER,
+    CERTAIN,
+    COMPLETE,
+    FREE,
+    KEYS,
+    OUTAGE,
+    OWED,
+    PAUSED,
+    REPLY,
+    situation,
+)
 from bridge.conversation.state import Talk
+
+Rule: TypeAlias = Callable[[Talk], bool]
 
 _ECHOES_LEARNT = 2
 """After so many echoes the line is known to give back what the agent says."""
@@ -377,7 +396,7 @@ def _says_more(talk: Talk) -> bool:
     return _says_something(talk) or (ended and turn.speaking and not turn.dismissed)
 
 
-RULES = (
+RULES: Final[tuple[Rule, ...]] = (
     limits.call_too_long,
     answerer.answerer_told,
     answerer.message_left,
@@ -386,6 +405,7 @@ RULES = (
     limits.recognizer_gone,
     limits.recognizer_away,
     limits.turn_stalled,
+    limits.marks_lost,
     caller_interrupts,
     fall_silent,
     keys_interrupt,
@@ -410,3 +430,48 @@ RULES = (
     limits.silence_too_long,
 )
 """In this order: ends before beginnings, the caller before the agent."""
+
+_NEEDS: Final[Mapping[Rule, int]] = {
+    answerer.answerer_told: ASIDE,
+    answerer.message_left: ASIDE | REPLY,
+    transfers.other_lost: ASIDE,
+    limits.recognizer_back: OUTAGE,
+    limits.recognizer_gone: OUTAGE,
+    limits.recognizer_away: OUTAGE,
+    limits.turn_stalled: CALLER,
+    limits.marks_lost: CERTAIN,
+    caller_interrupts: CERTAIN | CALLER,
+    fall_silent: CERTAIN | CALLER,
+    keys_interrupt: CERTAIN | KEYS,
+    operator_due: ASIDE,
+    speak_on: PAUSED,
+    limits.agent_too_slow: OWED,
+    limits.agent_slow: OWED | CERTAIN,
+    limits.agent_pauses: OWED,
+    limits.speech_asked_again: PAUSED,
+    limits.speech_too_slow: REPLY,
+    reply_certain: CERTAIN,
+    message_begins: CERTAIN | COMPLETE,
+    reply_over: CERTAIN | COMPLETE,
+    do_deferred: FREE | ASIDE,
+    limits.loss_told: FREE | OUTAGE,
+    message_over: ASIDE,
+    question_due: FREE,
+    digits_due: FREE | KEYS,
+    result_due: FREE | ASIDE,
+    floor_due: ASIDE,
+    limits.limit_near: FREE,
+    limits.silence_too_long: FREE,
+}
+"""What there must be for a rule to find anything to do. A rule that finds nothing to do changes none of it."""
+
+
+def rules_of(talk: Talk) -> tuple[Rule, ...]:
+    """Return the rules that may find something to do in a live talk as it is, in their order."""
+    return rules_in(situation(talk))
+
+
+@cache
+def rules_in(there: int) -> tuple[Rule, ...]:
+    """Return the rules that may find something to do in a situation, in their order."""
+    return tuple(rule for rule in RULES if there & (needed := _NEEDS.get(rule, 0)) == needed)

@@ -10,6 +10,7 @@ from bridge.conversation.actions import Action, Note, Play, Say, SendDigits, Set
 from bridge.conversation.playout import Playout
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply, Style
+from bridge.conversation.utterance import Utterance
 
 _NEW_STARTS_AFTER_S = (0.2, 0.5, 1.0)
 """How long to wait before the rest of a reply's speech is asked for again, the first time, the second …"""
@@ -167,11 +168,14 @@ class Speech:
 
     # --- audio ---------------------------------------------------------------------------------------------
 
-    def take(self, event: on.SpeechArrived | on.WordsTimed | on.SpeechFinished, now: float) -> bool:
-        """Take what the speech service sent. False: it belongs to speech that was cancelled."""
-        reply, utterance = self.reply, self.playout.find(event.utterance)
-        if reply is None or utterance is None or utterance.finished:
-            return False
+    def take(
+        self,
+        reply: Reply,
+        utterance: Utterance,
+        event: on.SpeechArrived | on.WordsTimed | on.SpeechFinished,
+        now: float,
+    ) -> None:
+        """Take what the speech service sent of an utterance that is not complete yet."""
         reply.audio_at = now
         match event:
             case on.SpeechArrived(_, audio):
@@ -181,7 +185,6 @@ class Speech:
                 utterance.add_words(words)
             case on.SpeechFinished():
                 utterance.finished = True
-        return True
 
     def play(self, reply: Reply, now: float) -> None:
         """Send what may go to the phone now."""
@@ -268,17 +271,20 @@ class Speech:
 
     def moments(self, reply: Reply, now: float) -> list[float]:
         """Return when the clock alone will change something about the reply."""
-        policy, moments = self._policy, []
+        policy = self._policy
+        moments: list[float] = []
         if not reply.done:
             moments.append(self.answer_due(reply))
             if reply.pausing or reply.actions:
                 moments.append(reply.text_due(policy.text_pause_s))
         if self.held_until is not None:
             moments.append(self.held_until)
-        if self.playout.unfinished:
+        if self.playout.waiting:
             moments.append(reply.audio_at + policy.speech_timeout_s)
         wake = self.playout.wake(now, sending=not (reply.paused or reply.speculative))
-        return moments if wake is None else [*moments, wake]
+        if wake is not None:
+            moments.append(wake)
+        return moments
 
 
 def style_of(

@@ -198,6 +198,8 @@ class Talk:
             return self.digits.wanted.masked
         reply = self.speech.reply
         due = self.deferred if reply is None or reply.speculative else reply.actions
+        if not due:
+            return False
         gather = next((action for action in due if isinstance(action, GatherDigits)), None)
         return gather is not None and gather.masked
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from bridge.conversation.events import Word
@@ -52,12 +51,10 @@ class Utterance:
 
     def _end_in_text(self, word: str) -> int:
         begin = self.words[-1][0] if self.words else 0
-        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word else r"\Z\A"
-        found = re.compile(pattern).search(self.text, begin, begin + _WORDS_AHEAD)
-        if found is None:
+        end = _end_of(word, self.text, begin, min(begin + _WORDS_AHEAD, len(self.text)))
+        if end is None:
             # The service speaks another form than the text has ("twenty" for "20"): it counts with the next word.
             return begin
-        end = found.end()
         while end < len(self.text) and not self.text[end].isspace():
             end += 1
         return end
@@ -104,6 +101,22 @@ class Utterance:
         self.words = [word for word in self.words if word[0] <= said and word[2] <= len(self.audio)]
         self.finished = True
         return rest
+
+
+def _end_of(word: str, text: str, begin: int, stop: int) -> int | None:
+    """Return where a whole word ends that stands between two places of a text; None: it does not stand there."""
+    at = text.find(word, begin, stop) if word else -1
+    while at >= 0:
+        end = at + len(word)
+        if not (at and _joins(text[at - 1])) and not (end < stop and _joins(text[end])):
+            return end
+        at = text.find(word, at + 1, stop)
+    return None
+
+
+def _joins(sign: str) -> bool:
+    """Tell whether a sign beside a word makes it another word."""
+    return sign.isalnum() or sign == "_"
 
 
 def to_bytes(seconds: float) -> int:

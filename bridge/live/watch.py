@@ -86,7 +86,7 @@ class Watch:
         self._began = now if self._began is None else self._began
         self._now_ms = round((now - self._began) * 1000)
         self._secret = secret
-        told = self._event(event, fine=fine) if isinstance(event, _CALLERS) else []
+        told: list[News] = self._event(event, fine=fine) if isinstance(event, _CALLERS) else []
         speaks = False
         for command in commands:
             told += self._command(command)
@@ -147,8 +147,10 @@ class Watch:
 
     def _speaking(self, *, first: bool, fine: bool) -> list[News]:
         """Tell how much has been said and heard, if that is more than before."""
+        if not fine and self._answer_ms is not None:
+            return []
         saying = None if self._look is None else self._look.saying
-        if saying is None or (not fine and self._answer_ms is not None):
+        if saying is None:
             return []
         if first and self._answer_ms is None:
             turn, ended_ms = self._answered_turn

@@ -139,6 +139,21 @@ class TestTheTimer:
         assert timer is not None
         assert call.session._inbox._timer is timer
 
+    async def test_one_that_moves_on_keeps_the_timer_and_rings_in_its_own_time(
+        self, call: Call, clock: Clock
+    ) -> None:
+        call.script.deadline = clock.now + 3
+        call.do()
+        timer = call.session._inbox._timer
+        for later in (4, 5, 6):
+            call.script.deadline = clock.now + later
+            call.do()
+        assert call.session._inbox._timer is timer
+        await clock.forward(4)
+        assert on.DeadlineReached() not in call.script.events
+        await clock.forward(3)
+        assert on.DeadlineReached() in call.script.events
+
     async def test_one_that_is_still_due_rings_again(self, call: Call, clock: Clock) -> None:
         call.script.deadline = clock.now + 1
         call.do()

@@ -85,8 +85,8 @@ MUTANTS = (
     ),
     Mutant(
         _TURN,
-        "said == bare(one) for one in listed",
-        "said.startswith(bare(one)) for one in listed",
+        "said in _bare_of(listed)",
+        "any(map(said.startswith, _bare_of(listed)))",
         "`Okay, stop!` is taken for a sign of listening, and the agent talks on.",
     ),
     Mutant(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _RULES = "rules.py"
+_SITUATION = "situation.py"
 _ACTIONS = "actions.py"
 
 MUTANTS = (
@@ -257,6 +258,25 @@ MUTANTS = (
         "    caller_interrupts,\n    keys_interrupt,\n    operator_due,\n",
         "The agent talks on until words are recognised.",
     ),
+    Mutant(
+        _RULES,
+        "    caller_interrupts: CERTAIN | CALLER,\n",
+        "    caller_interrupts: CERTAIN | CALLER | COMPLETE,\n",
+        "Nobody can interrupt an agent that still writes its answer.",
+    ),
+    Mutant(
+        _SITUATION,
+        "talk.turn.speaking or talk.unanswered",
+        "talk.unanswered",
+        "The agent talks on until the caller's turn is over.",
+    ),
+    Mutant(
+        _SITUATION,
+        "(COMPLETE if reply.done else OWED)",
+        "(OWED if reply.done else COMPLETE)",
+        "What the agent wants done behind its words is never done.",
+    ),
+    Mutant(_SITUATION, "talk.deferred or ", "", "What a call that came back was to do next is never done."),
     Mutant(_ACTIONS, "return int(number)", "return 1", "A single word interrupts where several are wanted."),
     Mutant(_ACTIONS, "return None\n", "return 1\n", "Speech that nothing may cut is cut."),
     Mutant(

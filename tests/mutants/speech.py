@@ -91,7 +91,7 @@ MUTANTS = (
         "The speech of a slow agent is given up before it can come.",
     ),
     Mutant(
-        _SPEECH,
+        _MACHINE,
         "or utterance is None or utterance.finished:",
         "or utterance is None:",
         "Audio behind the end of a sentence is played into the next.",

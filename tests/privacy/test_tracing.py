@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.call.trace import first_line, step_line
 from bridge.conversation import commands as do
@@ -8,6 +13,8 @@ from bridge.conversation import events as on
 from bridge.conversation import journal as j
 from bridge.conversation.actions import HandOff, Note, Say, Transfer
 from bridge.conversation.policy import Policy
+from bridge.privacy import numbers, tracing
+from bridge.privacy.numbers import masked
 from bridge.privacy.redactor import Redactor
 from bridge.privacy.tracing import TraceMask
 
@@ -82,3 +89,58 @@ def test_an_entry_keeps_what_it_counts() -> None:
     entry = j.AgentSpoke(3, 2, "turn.ended", "four", " 5", True, 10, 20)
     shown = line(on.TurnStarted(), do.Record(entry))
     assert '"heard":"xxxx","unheard":" 0","interrupted":true,"asked_ms":10' in shown
+
+
+PIECES = (
+    "four",
+    "One",
+    "eleven",
+    "oh",
+    "4",
+    "٤",
+    "Ⅷ",
+    "Hello",
+    "someone",
+    "İ",
+    "K",
+    "_",
+    "-",
+    " ",
+    "é",
+    "\\",
+    '"',
+    "A",
+)
+texts = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+steps = st.one_of(
+    st.builds(on.TurnUpdated, texts),
+    st.builds(on.WordsTimed, st.just(1), st.tuples(st.builds(on.Word, texts, st.just(0.5), st.just(1.0)))),
+    st.builds(on.AgentActed, st.just(1), st.builds(Transfer, texts, summary=texts)),
+    st.builds(on.AgentActed, st.just(1), st.builds(Note, st.dictionaries(texts, st.one_of(texts, st.just(7))))),
+    st.builds(on.DigitPressed, st.sampled_from("4A#*")),
+    st.builds(on.MarkReturned, texts),
+)
+done = st.lists(st.one_of(texts.map(do.SendMark), texts.map(lambda text: do.Synthesize(1, text, True, text, None))))
+
+
+@given(steps, done, st.sampled_from(((), ("email",))))
+def test_a_line_that_is_not_taken_apart_comes_out_the_same(
+    event: Any, commands: Any, more: tuple[str, ...]
+) -> None:
+    line = step_line(1.0, event, commands)
+    mask = TraceMask(Redactor(("card", *more)))
+    flat = mask.line(line)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracing, "_is_flat", lambda _: False)
+        assert flat == mask.line(line)
+
+
+@given(texts)
+def test_a_text_is_masked_word_by_word(text: str) -> None:
+    assert masked(text) == numbers._TOKEN.sub(numbers._mask, text)
+
+
+def test_no_sign_becomes_a_letter_by_its_case() -> None:
+    for sign in map(chr, range(sys.maxunicode + 1)):
+        if not sign.isalpha():
+            assert not any(one.isalpha() for one in sign.lower()), hex(ord(sign))
