@@ -11,10 +11,10 @@ import hashlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from bridge.store.sql.putting import Move, Place, Ready
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -111,12 +113,10 @@ class Follower:
         gains: list[_Gain] = []
         more: set[Path] = set()
         entries = 0
-        for number, (folder, call) in enumerate(known.items(), 1):
+        for folder, call in _breathing(known.items()):
             if entries >= _ENTRIES:
                 more.add(folder)
                 continue
-            if number % _BREATH[0] == 0:
-                time.sleep(_BREATH[1])
             place = call.place or _beginning(call, self._name(folder))
             try:
                 stretch = spool.read_on(folder, place.position, place.entries)
@@ -135,9 +135,7 @@ class Follower:
     def _begun(self, folders: Sequence[Path]) -> dict[Path, _Call]:
         """Read whose calls they are."""
         found: dict[Path, _Call] = {}
-        for number, folder in enumerate(folders, 1):
-            if number % _BREATH[0] == 0:
-                time.sleep(_BREATH[1])
+        for folder in _breathing(folders):
             try:
                 header, beginning = spool.read_beginning(folder)
             except (OSError, BridgeError) as error:
@@ -229,7 +227,13 @@ class Follower:
             if rows is None:
                 # No fault that is known of can bring us here. One entry must not keep back all that follow.
                 _log.error("entry_not_kept", call=call.id, entry=line.seq)
-                amiss = await self._transact([_Gain(gain.folder, call, single, Rows())])
+                try:
+                    amiss = await self._transact([_Gain(gain.folder, call, single, Rows())])
+                except StoreError:
+                    raise
+                except Exception:  # noqa: BLE001  it is the call that is not taken, which must not keep others out
+                    _log.exception("call_not_followed", folder=str(gain.folder))
+                    return False
             if amiss:
                 self._known.pop(gain.folder, None)
                 return True
@@ -264,7 +268,7 @@ class Follower:
             new = putting.Place(name, gain.stretch.position, gain.stretch.entries)
             old = gain.call.place or _beginning(gain.call, name)
             moves.append(putting.Move(gain.call.id, old, new, gain.rows or Rows()))
-        return moves, putting.ready(self._database.dialect, moves)
+        return moves, putting.ready(self._database.dialect, _breathing(moves))
 
     async def _begin(self, gains: Sequence[_Gain], connection: AsyncConnection) -> set[Path]:
         """Put in the rows of calls that begin. Returns those that somebody else has put in, or erased, since."""
@@ -297,6 +301,14 @@ class Follower:
         if folder not in self._told and len(self._told) < _KNOWN:
             self._told.add(folder)
             _log.warning(event, folder=str(folder), **more)
+
+
+def _breathing(calls: Iterable[T]) -> Iterator[T]:
+    """Go through calls on a thread, and let the event loop have the interpreter every now and then."""
+    for number, call in enumerate(calls, 1):
+        if number % _BREATH[0] == 0:
+            time.sleep(_BREATH[1])
+        yield call
 
 
 def _rows(call: _Call, stretch: spool.Stretch) -> Rows | None:
