@@ -293,6 +293,16 @@ def from_dict(data: Mapping[str, Any]) -> Entry | None:
     return entry
 
 
+def name_of(entry: Entry) -> str:
+    """Return what `to_dict` calls the entry's kind."""
+    return _NAMES[type(entry)]
+
+
+def kind_named(name: str) -> type[Any] | None:
+    """Return the kind of this name, or None for one that a newer version may have written."""
+    return _KINDS.get(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a transcript: who said what, and when."""

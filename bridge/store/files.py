@@ -20,6 +20,7 @@ from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader
 from bridge.store.folder import JOURNAL, MESSAGE, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
+from bridge.store.lines import Lines
 from bridge.store.loudness import Peaks
 from bridge.store.markers import spans
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
@@ -109,7 +110,9 @@ class FileRecord:
         if self._recorder is not None and header.recording == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
-        self._put(header_line(header))
+        self._journal_lines = Lines(disk, self._write, vital=True)
+        self._trace_lines = Lines(disk, self._trace.write)
+        self._journal_lines.add(header_line(header))
 
     def append(self, entry: Entry) -> None:
         """Keep an entry of the journal. Never waits and never raises."""
@@ -120,7 +123,7 @@ class FileRecord:
         except TypeError as error:
             _log.error("journal_entry_unfit", call=self._call, entry=type(entry).__name__, error=str(error))
             return
-        self._put(line)
+        self._journal_lines.add(line)
         if isinstance(entry, StreamBroke):
             # What the phone still held went with its stream, and no `clear` will tell of it.
             self.agent_cleared(entry.at_ms)
@@ -128,7 +131,7 @@ class FileRecord:
     def trace(self, line: bytes) -> None:
         """Keep a line of the trace. Never waits and never raises."""
         if self._closing is None:
-            self._disk.put(partial(self._trace.write, line), len(line))
+            self._trace_lines.add(line)
 
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """Keep what the caller said; `at_ms` is the carrier's timestamp. Never waits and never raises."""
@@ -194,11 +197,8 @@ class FileRecord:
             _log.exception("call_not_finished", call=self._call, folder=str(self._folder.path))
         return files_in(self._folder.path, recording=recorded, sealed=self._keys.current is not None)
 
-    def _put(self, line: bytes) -> None:
-        self._disk.put(partial(self._write, line), len(line), vital=True)
-
-    def _write(self, line: bytes) -> None:
-        self._journal.write(line)
+    def _write(self, lines: bytes) -> None:
+        self._journal.write(lines)
         self._on_growth(self._folder.path, self._call)
 
 

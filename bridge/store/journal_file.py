@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 import structlog
 
-from bridge.conversation.journal import Entry, from_dict, to_dict
+from bridge.conversation.journal import Entry, kind_named, name_of, to_dict
 from bridge.errors import BridgeError
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, CallFolder
@@ -29,7 +29,12 @@ def header_line(header: CallHeader) -> bytes:
 
 def entry_line(entry: Entry) -> bytes:
     """The line of an entry. Raises `TypeError` when a note holds what cannot even be copied."""
-    return _line(to_dict(entry))
+    try:
+        # A dataclass is JSON already, but for its kind: no copy is made of it, as this is done on the event loop.
+        fields = msgspec.json.encode(entry)
+    except (TypeError, ValueError):
+        return _line(to_dict(entry))
+    return b'{"entry":"%b",%b\n' % (name_of(entry).encode(), fields[1:])
 
 
 def read_header(line: bytes) -> CallHeader:
@@ -45,11 +50,11 @@ def read_line(line: bytes) -> tuple[dict[str, Any], Entry | None]:
     raw = msgspec.json.decode(line)
     if not isinstance(raw, dict):
         raise TypeError("not an object")
-    entry = from_dict(raw)
-    if entry is None:
+    kind = kind_named(str(raw.get("entry")))
+    if kind is None:
         return raw, None
-    checked: Entry = msgspec.convert(to_dict(entry), type(entry))  # refuses a text where a number belongs
-    return raw, checked
+    entry: Entry = msgspec.convert(raw, kind)  # refuses a text where a number belongs
+    return raw, entry
 
 
 def read_journal(path: Path) -> tuple[CallHeader, list[Entry]]:
@@ -102,6 +107,8 @@ class JournalFile:
         self._call = call
         self._name = name
         self._file: BinaryIO | None = None
+        self._torn = False
+        """An attempt failed, which may have left a part behind the whole lines."""
         self._whole = 0
         """Bytes on the disk that end with a whole line."""
         self._pending = bytearray()
@@ -139,11 +146,14 @@ class JournalFile:
         if file is None:
             file = self._file = (self._folder.make() / self._name).open("xb", buffering=0)
         if self._pending:
-            file.seek(self._whole)  # over what a failed attempt may have left half written
+            if self._torn:
+                file.seek(self._whole)
+            self._torn = True
             lines = bytes(self._pending)
             rest = memoryview(lines)
             while rest:  # A disk that is nearly full takes a part, and refuses what is left of it.
                 rest = rest[file.write(rest) :]
+            self._torn = False
             self._whole += len(lines)
             self._pending.clear()
         return file

@@ -7,8 +7,8 @@ with audio are refused first, and nobody waits.
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -25,18 +25,38 @@ RESERVE_BYTES: Final = 8 * 1024 * 1024
 """How much more of what must not be lost (journals) may wait."""
 
 
+_LATER_S: Final = 0.1
+"""How long a job that is not urgent waits for others, so that the thread wakes up once for all of them."""
+_AT_ONCE_BYTES: Final = 512 * 1024
+"""How much may wait for that."""
+
+
 class DiskThread:
-    """Does jobs one after the other on a thread of its own, which starts with the first of them."""
+    """Does jobs one after the other on a thread of its own, which starts with the first of them.
+
+    Each time it wakes up it competes with the event loop for the interpreter. So it does that only for what is
+    urgent, and then does everything that is there.
+    """
 
     def __init__(self, *, waiting_bytes: int = WAITING_BYTES, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._waiting_bytes = waiting_bytes
         self._reserve_bytes = reserve_bytes
-        self._jobs: queue.SimpleQueue[tuple[Job, int, bool]] = queue.SimpleQueue()
-        self._lock = (
-            threading.Lock()
-        )  # held for a moment, never over a disk call; guards `_thread` and the counters
+        self._jobs: deque[tuple[Job, int, bool]] = deque()
+        self._lock = threading.Lock()
+        """Held for a moment, never over a disk call; guards everything here but the two below."""
+        self._signal = threading.Lock()
+        """Taken, but for the moment between a wake-up call and the thread's waking."""
+        self._signal.acquire()
+        self._done = 0
+        """Bytes that were handed over and are written. The thread alone changes it."""
         self._thread: threading.Thread | None = None
-        self._waiting = 0
+        self._called = False
+        """The signal was given, and the thread has not seen it yet."""
+        self._urgent = False
+        self._idle = False
+        """The thread waits for a signal, however long it takes."""
+        self._handed = 0
+        """Bytes that were handed over."""
         self._behind = False
         self.refused = 0
         """How many jobs were dropped because the disk could not follow."""
@@ -44,26 +64,46 @@ class DiskThread:
     @property
     def waiting(self) -> int:
         """Bytes that were handed over and are not written yet."""
-        return self._waiting
+        return self._handed - self._done
 
     def put(self, job: Job, size: int = 0, *, vital: bool = False) -> bool:
         """Hand a job over and return at once; False when it was refused because too much waits already.
 
-        `size` is the number of bytes the job keeps in memory. A vital job may use the reserve too. A job is to deal
-        with `OSError` by itself, as it knows what the failure means; anything else that it raises is logged.
+        `size` is the number of bytes the job keeps in memory. A vital job may use the reserve too, and is done at
+        once; another one may be kept for a tenth of a second. A job is to deal with `OSError` by itself, as it
+        knows what the failure means; anything else that it raises is logged.
+        """
+        if not self.hold(size, vital=vital):
+            return False
+        self._hand_over(job, size, at_once=vital)
+        return True
+
+    def hold(self, size: int, *, vital: bool = False) -> bool:
+        """Reckon with so many bytes that wait for a job; False: too much waits already, and they must be dropped.
+
+        Whoever holds them has a job done that lets them go.
         """
         room = self._waiting_bytes + (self._reserve_bytes if vital else 0)
-        if self._waiting + size > room:
+        if self.waiting + size > room:
             self.refused += 1
             if not self._behind:
                 self._behind = True
-                _log.error("disk_cannot_follow", waiting_bytes=self._waiting)
+                _log.error("disk_cannot_follow", waiting_bytes=self.waiting)
             return False
-        if self._behind and self._waiting < self._waiting_bytes // 2:
+        if self._behind and self.waiting < self._waiting_bytes // 2:
             self._behind = False
             _log.warning("disk_follows_again", refused=self.refused)
-        self._hand_over(job, size)
+        with self._lock:
+            self._handed += size
         return True
+
+    def let_go(self, size: int) -> None:
+        """Bytes that were held are written. To be called in a job only."""
+        self._done += size
+
+    def do(self, job: Job, *, at_once: bool) -> None:
+        """Hand over a job that keeps nothing in memory but what is held for it; as `put`, but never refused."""
+        self._hand_over(job, 0, at_once=at_once)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do `work` behind everything handed over before, and return what it returns or raise what it raises.
@@ -81,7 +121,7 @@ class DiskThread:
             else:
                 _tell(loop, _succeed, result, value)
 
-        self._hand_over(job, 0)
+        self._hand_over(job, 0, at_once=True)
         return await result
 
     async def close(self) -> None:
@@ -93,36 +133,63 @@ class DiskThread:
             return
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
-        self._hand_over(lambda: _tell(loop, _succeed, ended, None), 0, last=True)
+        self._hand_over(lambda: _tell(loop, _succeed, ended, None), 0, at_once=True, last=True)
         await ended
 
-    def _hand_over(self, job: Job, size: int, *, last: bool = False) -> None:
+    def _hand_over(self, job: Job, size: int, *, at_once: bool, last: bool = False) -> None:
         with self._lock:
-            self._waiting += size
-            self._jobs.put((job, size, last))
+            self._jobs.append((job, size, last))
             if self._thread is None:
                 # A daemon: a process that ends without `close` must not hang for its disk.
                 self._thread = threading.Thread(target=self._work, name="store-disk", daemon=True)
                 self._thread.start()
+            if at_once or self.waiting > _AT_ONCE_BYTES:
+                self._urgent = True
+            elif not self._idle:
+                return  # It comes by itself.
+            self._idle = False
+            if not self._called:
+                self._called = True
+                self._signal.release()
 
     def _work(self) -> None:
+        wait_s = _LATER_S
         while True:
-            job, size, last = self._jobs.get()
+            called = self._signal.acquire(timeout=wait_s)
+            with self._lock:
+                if called:
+                    self._called = False
+                urgent, self._urgent = self._urgent, False
+            if called and not urgent:
+                wait_s = _LATER_S  # Something that can wait has come while it was idle.
+                continue
+            busy = bool(self._jobs)
+            if self._do_all():
+                return
+            with self._lock:
+                # Where there was nothing to do for a while, it waits until it is called.
+                self._idle = not busy and not self._jobs and not self._called
+                wait_s = -1 if self._idle else _LATER_S
+
+    def _do_all(self) -> bool:
+        """Do every job that is there; True: the thread is to end."""
+        while self._jobs:
+            job, size, last = self._jobs.popleft()
             if last and self._leave():
                 job()
-                return
+                return True
             try:
                 job()
             except Exception:  # noqa: BLE001 - it is logged; one job's fault must not end the thread that every call's record depends on
                 _log.exception("disk_job_failed")
             del job  # or the audio it holds would live on until the next one comes
-            with self._lock:
-                self._waiting -= size
+            self._done += size
+        return False
 
     def _leave(self) -> bool:
         """Whether the thread may end: whoever hands a job over from now on sees that a new one is needed."""
         with self._lock:
-            if not self._jobs.empty():
+            if self._jobs:
                 return False
             self._thread = None
             return True

@@ -6,15 +6,16 @@ import errno
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from bridge.conversation.journal import CallerSpoke, Entry, KeyPressed, NoteTaken
+from bridge.conversation.journal import CallerSpoke, Entry, KeyPressed, NoteTaken, to_dict
 from bridge.errors import BridgeError
 from bridge.store.folder import CallFolder
-from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
+from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal, read_line
 from tests.store.samples import ENTRIES, HEADER, LOG_ENTRIES, LOG_HEADER
 
 LINES = [header_line(HEADER), *map(entry_line, ENTRIES)]
@@ -84,6 +85,13 @@ def test_what_is_no_journal_is_refused(content: bytes, tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(BridgeError, match="is no journal of a call"):
         read_journal(path)
+
+
+def test_a_line_is_what_the_entry_is_as_a_dictionary() -> None:
+    for entry in [*ENTRIES, *LOG_ENTRIES]:
+        line = entry_line(entry)
+        assert line == msgspec.json.encode(to_dict(entry)) + b"\n"
+        assert read_line(line) == (msgspec.json.decode(line), entry)
 
 
 @given(st.text(st.characters(), max_size=40))

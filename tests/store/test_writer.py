@@ -27,6 +27,18 @@ async def test_jobs_are_done_in_order_and_off_the_loop() -> None:
     await disk.close()
 
 
+async def test_what_is_not_urgent_is_done_all_the_same_and_again_after_a_rest() -> None:
+    disk = DiskThread()
+    for _ in range(2):
+        done = threading.Event()
+        disk.put(done.set)
+        assert await asyncio.to_thread(done.wait, 10)
+        async with asyncio.timeout(10):
+            while not disk._idle:  # noqa: ASYNC110  It tells nobody when it rests.
+                await asyncio.sleep(0.01)
+    await disk.close()
+
+
 async def test_what_the_work_raises_is_raised_where_it_is_awaited() -> None:
     disk = DiskThread()
 

@@ -1,14 +1,20 @@
-"""Follows the journal of one call at a time: what it holds behind the place where the database stands goes in."""
+"""Follows the journals of calls: what they hold behind the place where the database stands goes in.
+
+Many calls go in together, in one transaction: what a step costs is mostly the same for one as for a hundred. The
+journals are read, and their rows made ready, on a thread that lets the event loop have its turn every few calls.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import re
+import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
@@ -20,10 +26,20 @@ from bridge.store.sql.database import Database
 from bridge.store.sql.rows import Rows, call_row, rows_of
 
 if TYPE_CHECKING:
-    from bridge.store.sql.putting import Place
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from bridge.store.sql.putting import Move, Place, Ready
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
+AT_ONCE: Final = 200
+"""How many calls go in together at most."""
+_ENTRIES: Final = 1000
+"""How many entries do, about: SQLite lets nobody else write meanwhile."""
+_BREATH: Final = (8, 0.0005)
+"""After so many calls the thread waits for so many seconds, or it would keep the event loop from going on."""
 _KNOWN: Final = 4096
 """Of how many calls it is remembered how far they are in, so that it need not be asked before each step."""
 _LONGEST_ID: Final = 64
@@ -42,8 +58,19 @@ class _Call:
     """How far it is in; None: its row is still to be made."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Gain:
+    """What was read of a call's journal."""
+
+    folder: Path
+    call: _Call
+    stretch: spool.Stretch
+    rows: Rows | None
+    """None: no rows could be made of it as a whole."""
+
+
 class Follower:
-    """Puts calls' entries in, step by step. Everything here runs on the event loop, one step at a time."""
+    """Puts calls' entries in, step by step. Everything here is called on the event loop, one step at a time."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.entries = 0
@@ -53,30 +80,22 @@ class Follower:
         self._known: OrderedDict[Path, _Call] = OrderedDict()
         self._told: set[Path] = set()
 
-    async def step(self, folder: Path) -> bool:
-        """Put in the next entries of the call in `folder`; True: there are more.
+    async def step(self, folders: Sequence[Path]) -> set[Path]:
+        """Put in the next entries of the calls in `folders`, 200 at most; returns those that have more.
 
-        Raises StoreError when the database is at fault; nothing of the step is in then. What is wrong with the
+        Raises StoreError when the database is at fault; some of the calls may be in then. What is wrong with a
         folder is logged.
         """
-        try:
-            call = self._known.get(folder) or await self._find(folder)
-            if call is None:
-                return False
-            place = call.place or _beginning(call, self._name(folder))
-            stretch = await asyncio.to_thread(spool.read_on, folder, place.position, place.entries)
-        except FileNotFoundError:
-            self._known.pop(folder, None)
-            return False  # it was erased
-        except (OSError, BridgeError) as error:
-            if isinstance(error, StoreError):
-                raise
-            self._known.pop(folder, None)
-            self._tell(folder, "journal_not_followed", error=str(error))
-            return False
-        if stretch.amiss:
-            self._tell(folder, "journal_changed", how=stretch.amiss, position=place.position)
-        return await self._put(folder, call, stretch) or stretch.more
+        known = {folder: call for folder in folders if (call := self._known.get(folder)) is not None}
+        if unknown := [folder for folder in folders if folder not in known]:
+            known |= await self._find(unknown)
+        gains, more = await asyncio.to_thread(self._read, known)
+        whole = [gain for gain in gains if gain.rows is not None]
+        more |= await self._put(whole)
+        for gain in gains:
+            if gain.rows is None and await self._put_singly(gain):
+                more.add(gain.folder)
+        return more
 
     async def behind(self, day: Path) -> list[Path]:
         """The folders of this day whose journals are longer than the database knows. Raises StoreError."""
@@ -87,77 +106,184 @@ class Follower:
             positions = await putting.positions_of_day(connection, day.name)
         return [folder for folder, size in journals if size > positions.get(self._name(folder), 0)]
 
-    async def _find(self, folder: Path) -> _Call | None:
-        """Read whose call it is, and ask how far it is in. None: it is a copy of another."""
+    # --- reading: on a thread ------------------------------------------------------------------------------------
+
+    def _read(self, known: dict[Path, _Call]) -> tuple[list[_Gain], set[Path]]:
+        """Read on in the journals of calls. Returns what was gained, and the folders in which there is more."""
+        gains: list[_Gain] = []
+        more: set[Path] = set()
+        entries = 0
+        for folder, call in _breathing(known.items()):
+            if entries >= _ENTRIES:
+                more.add(folder)
+                continue
+            place = call.place or _beginning(call, self._name(folder))
+            try:
+                stretch = spool.read_on(folder, place.position, place.entries)
+            except (OSError, BridgeError) as error:
+                self._unread(folder, error)
+                continue
+            if stretch.amiss:
+                self._tell(folder, "journal_changed", how=stretch.amiss, position=place.position)
+            if stretch.more:
+                more.add(folder)
+            if call.place is None or stretch.position != call.place.position:
+                entries += len(stretch.lines)
+                gains.append(_Gain(folder, call, stretch, _rows(call, stretch)))
+        return gains, more
+
+    def _begun(self, folders: Sequence[Path]) -> dict[Path, _Call]:
+        """Read whose calls they are."""
+        found: dict[Path, _Call] = {}
+        for folder in _breathing(folders):
+            try:
+                header, beginning = spool.read_beginning(folder)
+            except (OSError, BridgeError) as error:
+                self._unread(folder, error)
+                continue
+            found[folder] = _Call(row_id(folder.name, header), header, beginning, None)
+        return found
+
+    def _unread(self, folder: Path, error: Exception) -> None:
+        self._known.pop(folder, None)
+        if not isinstance(error, FileNotFoundError):  # then it was erased
+            self._tell(folder, "journal_not_followed", error=str(error))
+
+    # --- asking and putting in -----------------------------------------------------------------------------------
+
+    async def _find(self, folders: Sequence[Path]) -> dict[Path, _Call]:
+        """Read whose calls they are, and ask how far those are in. A copy of another is none, nor an erased one."""
         from bridge.store.sql import putting  # noqa: PLC0415
 
-        header, beginning = await asyncio.to_thread(spool.read_beginning, folder)
-        call_id = row_id(folder.name, header)
+        begun = await asyncio.to_thread(self._begun, folders)
+        ids = {call.id for call in begun.values()}
+        if not ids:
+            return {}
         async with self._database.reading() as connection:
-            place = await putting.place_of(connection, call_id)
-            if place is None and await putting.was_erased(connection, call_id):
+            places = await putting.places_of(connection, ids)
+            new = ids - places.keys()
+            erased = await putting.erased_among(connection, new) if new else set()
+        found: dict[Path, _Call] = {}
+        for folder, call in begun.items():
+            place = places.get(call.id)
+            if call.id in erased:
                 self._tell(folder, "journal_of_an_erased_call")
-                return None
-        if place is not None and place.folder != self._name(folder):
-            other = self._folder / place.folder / JOURNAL
-            if await asyncio.to_thread(other.exists):
-                self._tell(folder, "journal_is_a_copy", of=place.folder)
-                return None
-        return self._remember(folder, _Call(call_id, header, beginning, place))
+                continue
+            if place is not None and place.folder != self._name(folder):
+                other = self._folder / place.folder / JOURNAL
+                if await asyncio.to_thread(other.exists):
+                    self._tell(folder, "journal_is_a_copy", of=place.folder)
+                    continue
+            found[folder] = self._remember(folder, replace(call, place=place))
+        return found
 
-    async def _put(self, folder: Path, call: _Call, stretch: spool.Stretch) -> bool:
-        """Put a stretch in; True: it must be tried again, from where somebody else has brought the call to."""
-        if call.place is not None and stretch.position == call.place.position:
-            return False
+    async def _put(self, gains: Sequence[_Gain]) -> set[Path]:
+        """Put in what was gained. Returns the folders that must be tried again, from where somebody else has
+        brought their calls to.
+        """
+        if not gains:
+            return set()
         try:
-            rows = rows_of(call.id, stretch.lines)
-            done = await self._transact(folder, call, stretch, rows)
+            amiss = await self._transact(gains)
         except StoreError:
             raise
         except Exception as error:
             if not failures.is_of_data(error):
                 said = f"the database of calls at {self._database.where} has not the tables it should have: {error}"
                 raise StoreError(said, code="store_damaged") from error
-            if len(stretch.lines) > 1:
-                return await self._put_singly(folder, call, stretch)
-            if not stretch.lines:
-                raise
-            # No fault that is known of can bring us here. One entry must not keep back all that follow.
-            seq = stretch.lines[0].seq
-            _log.error("entry_not_kept", call=call.id, entry=seq, error=type(error).__name__)
-            done = await self._transact(folder, call, stretch, Rows())
-        if not done:
+            if len(gains) == 1:
+                return {gains[0].folder} if await self._put_singly(gains[0]) else set()
+            # One call must not keep the others out.
+            again: set[Path] = set()
+            for gain in gains:
+                again |= await self._put([gain])
+            return again
+        for folder in amiss:
             self._known.pop(folder, None)
-            return True
-        self.entries += len(stretch.lines)
-        return False
+        if amiss:
+            return amiss | await self._put([gain for gain in gains if gain.folder not in amiss])
+        return set()
 
-    async def _put_singly(self, folder: Path, call: _Call, stretch: spool.Stretch) -> bool:
-        """Put a stretch in entry by entry, as there is one in it that the database does not take."""
-        for line in stretch.lines:
+    async def _put_singly(self, gain: _Gain) -> bool:
+        """Put in entry by entry, as there is one that the database does not take. True: as in `_put`."""
+        lines = gain.stretch.lines
+        if not lines:
+            _log.error("call_not_followed", folder=str(gain.folder))
+            return False
+        for line in lines:
             single = spool.Stretch((line,), line.ends, line.seq, more=False)
-            if await self._put(folder, self._known.get(folder, call), single):
+            call = self._known.get(gain.folder, gain.call)
+            rows = _rows(call, single)
+            try:
+                amiss = (
+                    await self._transact([_Gain(gain.folder, call, single, rows)]) if rows is not None else set()
+                )
+            except StoreError:
+                raise
+            except Exception as error:
+                if not failures.is_of_data(error):
+                    raise
+                rows, amiss = None, set()
+            if rows is None:
+                # No fault that is known of can bring us here. One entry must not keep back all that follow.
+                _log.error("entry_not_kept", call=call.id, entry=line.seq)
+                try:
+                    amiss = await self._transact([_Gain(gain.folder, call, single, Rows())])
+                except StoreError:
+                    raise
+                except Exception:  # noqa: BLE001  it is the call that is not taken, which must not keep others out
+                    _log.exception("call_not_followed", folder=str(gain.folder))
+                    return False
+            if amiss:
+                self._known.pop(gain.folder, None)
                 return True
         return False
 
-    async def _transact(self, folder: Path, call: _Call, stretch: spool.Stretch, rows: Rows) -> bool:
+    async def _transact(self, gains: Sequence[_Gain]) -> set[Path]:
+        """Put all of it in; but nothing, where somebody has moved or erased calls meanwhile: those are returned."""
         from bridge.store.sql import putting  # noqa: PLC0415
 
-        name = self._name(folder)
-        old, new = call.place, putting.Place(name, stretch.position, stretch.entries)
+        moves, statements = await asyncio.to_thread(self._made_ready, gains)
         async with self._database.writing() as connection:
-            if old is None:
-                old = _beginning(call, name)
-                if not await putting.begin(connection, call_row(call.id, call.header, name), old.position):
-                    return False
-                there = await asyncio.to_thread((folder / JOURNAL).exists)
-                if not there or await putting.was_erased(connection, call.id):
-                    await connection.rollback()  # it was erased since it was read
-                    return False
-            if not await putting.move(connection, call.id, name, old, new, rows):
-                return False
-        self._remember(folder, _Call(call.id, call.header, call.beginning, new))
-        return True
+            amiss = await self._begin([gain for gain in gains if gain.call.place is None], connection)
+            if not amiss:
+                moved = await putting.moved_meanwhile(connection, moves)
+                amiss = {gain.folder for gain in gains if gain.call.id in moved}
+            if amiss:
+                await connection.rollback()
+                return amiss
+            await putting.put(connection, statements)
+        for gain, move in zip(gains, moves, strict=True):
+            self._remember(gain.folder, replace(gain.call, place=move.new))
+            self.entries += len(gain.stretch.lines)
+        return set()
+
+    def _made_ready(self, gains: Sequence[_Gain]) -> tuple[list[Move], Ready]:
+        """On a thread: what is to be put in."""
+        from bridge.store.sql import putting  # noqa: PLC0415
+
+        moves: list[Move] = []
+        for gain in gains:
+            name = self._name(gain.folder)
+            new = putting.Place(name, gain.stretch.position, gain.stretch.entries)
+            old = gain.call.place or _beginning(gain.call, name)
+            moves.append(putting.Move(gain.call.id, old, new, gain.rows or Rows()))
+        return moves, putting.ready(self._database.dialect, _breathing(moves))
+
+    async def _begin(self, gains: Sequence[_Gain], connection: AsyncConnection) -> set[Path]:
+        """Put in the rows of calls that begin. Returns those that somebody else has put in, or erased, since."""
+        from bridge.store.sql import putting  # noqa: PLC0415
+
+        if not gains:
+            return set()
+        amiss: set[Path] = set()
+        for gain in sorted(gains, key=lambda gain: gain.call.id):  # in one order, as in `moved_meanwhile`
+            row = call_row(gain.call.id, gain.call.header, self._name(gain.folder))
+            if not await putting.begin(connection, row, gain.call.beginning):
+                amiss.add(gain.folder)
+        erased = await putting.erased_among(connection, {gain.call.id for gain in gains})
+        there = await asyncio.to_thread(lambda: {gain.folder for gain in gains if (gain.folder / JOURNAL).exists()})
+        return amiss | {gain.folder for gain in gains if gain.folder not in there or gain.call.id in erased}
 
     def _remember(self, folder: Path, call: _Call) -> _Call:
         self._known[folder] = call
@@ -175,6 +301,22 @@ class Follower:
         if folder not in self._told and len(self._told) < _KNOWN:
             self._told.add(folder)
             _log.warning(event, folder=str(folder), **more)
+
+
+def _breathing(calls: Iterable[T]) -> Iterator[T]:
+    """Go through calls on a thread, and let the event loop have the interpreter every now and then."""
+    for number, call in enumerate(calls, 1):
+        if number % _BREATH[0] == 0:
+            time.sleep(_BREATH[1])
+        yield call
+
+
+def _rows(call: _Call, stretch: spool.Stretch) -> Rows | None:
+    """The rows of what was read; None: they cannot be made of it as a whole."""
+    try:
+        return rows_of(call.id, stretch.lines)
+    except Exception:  # noqa: BLE001  it is found out which entry it is, and that one is told of
+        return None
 
 
 def _beginning(call: _Call, name: str) -> Place:

@@ -14,7 +14,7 @@ import importlib
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,15 +24,14 @@ import structlog
 from bridge.errors import StoreError
 from bridge.store.sql import spool
 from bridge.store.sql.database import Database
-from bridge.store.sql.following import Follower
+from bridge.store.sql.following import AT_ONCE, Follower
+from bridge.store.sql.pacing import Pace
 from bridge.tasks import spawn
 
 _log = structlog.get_logger()
 
 _SHARE: Final = 8
 """How many calls that are being caught up with have a step between two rounds of those that grow now."""
-_GATHER_S: Final = 0.1
-"""How long after a growth others are waited for, so that they go in together."""
 _RETRY_S: Final = (0.5, 10.0)
 """The first and the longest wait before a database that is away is tried again."""
 _HOPELESS_S: Final = 60.0
@@ -54,13 +53,17 @@ class Keeper:
         self._behind: OrderedDict[Path, _Grown] = OrderedDict()
         """Those that have more than one step to go, or were found in their folders."""
         self._working: dict[Path, _Grown] = {}
-        """The one that has its step now."""
+        """Those that have their step now."""
         self._look_again = True
         self._looking = False
         self._wake: Callable[[], None] = lambda: None
         self._days: deque[Path] = deque()
         self._opened = False
         self._progress = asyncio.Condition()
+        self._pace = Pace()
+        self._hurrying = 0
+        """How many wait for what has grown: it is not gathered for long then."""
+        self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     # --- what others ask ---------------------------------------------------------------------------------------
@@ -98,8 +101,9 @@ class Keeper:
 
     async def caught_up(self, call_id: str | None = None) -> None:
         """Wait until what is known to have grown of this call, or of all of them, is in the database."""
-        async with self._progress:
-            await self._progress.wait_for(lambda: not self._lacks(call_id))
+        with self._hurried():
+            async with self._progress:
+                await self._progress.wait_for(lambda: not self._lacks(call_id))
 
     # --- its life ----------------------------------------------------------------------------------------------
 
@@ -112,7 +116,7 @@ class Keeper:
         if self._task is None:
             return
         if self._database.up and not self._task.done():
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError), self._hurried():
                 async with asyncio.timeout(within_s):
                     async with self._progress:
                         await self._progress.wait_for(lambda: not self._follows())
@@ -145,9 +149,12 @@ class Keeper:
             wait_s = _RETRY_S[0]
             if self._look_again and not self._days:
                 await self._look_through()
-            if not (self._grown or self._behind or self._days):
-                await woken.wait()
-                await asyncio.sleep(_GATHER_S)
+            if not (self._behind or self._days):
+                if not self._grown:
+                    await woken.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pace.wait_s):
+                        await self._hurry.wait()
 
     async def catch_up(self) -> None:
         """Look through all folders once, and put in what the database lacks. Raises StoreError where it is away.
@@ -177,13 +184,16 @@ class Keeper:
 
     async def _round(self) -> None:
         """A step of every call that has grown, and a share of the work on those that are being caught up with."""
-        for _ in range(len(self._grown)):
-            await self._step(self._grown)
+        grown = len(self._grown)
+        for first in range(0, grown, AT_ONCE):
+            await self._step(self._grown, min(AT_ONCE, grown - first))
+        if grown:
+            self._pace.went_in(grown, time.monotonic())
         if self._days and not self._behind:
             await self._look_at_day(self._days[0])
             self._days.popleft()
-        for _ in range(min(_SHARE, len(self._behind))):
-            await self._step(self._behind)
+        if self._behind:
+            await self._step(self._behind, _SHARE)
         await self._tell()
 
     async def _tell(self) -> None:
@@ -191,26 +201,37 @@ class Keeper:
         async with self._progress:
             self._progress.notify_all()
 
-    async def _step(self, waiting: OrderedDict[Path, _Grown]) -> None:
-        """Put in the next entries of the call that is first. Where there are more, it waits behind the others."""
-        with self._lock:
-            if not waiting:
-                return
-            folder, grown = waiting.popitem(last=False)
-            self._working[folder] = grown
-        more = True
+    @contextlib.contextmanager
+    def _hurried(self) -> Iterator[None]:
+        """Nothing is gathered as long as somebody waits for it."""
+        self._hurrying += 1
+        self._hurry.set()
         try:
-            more = await self._follower.step(folder)
+            yield
+        finally:
+            self._hurrying -= 1
+            if not self._hurrying:
+                self._hurry.clear()
+
+    async def _step(self, waiting: OrderedDict[Path, _Grown], number: int) -> None:
+        """Put in the next entries of the first calls. Those of which there are more wait behind the others."""
+        with self._lock:
+            taken = dict(waiting.popitem(last=False) for _ in range(min(number, len(waiting))))
+            self._working.update(taken)
+        more = set(taken)
+        try:
+            more = await self._follower.step(list(taken))
         except StoreError:
             raise
-        except Exception:  # noqa: BLE001  one call's fault, which is logged, must not keep the others out
-            more = False
-            _log.exception("call_not_followed", folder=str(folder))
+        except Exception:  # noqa: BLE001  a fault of ours, which is logged, must not end the following of the others
+            more = set()
+            _log.exception("calls_not_followed", folders=[str(folder) for folder in taken])
         finally:
             with self._lock:
-                del self._working[folder]
-                if more:
-                    self._behind.setdefault(folder, grown)
+                for folder, grown in taken.items():
+                    del self._working[folder]
+                    if folder in more:
+                        self._behind.setdefault(folder, grown)
 
     async def _look_at_day(self, day: Path) -> None:
         now = time.monotonic()

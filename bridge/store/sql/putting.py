@@ -1,20 +1,44 @@
-"""The statements that put what was read of a call's journal into the database, and tell how far it is in."""
+"""The statements that put what was read of calls' journals into the database, and tell how far they are in.
+
+What many calls have gained goes in with few statements, each given many rows. Those are written by SQLAlchemy once,
+and handed to the driver with rows that were made ready on a thread: the event loop has next to nothing to do for a
+row.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from functools import cache
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import URL, Dialect, Table, Update, and_, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import Insert
 
 from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.rows import Row, Rows
 from bridge.store.sql.schema import actions, calls, legs, notes, tombstones, turns
+from bridge.store.sql.words import search_words
 
 _COUNTED: Final = ("turns", "interruptions", "wasted", "problems")
+_OF_END: Final = ("duration_ms", "ended", "transfer_to", "under_runs")
+"""The columns of a call that its end fills: those of `Rows.call`."""
 
+_MOVE: Final = (
+    update(calls)
+    .where(calls.c.id == bindparam("of_call"))
+    .values(
+        **{name: bindparam(name) for name in ("journal_bytes", "entries", "folder")},
+        **{name: calls.c[name] + bindparam(f"more_{name}") for name in _COUNTED},
+    )
+)
+_END: Final = (
+    update(calls).where(calls.c.id == bindparam("of_call")).values({name: bindparam(name) for name in _OF_END})
+)
 _END_STREAM: Final = (
     update(legs)
     .where(
@@ -25,6 +49,9 @@ _END_STREAM: Final = (
     )
     .values(ended_ms=bindparam("at"), status=bindparam("how"))
 )
+
+Ready: TypeAlias = list[tuple[str, list[tuple[Any, ...]]]]
+"""Statements as the driver takes them, each with its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +64,27 @@ class Place:
     entries: int
 
 
-async def place_of(connection: AsyncConnection, call_id: str) -> Place | None:
-    """How far a call is in; None: it is not."""
-    columns = (calls.c.folder, calls.c.journal_bytes, calls.c.entries)
-    row = (await connection.execute(select(*columns).where(calls.c.id == call_id))).first()
-    return None if row is None else Place(*row)
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a call has gained, and how far that brings it."""
+
+    call_id: str
+    old: Place
+    new: Place
+    rows: Rows
 
 
-async def was_erased(connection: AsyncConnection, call_id: str) -> bool:
-    """Whether a call was erased: it never goes in again."""
-    found = await connection.execute(select(tombstones.c.call_id).where(tombstones.c.call_id == call_id))
-    return found.first() is not None
+async def places_of(connection: AsyncConnection, call_ids: Collection[str]) -> dict[str, Place]:
+    """How far calls are in; one that is missing is not."""
+    columns = (calls.c.id, calls.c.folder, calls.c.journal_bytes, calls.c.entries)
+    found = await connection.execute(select(*columns).where(calls.c.id.in_(call_ids)))
+    return {row[0]: Place(row[1], row[2], row[3]) for row in found}
+
+
+async def erased_among(connection: AsyncConnection, call_ids: Collection[str]) -> set[str]:
+    """Those of some calls that were erased: they never go in again."""
+    found = await connection.execute(select(tombstones.c.call_id).where(tombstones.c.call_id.in_(call_ids)))
+    return set(found.scalars())
 
 
 async def positions_of_day(connection: AsyncConnection, day: str) -> dict[str, int]:
@@ -69,18 +106,89 @@ async def begin(connection: AsyncConnection, row: Row, position: int) -> bool:
     return result.rowcount == 1
 
 
-async def move(connection: AsyncConnection, call_id: str, folder: str, old: Place, new: Place, rows: Rows) -> bool:
-    """Put rows in and move the place along; False: somebody else has moved it meanwhile, and nothing was done."""
-    values: dict[str, Any] = {**rows.call, "journal_bytes": new.position, "entries": new.entries, "folder": folder}
-    values |= {name: calls.c[name] + rows.more[name] for name in _COUNTED if name in rows.more}
-    at_old = and_(calls.c.id == call_id, calls.c.journal_bytes == old.position, calls.c.entries == old.entries)
-    result = await connection.execute(update(calls).where(at_old).values(values))
-    if result.rowcount != 1:
-        return False
-    for table, added in ((turns, rows.turns), (actions, rows.actions), (legs, rows.legs), (notes, rows.notes)):
-        if added:
-            await connection.execute(insert(table), added)
-    for end in rows.leg_ends:
-        values = {"of_call": call_id, "before": end.seq, "at": end.at_ms, "how": end.status}
-        await connection.execute(_END_STREAM, values)
-    return True
+async def moved_meanwhile(connection: AsyncConnection, moves: Sequence[Move]) -> set[str]:
+    """Those of some calls that are not where they were, as somebody else has moved them along or taken them out.
+
+    The rest stay there until the transaction ends: nobody else can move them.
+    """
+    columns = (calls.c.id, calls.c.journal_bytes, calls.c.entries)
+    wanted = select(*columns).where(calls.c.id.in_([move.call_id for move in moves]))
+    # In one order, or two that do this at the same time could wait for each other.
+    found = await connection.execute(wanted.order_by(calls.c.id).with_for_update())
+    there = {row[0]: (row[1], row[2]) for row in found}
+    return {move.call_id for move in moves if there.get(move.call_id) != (move.old.position, move.old.entries)}
+
+
+def ready(dialect: str, moves: Iterable[Move]) -> Ready:
+    """What puts the rows of these calls in and moves their places along. Pure; for a thread, where it is much."""
+    sorts = _sorts(dialect)
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in sorts}
+    for move in moves:
+        for name, row in _rows_of(move):
+            rows[name].append(sorts[name].row(row))
+    return [(sort.statement, rows[name]) for name, sort in sorts.items() if rows[name]]
+
+
+async def put(connection: AsyncConnection, statements: Ready) -> None:
+    """Do what was made ready."""
+    for statement, rows in statements:
+        await connection.exec_driver_sql(statement, rows)
+
+
+def _rows_of(move: Move) -> Iterable[tuple[str, Row]]:
+    """Everything that is to be done for a call, under the names of `_sorts`."""
+    gained, call = move.rows, {"of_call": move.call_id}
+    more = {f"more_{name}": gained.more.get(name, 0) for name in _COUNTED}
+    place = {"journal_bytes": move.new.position, "entries": move.new.entries, "folder": move.new.folder}
+    yield "move", {**call, **place, **more}
+    if gained.call:
+        yield "end", {**call, **gained.call}
+    for turn in gained.turns:
+        yield "turns", {**turn, "words": search_words(turn["text"])}
+    for action in gained.actions:
+        yield "actions", {**action, "data": _json(action["data"])}
+    for leg in gained.legs:
+        yield "legs", leg
+    for note in gained.notes:
+        yield "notes", {**note, "data": _json(note["data"])}
+    for end in gained.leg_ends:
+        yield "leg_ends", {**call, "before": end.seq, "at": end.at_ms, "how": end.status}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sort:
+    """One of the statements."""
+
+    statement: str
+    row: Callable[[Row], tuple[Any, ...]]
+    """Brings the values of a row into the statement's order."""
+
+
+@cache
+def _sorts(name: str) -> dict[str, _Sort]:
+    """The statements, in the order in which they are to be done."""
+    driver = "postgresql+asyncpg" if name == "postgresql" else "sqlite+aiosqlite"
+    dialect = URL.create(driver).get_dialect()()  # Imports this one only.
+    return {
+        "move": _sort(dialect, _MOVE),
+        "end": _sort(dialect, _END),
+        **{table.name: _sort(dialect, insert(table).inline(), table) for table in (turns, actions, legs, notes)},
+        "leg_ends": _sort(dialect, _END_STREAM),
+    }
+
+
+def _sort(dialect: Dialect, statement: Insert | Update, table: Table | None = None) -> _Sort:
+    columns = [column.name for column in table.columns if column.name != "id"] if table is not None else None
+    compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
+    return _Sort(str(compiled), _in_order(compiled.positiontup, compiled.params))
+
+
+def _in_order(names: Sequence[str], fixed: dict[str, Any]) -> Callable[[Row], tuple[Any, ...]]:
+    """What takes the values of these names out of a row; `fixed` has those that the statement brings itself."""
+    brought = {name: value for name, value in fixed.items() if value is not None}
+    values: Callable[[Row], tuple[Any, ...]] = itemgetter(*names)
+    return (lambda row: values({**brought, **row})) if brought else values
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False)

@@ -12,6 +12,7 @@ is looked for as a phrase, which finds it anywhere.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,8 @@ LONGEST: Final = 100
 """Characters of a word that count; what differs only behind them is the same word."""
 _MOST: Final = 20_000
 """Words of one text that are searched: both databases have their limits, and no turn comes near it."""
+
+_ASCII_WORD: Final = re.compile(r"[0-9a-z]+")
 
 _NUL: Final = "\u2400"
 """What stands in a database for a NUL character."""
@@ -82,7 +85,13 @@ def words(text: str) -> list[Word]:
 
 def search_words(text: str) -> str:
     """What the full-text index is given of a text: its words, each in ASCII, with a space between."""
-    return " ".join(in_ascii(word.text) for word in words(text))
+    found: list[str] = []
+    for part in (text,) if text.isascii() else text.split(" "):  # No word goes on behind a space.
+        if part.isascii():
+            found += [word[:LONGEST].replace("z", "zz") for word in _ASCII_WORD.findall(part.lower())]
+        else:
+            found += [in_ascii(word.text) for word in words(part)]
+    return " ".join(found[:_MOST])
 
 
 def in_ascii(word: str) -> str:

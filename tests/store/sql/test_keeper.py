@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event as sql_event
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -223,6 +224,62 @@ class TestFollowing:
         assert [(line["event"], line["entry"]) for line in logs if line["log_level"] == "error"] == [
             ("entry_not_kept", 4)
         ]
+
+    async def test_many_calls_go_in_together(self, place: Place) -> None:
+        database = await place.opened()
+        journals = [Journal(place.folder, header_of(number)) for number in range(30)]
+        for journal in journals:
+            journal.append(*ENTRIES[:2])
+        keeper = place.keeper(database)
+        await keeper.caught_up()
+        for journal in journals:
+            journal.append(*ENTRIES[2:])
+        done: list[str] = []
+        engine: Any = database.engine.sync_engine
+        sql_event.listen(engine, "before_cursor_execute", lambda *_: done.append("statement"))
+        sql_event.listen(engine, "commit", lambda *_: done.append("transaction"))
+        await keeper._follower.step([journal.folder for journal in journals])
+        assert done.count("transaction") == 1
+        assert done.count("statement") < 12
+        assert [row["entries"] for row in await place.rows("calls", "id")] == [len(ENTRIES)] * 30
+        for journal in journals[::7]:
+            assert await seqs(place, journal.header.id) == [*range(1, len(ENTRIES) + 1)]
+
+    async def test_a_call_that_the_database_does_not_take_keeps_no_other_out(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from bridge.store.sql.rows import call_row as real
+
+        monkeypatch.setattr(
+            "bridge.store.sql.following.call_row",
+            lambda call_id, *rest: {**real(call_id, *rest), **({"sid": None} if call_id == "call-0001" else {})},
+        )
+        for number in range(3):
+            Journal(place.folder, header_of(number)).append(*ENTRIES[: 2 if number else 0])
+        with capture_logs() as logs:
+            await place.catch_up()
+        assert [row["id"] for row in await place.rows("calls", "id")] == ["call-0000", "call-0002"]
+        assert {line["event"] for line in logs if line["log_level"] == "error"} <= {
+            "call_not_followed",
+            "entry_not_kept",
+        }
+
+    async def test_who_waits_for_what_has_grown_is_not_kept_waiting(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from bridge.store.sql import pacing
+
+        monkeypatch.setattr(pacing, "LEAST_S", 1000.0)
+        monkeypatch.setattr(pacing, "MOST_S", 1000.0)
+        keeper = place.keeper()
+        journal = Journal(place.folder)
+        await keeper.caught_up()
+        for entry in ENTRIES[:3]:
+            journal.append(entry)
+            keeper.grew(journal.folder, HEADER.id)
+            async with asyncio.timeout(20):
+                await keeper.caught_up(HEADER.id)
+        assert await seqs(place) == [1, 2, 3]
 
 
 class TestFolders:

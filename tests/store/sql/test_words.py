@@ -96,3 +96,12 @@ def test_case_makes_no_difference(text: str) -> None:
 
 def test_a_text_without_end_is_searched_as_far_as_databases_can() -> None:
     assert len(search_words("ab " * 100_000).split()) == 20_000
+
+
+@given(st.text(st.sampled_from("azZ09 _-.\n\té\u0301東ßＡ\x1c"), max_size=30) | st.text(max_size=30))
+def test_the_index_is_given_the_words_that_are_found(text: str) -> None:
+    assert search_words(text) == " ".join(in_ascii(word.text) for word in words(text))
+
+
+def test_a_long_word_counts_by_its_beginning_in_the_index_too() -> None:
+    assert search_words("y" * (LONGEST + 1)) == "y" * LONGEST

@@ -1,0 +1,43 @@
+"""Lines on their way to a file: each time the disk thread comes to them, it takes all that are there."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from bridge.store.writer import DiskThread
+
+
+class Lines:
+    """The lines of one file, which are added on the event loop and written on the disk thread."""
+
+    def __init__(self, disk: DiskThread, write: Callable[[bytes], None], *, vital: bool = False) -> None:
+        """`write` is handed whole lines, and deals with `OSError` by itself. `vital` as in `DiskThread.put`."""
+        self._disk = disk
+        self._write = write
+        self._vital = vital
+        self._lines: deque[bytes] = deque()
+        self._called = False
+        """The disk thread was told to come, and has not looked yet."""
+
+    def add(self, line: bytes) -> None:
+        """Hand a line over; where too much waits already, it is dropped. Never waits and never raises."""
+        if not self._disk.hold(len(line), vital=self._vital):
+            return
+        self._lines.append(line)
+        if not self._called:
+            self._called = True
+            self._disk.do(self._take, at_once=self._vital)
+
+    def _take(self) -> None:
+        self._called = False  # Before it looks: what is added from now on calls it again.
+        lines: list[bytes] = []
+        while self._lines:
+            lines.append(self._lines.popleft())
+        if not lines:
+            return
+        together = b"".join(lines)
+        try:
+            self._write(together)
+        finally:
+            self._disk.let_go(len(together))
