@@ -33,6 +33,7 @@ from bridge.reload import Reloader
 from bridge.settings import Settings
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
+from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 from bridge.workers.alone import Alone
@@ -102,7 +103,8 @@ async def running(
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024, middlewares=[*worker.middlewares, problems])
-        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer)
+        pacer = ReadPacer(settings.stt.chunk_ms)
+        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document

@@ -25,6 +25,8 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _SETTLED_S = 10.0
 """How long after a server's start everything has been imported that it uses all the time."""
+_SWITCH_S = 0.0005
+"""How long another thread may keep the interpreter while the event loop wants it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -113,6 +115,8 @@ def end_start() -> None:
     """
     gc.freeze()
     gc.enable()
+    # What other threads do (files, the database) must not keep a caller waiting for the 5 ms that are usual.
+    sys.setswitchinterval(_SWITCH_S)
     asyncio.get_running_loop().call_later(_SETTLED_S, gc.freeze)
 
 

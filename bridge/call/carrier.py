@@ -42,12 +42,23 @@ class Socket(Protocol):
 class Carrier:
     """Sends audio, marks and clears to one media stream.
 
-    The methods never wait: messages are queued, and one task per stream writes them. `clear` overtakes what is
+    The methods never wait: a message is written at once or, if the network is behind, queued, and one task per
+    stream writes what is. `clear` overtakes what is
     still queued, because audio that is to be dropped need not be sent at all.
     """
 
-    def __init__(self, socket: Socket, stream_sid: str, cut: Callable[[], None] | None = None) -> None:
-        """`cut` breaks the connection at once, without a word to the peer: for one that no longer answers."""
+    def __init__(
+        self,
+        socket: Socket,
+        stream_sid: str,
+        cut: Callable[[], None] | None = None,
+        at_once: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`cut` breaks the connection at once, without a word to the peer: for one that no longer answers.
+
+        `at_once` writes a message if that needs no waiting, or returns False: then the task writes it.
+        """
+        self._at_once = at_once
         self._socket = socket
         self._stream_sid = stream_sid
         self._cut = cut
@@ -134,6 +145,9 @@ class Carrier:
 
     def _put(self, message: str) -> None:
         if self._gone:
+            return
+        idle = not self._queue and self._sending_since is None and not self._closing
+        if idle and self._at_once is not None and self._at_once(message):
             return
         self._queue.append(message)
         self._queued += len(message)

@@ -25,6 +25,7 @@ from bridge.tasks import spawn
 from bridge.twilio import listening, media_stream, twiml
 from bridge.twilio.documents import STATUS, xml
 from bridge.twilio.gate import Gate, number
+from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.reading import read_stream
 from bridge.twilio.stream_socket import StreamSocket
 
@@ -149,17 +150,19 @@ class LogRoutes:
         profile = self._registry.profile_of(who.called)
         return self._registry.logs.open(who, profile.listening, profile.peers.recognizers)
 
-    async def carry(self, socket: StreamSocket, carrier: Carrier, session: LogSession, before: int) -> None:
+    async def carry(
+        self, socket: StreamSocket, carrier: Carrier, session: LogSession, before: int, pacer: ReadPacer
+    ) -> None:
         """Carry the stream's messages into the call until the stream is over. Nothing is ever sent.
 
-        `before`: how many of its messages were received already.
+        `before`: how many of its messages were received already. `pacer` says when it is read.
         """
         stopped = False
         session.attach(carrier)
         self._registry.logs.started(session)
         try:
             take = functools.partial(_take, session)
-            stopped = await read_stream(socket, session.info.sid, self._metrics, take, before=before)
+            stopped = await read_stream(socket, session.info.sid, self._metrics, take, before=before, pacer=pacer)
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
             if not stopped and not session.attached and not session.over_for_carrier and self.restart is not None:

@@ -11,6 +11,7 @@ from bridge.errors import ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream
 from bridge.twilio.media_stream import BYTES_PER_MS, Media
+from bridge.twilio.read_pacing import ReadPacer, Rest
 from bridge.twilio.stream_socket import StreamSocket
 
 log = structlog.get_logger()
@@ -23,20 +24,30 @@ async def read_stream(
     take: Callable[[media_stream.FromCarrier], None],
     *,
     before: int,
+    pacer: ReadPacer,
 ) -> bool:
     """Read until the stream is over, and return whether the carrier said so: else its connection just ended.
 
-    `before`: how many texts were already received from the socket. Sound that came together and belongs together is
-    handed on as one `Media`. Malformed messages are counted, the first of them is logged, and the stream goes on.
-    Cancelling leaves the socket as it is.
+    `before`: how many texts were already received from the socket. `pacer` says when it is read. Sound that came
+    together and belongs together is handed on as one `Media`. Malformed messages are counted, the first of them is
+    logged, and the stream goes on. Cancelling leaves the socket as it is.
     """
     stream = _Stream(sid, metrics, take)
-    fast = socket.fast_path
+    fast, transport = socket.fast_path, socket.transport
+
+    rest = None if transport is None else Rest(pacer, transport)
+
+    def read() -> None:
+        sound = stream.hand_on()
+        if rest is not None:
+            rest.read(sound)
+
+    pacer.join()
     try:
         while True:
             if fast is not None and before == fast.passed_on:
                 # All that came before is taken: from here on the short way does not overtake the long one.
-                fast.open(stream.text, stream.hand_on)
+                fast.open(stream.text, read)
                 fast = None
             message = await socket.receive()
             match message.type:
@@ -55,6 +66,7 @@ async def read_stream(
                 case _:
                     return False
     finally:
+        pacer.leave()
         if socket.fast_path is not None:
             socket.fast_path.close()
 
@@ -67,10 +79,8 @@ class _Stream:
         self._metrics = metrics
         self._take = take
         self._malformed = 0
-        # Sound that is not handed on yet: the first piece, all pieces, and where the next one would begin (ms).
-        self._first: Media | None = None
-        self._pieces: list[bytes] = []
-        self._next_ms: float | None = None
+        # Sound that is not handed on yet, by track: the first piece, all pieces, where the next would begin (ms).
+        self._tracks: dict[str, tuple[Media, list[bytes], float | None]] = {}
 
     def text(self, data: bytes | str) -> bool:
         """Take one message. False: it says that the stream is over, and is not handed on."""
@@ -87,13 +97,15 @@ class _Stream:
             self.malformed(error.message)
         return True
 
-    def hand_on(self) -> None:
-        """Hand on the sound that has come together."""
-        if (first := self._first) is None:
-            return
-        audio = first.audio if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._first, self._pieces = None, []
-        self._take(Media(first.track, first.timestamp_ms, audio))
+    def hand_on(self) -> int:
+        """Hand on the sound that has come together; how many bytes of a track that were, at most."""
+        most = 0
+        tracks, self._tracks = self._tracks, {}
+        for first, pieces, _ in tracks.values():
+            audio = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            most = max(most, len(audio))
+            self._take(Media(first.track, first.timestamp_ms, audio))
+        return most
 
     def malformed(self, reason: str) -> None:
         """Count what makes no sense, and tell of the first."""
@@ -103,10 +115,12 @@ class _Stream:
             log.warning("carrier_message_malformed", sid=self._sid, error=reason)
 
     def _collect(self, media: Media) -> None:
-        """Keep a piece for `hand_on`; one that does not follow the last begins anew."""
+        """Keep a piece for `hand_on`; one that does not follow the last of its track begins anew."""
         at = media.timestamp_ms
-        if self._first is None or at is None or at != self._next_ms or media.track != self._first.track:
+        first, pieces, next_ms = self._tracks.get(media.track, (media, [], at))
+        if at is None or at != next_ms:
             self.hand_on()
-            self._first = media
-        self._pieces.append(media.audio)
-        self._next_ms = None if at is None else at + len(media.audio) / BYTES_PER_MS
+            first, pieces = media, []
+        pieces.append(media.audio)
+        end = None if at is None else at + len(media.audio) / BYTES_PER_MS
+        self._tracks[media.track] = (first, pieces, end)

@@ -27,6 +27,7 @@ from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
 from bridge.twilio.outbound_routes import CALL, OutboundRoutes
+from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.reading import read_stream
 from bridge.twilio.stream_socket import StreamSocket
 from bridge.twilio.tokens import TokenRefused
@@ -52,8 +53,10 @@ class TwilioRoutes:
         metrics: Metrics,
         transfers: TransferRules | None = None,
         outgoing: Outgoing | None = None,
+        pacer: ReadPacer | None = None,
     ) -> None:
-        """`outgoing` orders calls of ours; None: there are none."""
+        """`outgoing` orders calls of ours; None: there are none. `pacer`: when streams are read; None: at once."""
+        self._pacer = pacer or ReadPacer(0)
         self._documents = StreamDocuments(gate)
         self.departures = Departures(gate, registry, self._documents, transfers or TransferRules())
         self._gate = gate
@@ -148,9 +151,9 @@ class TwilioRoutes:
             return socket
         transport = request.transport
         cut = None if transport is None else transport.abort
-        carrier = Carrier(socket, started.stream_sid, cut)
+        carrier = Carrier(socket, started.stream_sid, cut, socket.write_at_once)
         if overheard is not None:
-            await self.logs.carry(socket, carrier, overheard, before)
+            await self.logs.carry(socket, carrier, overheard, before, self._pacer)
         elif session is not None:
             await self._carry(socket, carrier, session, before)
         return socket
@@ -209,7 +212,9 @@ class TwilioRoutes:
         session.attach(carrier)
         try:
             take = functools.partial(_take, session)
-            stopped = await read_stream(socket, session.info.sid, self._metrics, take, before=before)
+            stopped = await read_stream(
+                socket, session.info.sid, self._metrics, take, before=before, pacer=self._pacer
+            )
         finally:
             session.detach(carrier, StreamStopped("caller") if stopped else StreamLost())
 

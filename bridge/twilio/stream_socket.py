@@ -1,14 +1,16 @@
 """The short way of a media stream's messages: from the bytes of the socket to the call, without a task in between.
 
 A call brings fifty frames a second, and what they cost is not their bytes but the way through aiohttp: a queue, a
-future and a task to be woken for each. `StreamSocket` is aiohttp's own WebSocket with a `FastPath` before its reader.
-It knows one kind of frame, whole masked texts of up to 64 KB, which is all that a carrier sends while a call
-goes on: those it hands to the call in the very read that brought them, and what came together goes together. All
-other frames (closing, pings, fragments, anything against RFC 6455) go to aiohttp's reader as if nothing were there.
+future and a task to be woken for each. `StreamSocket` is aiohttp's own WebSocket with a `FastPath` before its
+reader. It knows one kind of frame, whole masked texts of up to 64 KB, which is all that a carrier sends while a
+call goes on: those it hands to the call in the very read that brought them, and what came together goes together.
+All other frames (closing, pings, fragments, anything against RFC 6455) go to aiohttp's reader as if nothing were
+there.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -24,6 +26,8 @@ _CONTROL: Final = frozenset({0x88, 0x89, 0x8A})
 _LONG: Final = 126
 """As length: the real one follows in two bytes. One more: in eight."""
 _MASK_BYTES: Final = 4
+_WRITTEN_AHEAD_BYTES: Final = 64 * 1024
+"""What may lie between us and the network: some six seconds of speech."""
 
 log = structlog.get_logger()
 
@@ -42,7 +46,7 @@ class FastPath:
     """Stands before aiohttp's reader of one socket.
 
     Until `open` every frame goes on to that reader; from then on texts go to the call. What is neither a text nor a
-    control frame closes the fast path for good: from there on everything goes the long way, so that the order holds.
+    control frame closes it for good: from there on everything goes the long way, so that the order holds.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -57,8 +61,8 @@ class FastPath:
     def open(self, take: Callable[[bytes], bool], read: Callable[[], None]) -> None:
         """From now on hand texts to `take`, and call `read` when all of what came together was taken.
 
-        A text for which `take` returns False closes the fast path: it and all that follows goes the long way. Neither
-        may raise.
+        A text for which `take` returns False closes the fast path: it and all that follows goes the long way.
+        Neither may raise.
         """
         self._take, self._read = take, read
 
@@ -110,18 +114,40 @@ class FastPath:
 
 
 class StreamSocket(web.WebSocketResponse):
-    """aiohttp's WebSocket with a fast path before its reader, where that can be had: `fast_path` is None where not."""
+    """aiohttp's WebSocket with a fast path both ways, where that can be had."""
 
     fast_path: FastPath | None = None
+    """What stands before the reader; None: every message goes the long way."""
+    transport: asyncio.Transport | None = None
+    """The connection below; None before the handshake."""
+
+    def write_at_once(self, text: str) -> bool:
+        """Write a text frame without waiting. False, and nothing is written: there is no room, or it is closed."""
+        transport = self.transport
+        if transport is None or self.closed or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > _WRITTEN_AHEAD_BYTES:
+            return False
+        payload = text.encode()
+        size = len(payload)
+        if size < _LONG:
+            head = bytes((_TEXT, size))
+        elif size < 1 << 16:
+            head = bytes((_TEXT, _LONG)) + size.to_bytes(2, "big")
+        else:
+            head = bytes((_TEXT, _LONG + 1)) + size.to_bytes(8, "big")
+        transport.write(head + payload)
+        return True
 
     def _post_start(self, request: Any, protocol: Any, writer: Any) -> None:
         """Put the fast path in its place at the one moment at which no byte of a frame has been read."""
         connection = request.protocol
         early = getattr(connection, "_message_tail", None) != b""
         super()._post_start(request, protocol, writer)
+        self.transport = request.transport
         reader = getattr(connection, "_payload_parser", None)
         if early or reader is None:
             # Frames came before our answer, or this is an aiohttp that is built in another way: the long way it is.
             log.debug("stream_without_fast_path", early=early)
             return
-        self.fast_path = connection._payload_parser = FastPath(reader)  # noqa: SLF001  There is no public way in between.
+        self.fast_path = connection._payload_parser = FastPath(reader)  # noqa: SLF001  There is no public way.
