@@ -237,6 +237,13 @@ async def profiled(tally: Tally, work: Awaitable[None]) -> None:
         sys.setprofile(None)
 
 
+def functions_per_turn(calls: int, seconds: float) -> float:
+    """How many Python functions the event loop's thread calls to keep a turn; it differs by a percent or so."""
+    tally = Tally()
+    asyncio.run(run(tally, calls, seconds, "", "functions"))
+    return tally.calls / tally.turns
+
+
 def level(calls: int, seconds: float, url: str) -> str:
     """Run a level, and tell of it in one line."""
     found = {how: Tally() for how in ("nobody", "cpu", "held", "functions")}

@@ -7,91 +7,41 @@ so for a moment. The bridge runs in a process of its own; everything else is her
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 import click
-from aiohttp import WSMsgType, web
 from sqlalchemy import text
 
-from bridge.audio.codec import BYTES_PER_MS
-from bridge.bench.agent import InstantAgent
-from bridge.bench.figures import ASK, BARGE_IN, PLAY, Figures, summarize
-from bridge.bench.phones import Handset, Phones
-from bridge.bench.run import _environment
-from bridge.bench.speech import ScriptedSpeech
-from bridge.bench.talk import Talk, Tally, clock
-from bridge.bench.under_test import bridge_process
-from bridge.simulator.line import Line
+from bridge.bench import systems
+from bridge.bench.figures import ASK, BARGE_IN, HEARD, PLAY, Figures, summarize
+from bridge.bench.load import Load, LoadOptions, load
+from bridge.bench.talk import Pace
+from bridge.bench.under_test import system_process
 from bridge.store.files import read_journal
-from bridge.stt import cartesia_wire as stt
-from bridge.tasks import spawn
 from tests.postgres import PostgresServer
 from tests.store.sql.place import Place, PostgresPlace, SqlitePlace
 
-HEAR: Final = "frame in → speech socket"
-MEASURES: Final = {HEAR: HEAR, PLAY: "speech in → media", BARGE_IN: "turn.start → clear", ASK: "turn.end → agent"}
+MEASURES: Final = {
+    HEARD: "frame in → speech socket",
+    PLAY: "speech in → media",
+    BARGE_IN: "turn.start → clear",
+    ASK: "turn.end → agent",
+}
+PACE: Final = Pace(turn_s=2.0)
+"""Short turns, so that there are some in every phase."""
 TOKEN: Final = "0123456789abcdef0123456789abcdef"
-_FRAME_BYTES: Final = 20 * BYTES_PER_MS
-
-
-class Phone(Handset):
-    """Stamps each frame of the caller."""
-
-    def __init__(self, talk: Talk, line: Line, stamps: list[float]) -> None:
-        super().__init__(talk, line)
-        self._stamps = stamps
-
-    async def serve(self, now: float) -> None:
-        if self.open:
-            self._stamps.append(clock())
-        await super().serve(now)
-
-
-class Speech(ScriptedSpeech):
-    """Takes the time at which each frame of the caller has arrived at the speech-to-text socket."""
-
-    def __init__(self, talks: dict[int, Talk], stamps: dict[int, list[float]]) -> None:
-        super().__init__(talks)
-        self._by_number = talks
-        self._stamps = stamps
-
-    async def _listen(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        await socket.send_str(stt.encode(stt.Connected("outage")))
-        talk: Talk | None = None
-        heard = 0
-        async for message in socket:
-            at = clock()
-            if message.type is WSMsgType.BINARY:
-                talk = talk or self._caller(message.data, socket)
-                heard += len(message.data)
-                if talk is not None and talk.counting:
-                    sent = self._stamps[talk.number]
-                    talk.tally.add(HEAR, at - sent[min(len(sent), heard // _FRAME_BYTES) - 1])
-            elif message.type is WSMsgType.TEXT and isinstance(stt.parse_turns_command(message.data), stt.Close):
-                break
-        await socket.close()
-        return socket
-
-    def _caller(self, audio: bytes, socket: web.WebSocketResponse) -> Talk | None:
-        if not self._find_caller(audio, socket):
-            return None
-        return self._by_number[audio[1] << 7 | audio[2]]  # the pattern begins with the frame
 
 
 @dataclass
 class Outcome:
-    samples: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(dict))
+    samples: dict[str, dict[str, list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
     """Seconds, by `up` or `down` and by measure."""
     entries: int = 0
     """All entries; they are in, in their order."""
@@ -105,43 +55,37 @@ class Outcome:
 
 async def measure(place: Place, calls: int, phases: list[tuple[str, float]]) -> Outcome:
     """Let so many calls talk through phases of `up` and `down`, each so many seconds long."""
-    outcome, tally = Outcome(), Tally()
-    talks = {n: Talk(n, tally, random.Random(n)) for n in range(1, calls + 1)}
-    stamps: dict[int, list[float]] = {n: [] for n in talks}
-    async with contextlib.AsyncExitStack() as stack:
-        peers = await stack.enter_async_context(_peers(talks, stamps))
-        folder = place.folder.parent
-        environment = {
-            **_environment(peers, token=TOKEN, key="", folder=folder),
-            "BRIDGE_STORE__RECORDINGS": str(place.folder),
-            "BRIDGE_STORE__URL": place.url,
-        }
-        bridge = await stack.enter_async_context(bridge_process(environment, folder))
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        phones = [Phone(talk, Line(bridge.url, TOKEN), stamps[n]) for n, talk in talks.items()]
-        running = [spawn(Phones(phones, lambda *_: None).run(), name="phones")]
-        for phone, talk in zip(phones, talks.values(), strict=True):
-            await phone.call(session)
-            running.append(spawn(talk.run(10_000), name=f"talk-{talk.number}"))
-        async with asyncio.timeout(60):
-            while not all(talk.counting for talk in talks.values()):  # noqa: ASYNC110  Nobody tells.
-                await asyncio.sleep(0.05)
-        now = "up"
-        for phase, seconds in phases:
-            tally.samples = {}  # what the change itself costs this machine is not told
-            if phase != now:
-                await asyncio.to_thread(place.stop if phase == "down" else place.start)
-                now = phase
-            tally.samples = outcome.samples[phase]
-            await asyncio.sleep(seconds)
-        tally.samples = {}
-        if now == "down":
-            await asyncio.to_thread(place.start)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*(phone.hang_up() for phone in phones))
-        await _all_in(place, calls, outcome)
+    outcome = Outcome()
+    folder = place.folder.parent
+    settings = {"store.recordings": str(place.folder), "store.url": place.url}
+    async with load(LoadOptions(PACE)) as peers:
+        told = systems.Place(peers.peers, TOKEN, "", folder)
+        async with system_process(systems.Bridge(settings).launch(told), folder) as bridge:
+            peers.attach(bridge.url, TOKEN)
+            await peers.set_calls(calls)
+            async with asyncio.timeout(60):
+                # Nobody tells when a turn is over.
+                while not all(call.talk.turns for call in peers.calls.values()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            await _go_through(phases, place, peers, outcome)
+            await peers.set_calls(0)
+            await _all_in(place, calls, outcome)
     return outcome
+
+
+async def _go_through(phases: list[tuple[str, float]], place: Place, peers: Load, outcome: Outcome) -> None:
+    """Measure each phase; what the change itself costs this machine is not told."""
+    now = "up"
+    for phase, seconds in phases:
+        if phase != now:
+            await asyncio.to_thread(place.stop if phase == "down" else place.start)
+            now = phase
+        peers.begin_window()
+        await asyncio.sleep(seconds)
+        for what, samples in peers.tally.end_window().items():
+            outcome.samples[phase][what] += samples
+    if now == "down":
+        await asyncio.to_thread(place.start)
 
 
 async def _journals(place: Place) -> dict[str, list[Any]]:
@@ -177,20 +121,6 @@ async def _all_in(place: Place, calls: int, outcome: Outcome) -> None:
         assert [said for other, said in turns if other == call] == wanted, (
             "a turn is lost, doubled, or out of order"
         )
-
-
-@contextlib.asynccontextmanager
-async def _peers(talks: dict[int, Talk], stamps: dict[int, list[float]]) -> AsyncIterator[str]:
-    app = web.Application()
-    Speech(talks, stamps).add_to(app)
-    InstantAgent(talks).add_to(app)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 @click.command()

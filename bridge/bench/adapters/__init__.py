@@ -1,0 +1,1 @@
+"""Programs of others under the same load: see `bridge.bench.systems`. The bridge imports none of them."""
