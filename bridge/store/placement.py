@@ -30,7 +30,7 @@ PHONE_BUFFER: Final = 600_000 * BYTES_PER_MS
 BLOCK: Final = 1000 * BYTES_PER_MS
 """How much is given out at once."""
 
-Piece: TypeAlias = tuple[int, bytes]
+Piece: TypeAlias = tuple[int, bytes | bytearray]
 """Where it begins, and the audio. The pieces of a track stand in order and do not overlap."""
 
 
@@ -75,10 +75,24 @@ class CallerTrack:
             if start > max(now, self.end) + JUMP:
                 self.dropped += len(audio)
                 return
-            self.pieces.append((start, audio))
+            self._append(start, audio)
             self.end = start + len(audio)
         else:
             self._fill(start, audio)
+
+    def _append(self, start: int, audio: bytes) -> None:
+        """Add what begins at the end of everything, or behind it.
+
+        Frames that follow each other become one piece: as an object each, they would take twice their bytes.
+        """
+        if not self.pieces or start > self.end:
+            self.pieces.append((start, bytearray(audio)))
+            return
+        first, last = self.pieces[-1]
+        if not isinstance(last, bytearray):
+            last = bytearray(last)
+            self.pieces[-1] = (first, last)
+        last += audio
 
     def _fill(self, start: int, audio: bytes) -> None:
         """Place what comes late: only where nothing is yet, so that nothing is shifted or overwritten."""
