@@ -158,7 +158,7 @@ class Playout:
             while self._sent < end and self._ends - now < self._policy.lead_s:
                 take = min(end - self._sent, segment - (self._sent - self._marked))
                 offset = self._sent - begin
-                commands.append(SendAudio(utterance.number, bytes(utterance.audio[offset : offset + take])))
+                commands.append(SendAudio(utterance.number, utterance.audio.read(offset, take)))
                 self._sending(take, now, within=offset > 0)
                 if self._sent - self._marked >= segment:
                     commands.append(self._mark())
@@ -195,6 +195,7 @@ class Playout:
         while (mark := self._pending.popleft()).name != name:
             self.lost_marks += 1  # Marks come back in order: this one was overtaken, so it never will.
         self._told = mark.position
+        self._let_go()
         self._returned += 1
         # How late it is against the clock is what the way to the phone and back takes: at most that is forgiven.
         late = now - mark.ends
@@ -202,6 +203,15 @@ class Playout:
         self._notice_gap(late)
         self._know(mark.position, now)
         return True
+
+    def _let_go(self) -> None:
+        """Let the audio go that has sounded for certain."""
+        begin = 0
+        for utterance in self._utterances:
+            if self._told <= begin:
+                break
+            utterance.let_go(self._told - begin)
+            begin += len(utterance.audio)
 
     def _notice_gap(self, late: float) -> None:
         """Count it when the phone ran dry on its own side: from then on every mark comes later than before."""
@@ -291,7 +301,7 @@ class Playout:
         for utterance in self._utterances:
             end = begin + len(utterance.audio)
             if position <= end:
-                position = begin + utterance.rewind_to(position - begin)
+                position = begin + max(utterance.rewind_to(position - begin), utterance.audio.begin)
                 break
             begin = end
         self._pending.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bridge.conversation.events import Word
+from bridge.conversation.sound import Sound
 
 BYTES_PER_SECOND = 8000
 _GUESSED_BYTES_PER_CHARACTER = 1000
@@ -27,7 +28,7 @@ class Utterance:
     preemptible: bool = False
     """Whether what the agent says of its own accord takes its place."""
     text: str = ""
-    audio: bytearray = field(default_factory=bytearray)
+    audio: Sound = field(default_factory=Sound)
     finished: bool = False
     failed: bool = False
     """The rest of its audio will never come."""
@@ -39,7 +40,7 @@ class Utterance:
     def add_audio(self, audio: bytes) -> None:
         """Add what the service sent, up to the longest that is kept."""
         if len(self.audio) < _LONGEST_S * BYTES_PER_SECOND:
-            self.audio += audio
+            self.audio.add(audio)
 
     def add_words(self, words: tuple[Word, ...]) -> None:
         """Tie the service's word times to the text."""
@@ -79,6 +80,17 @@ class Utterance:
                 return min(start, offset)
         return offset
 
+    def let_go(self, told: int) -> None:
+        """Let the audio go that is never sent again, now that `told` bytes have sounded for certain.
+
+        Speech that is cut off begins again with a word. Which one that is, is known once the next words' times are,
+        or all of it has sounded.
+        """
+        if self.finished and told >= len(self.audio):
+            self.audio.let_go(told)
+        elif self.words and self.words[-1][2] > told:
+            self.audio.let_go(self.rewind_to(told))
+
     def split(self, sent: int) -> str | None:
         """End the utterance behind its last whole word, because the rest of its audio will never come.
 
@@ -97,7 +109,7 @@ class Utterance:
             said = guessed
         rest = self.text[said:]
         self.text = self.text[:said]
-        del self.audio[max(heard_bytes, sent) :]
+        self.audio.cut(max(heard_bytes, sent))
         self.words = [word for word in self.words if word[0] <= said and word[2] <= len(self.audio)]
         self.finished = True
         return rest

@@ -67,13 +67,15 @@ class TestWords:
         assert one.text[: one.characters_at(4000)] == 'He said "no"'
 
     def test_without_times_words_share_the_audio_by_their_length(self) -> None:
-        one = Utterance(1, words_needed=1, text="aaaa bbbb cccc dddd", audio=bytearray(8000), finished=True)
+        one = Utterance(1, words_needed=1, text="aaaa bbbb cccc dddd", finished=True)
+        one.add_audio(bytes(8000))
         assert one.text[: one.characters_at(3700)] == "aaaa"
         assert one.text[: one.characters_at(3800)] == "aaaa bbbb"
         assert one.text[: one.characters_at(8000)] == one.text
 
     def test_a_failed_utterance_is_not_heard_to_its_end(self) -> None:
-        one = Utterance(1, words_needed=1, text="aaaa bbbb", audio=bytearray(800), finished=True, failed=True)
+        one = Utterance(1, words_needed=1, text="aaaa bbbb", finished=True, failed=True)
+        one.add_audio(bytes(800))
         assert one.characters_at(800) == 0
 
     @pytest.mark.parametrize(("at", "start"), [(100, 0), (3199, 0), (3200, 3200), (3900, 3200), (8000, 8000)])
@@ -88,7 +90,7 @@ class TestSending:
         playout.open(1, words_needed=1)
         one = playout.find(1)
         assert one is not None
-        one.audio += b"a" * round(seconds * 8000)
+        one.add_audio(b"a" * round(seconds * 8000))
         one.finished = finished
         return playout
 
@@ -119,10 +121,10 @@ class TestSending:
         playout.pump(10.0)
         one = playout.find(1)
         assert one is not None
-        one.audio += b"b" * 4000
+        one.add_audio(b"b" * 4000)
         playout.pump(10.4)
         assert playout.under_runs == 0
-        one.audio += b"c" * 4000
+        one.add_audio(b"c" * 4000)
         playout.pump(12.0)
         assert playout.under_runs == 1
 
