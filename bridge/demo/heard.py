@@ -34,12 +34,14 @@ class HeardSpeech:
         self._stretches: list[_Stretch] = []
         self._ends = 0.0
         self._sent_to: dict[int, int] = {}
+        self._sound: dict[int, bytes] = {}
 
     def happened(self, event: on.Event) -> None:
         """Take what happened."""
         match event:
             case on.SpeechArrived(number, audio) if number in self._utterances:
-                self._utterances[number].audio += audio
+                self._utterances[number].audio.add(audio)
+                self._sound[number] = self._sound.get(number, b"") + audio
             case on.WordsTimed(number, words) if number in self._utterances:
                 self._utterances[number].add_words(words)
             case on.SpeechFinished(number) if number in self._utterances:
@@ -62,6 +64,7 @@ class HeardSpeech:
                 self._utterances.clear()
                 self._stretches.clear()
                 self._sent_to.clear()
+                self._sound.clear()
             case _:
                 pass
 
@@ -85,7 +88,7 @@ class HeardSpeech:
         return any(stretch.starts <= now for stretch in self._stretches) and now < self._ends
 
     def _send(self, now: float, number: int, audio: bytes) -> None:
-        whole, offset = self._utterances[number].audio, self._sent_to.get(number, 0)
+        whole, offset = self._sound.get(number, b""), self._sent_to.get(number, 0)
         if whole[offset : offset + len(audio)] != audio:
             # After an interruption speech goes on at the beginning of a word that had not been heard.
             offset = max(0, whole.find(audio))
