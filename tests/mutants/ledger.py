@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _PLAYOUT = "playout.py"
+_SOUND = "sound.py"
 _UTTERANCE = "utterance.py"
 _TALK = "state.py"
 
@@ -188,7 +189,7 @@ MUTANTS = (
     ),
     Mutant(
         _PLAYOUT,
-        "position = begin + utterance.rewind_to(position - begin)",
+        "position = begin + max(utterance.rewind_to(position - begin), utterance.audio.begin)",
         "position = begin + (position - begin)",
         "After a false alarm the agent goes on in the middle of a word.",
     ),
@@ -352,15 +353,27 @@ MUTANTS = (
     ),
     Mutant(
         _UTTERANCE,
-        "        del self.audio[max(heard_bytes, sent) :]\n",
+        "        self.audio.cut(max(heard_bytes, sent))\n",
         "",
         "After a lost connection half a word is heard before the whole of it.",
     ),
     Mutant(
         _UTTERANCE,
-        "del self.audio[max(heard_bytes, sent) :]",
-        "del self.audio[heard_bytes:]",
+        "self.audio.cut(max(heard_bytes, sent))",
+        "self.audio.cut(heard_bytes)",
         "After a lost connection the beginning of the rest is taken as sent, and missing.",
+    ),
+    Mutant(
+        _SOUND,
+        "            if self._begin + len(piece) > offset:\n",
+        "            if self._begin > offset:\n",
+        "After a false alarm the agent does not say again the word that was cut off.",
+    ),
+    Mutant(
+        _SOUND,
+        "audio = together[first - at : stop - at]",
+        "audio = together[first - at :]",
+        "A piece of speech is sent twice.",
     ),
     Mutant(
         _TALK,
