@@ -58,9 +58,9 @@ class Sound:
 
     def cut(self, length: int) -> None:
         """Drop what lies behind this place."""
+        length = max(length, self._begin)
         if length >= self._end:
             return
-        length = max(length, self._begin)
         index, at = self._find(length)
         rest = self._pieces[index][: length - at]
         self._pieces[index:] = [rest] if rest else []

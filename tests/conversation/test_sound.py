@@ -45,6 +45,14 @@ def test_it_reads_as_one_row_of_bytes(steps: list[tuple[object, ...]]) -> None:
     assert sound.read(0, 10_000) == row[sound.begin :]
 
 
+def test_what_was_let_go_as_a_whole_can_be_cut() -> None:
+    sound = Sound()
+    sound.add(b"abc")
+    sound.let_go(3)
+    sound.cut(1)
+    assert (len(sound), sound.begin, sound.read(0, 9)) == (3, 3, b"")
+
+
 def test_what_was_read_is_held_once() -> None:
     sound = Sound()
     for _ in range(5):
