@@ -15,8 +15,8 @@ from bridge.audio.codec import BYTES_PER_MS
 
 CATCH_UP_SPEED: Final = 1.5
 """Seconds of audio per second, at most, while there is a backlog."""
-FRAME_BYTES: Final = 20 * BYTES_PER_MS
-"""What a carrier sends at a time."""
+LARGEST_BYTES: Final = 200 * BYTES_PER_MS
+"""Of a message, as the service wants them."""
 RECENT_BYTES: Final = 1500 * BYTES_PER_MS
 """What is kept of audio that has gone while nobody asked for more."""
 _CREDIT_S: Final = 0.2
@@ -79,8 +79,9 @@ class Outbox:
         at = self.ready_at()
         if at is None or now < at - 0.001:  # timers may come a little early
             return None
-        # One frame more, read together with the rest, goes along: it would have to wait for the next piece.
-        size = len(self) if not self._urgent and len(self) <= self._chunk + FRAME_BYTES else self._chunk
+        # What is left of sound that came together goes along: it, and all after it, would be a piece late for ever.
+        goes_along = not self._urgent and len(self) < min(2 * self._chunk, LARGEST_BYTES)
+        size = len(self) if goes_along else self._chunk
         piece = bytes(self._audio[self._gone : self._gone + size])
         self._gone += len(piece)
         self._urgent = max(0, self._urgent - len(piece))

@@ -170,9 +170,9 @@ async def test_ten_seconds_of_speech_dropped_at_every_half_second(listening: Lis
 
 
 def assert_pace(connections: list[list[tuple[float, int]]]) -> None:
-    """Pieces of 100 to 120 ms, and no more than one and a half seconds of audio per second."""
+    """Pieces of 100 to 200 ms, and no more than one and a half seconds of audio per second."""
     for pieces in connections:
-        assert all(800 <= size <= 960 for _, size in pieces)
+        assert all(800 <= size < 1600 for _, size in pieces)
         for index, (start, _) in enumerate(pieces):
             inside = sum(size for at, size in pieces[index:] if at < start + 2)
             assert inside <= (2 * 1.5 + 0.35) * 8000
