@@ -24,12 +24,12 @@ import aiohttp
 from bridge.bench.local_figures import Processor, SpeechLevel, level_of
 from bridge.bench.local_material import Utterance, material
 from bridge.bench.local_stream import Stream
+from bridge.bench.under_test import stop
 from bridge.errors import BridgeError
 from bridge.tasks import spawn
 
 _READY: Final = b"speech server ready on "
 _READY_WITHIN_S: Final = 60.0
-_STOPPED_WITHIN_S: Final = 15.0
 _STAGGER_S: Final = 0.15
 _TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
@@ -118,7 +118,7 @@ async def server_process(arguments: Sequence[str], cores: int) -> AsyncIterator[
         try:
             yield await _address(process), process.pid
         finally:
-            await _stop(process)
+            await stop(process)
 
 
 @contextlib.contextmanager
@@ -150,18 +150,6 @@ async def _address(process: asyncio.subprocess.Process) -> str:
             "the speech server did not start: run  phone-bridge speech  to see why", code="bench_speech"
         )
     return line.removeprefix(_READY).decode().strip()
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOPPED_WITHIN_S):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 def _processor(pid: int) -> dict[int, tuple[str, float, float]] | None:

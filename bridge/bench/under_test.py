@@ -66,7 +66,7 @@ async def system_process(launch: Launch, folder: Path, cores: Iterable[int] = ()
         if process.returncode is not None:
             raise await _ended(folder, "ended while it was measured")
     finally:
-        await _stop(process)
+        await stop(process)
         if reader is not None:
             reader.cancel()
 
@@ -96,7 +96,8 @@ async def _ended(folder: Path, what: str) -> BridgeError:
     return BridgeError(f"the system under test {what}; its last words:\n{last}", code="bench_system")
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """Let a process end, and kill one that does not; returns when it has gone."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:

@@ -43,8 +43,8 @@ class Carrier:
     """Sends audio, marks and clears to one media stream.
 
     The methods never wait: a message is written at once or, if the network is behind, queued, and one task per
-    stream writes what is. `clear` overtakes what is
-    still queued, because audio that is to be dropped need not be sent at all.
+    stream writes what is. `clear` overtakes what is still queued, because audio that is to be dropped need not be
+    sent at all.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Carrier:
     # --- towards the phone ---------------------------------------------------------------------------------
 
     def send_audio(self, audio: bytes) -> None:
-        """Queue mu-law audio; the phone plays it after all it still holds."""
+        """Send mu-law audio; the phone plays it after all it still holds."""
         self._put(media_stream.media_message(self._stream_sid, audio))
 
     def send_mark(self, name: str) -> None:
-        """Queue a mark, which comes back when the audio before it was played."""
+        """Send a mark, which comes back when the audio before it was played."""
         self._put(media_stream.mark_message(self._stream_sid, name))
 
     def clear(self) -> None:

@@ -30,26 +30,22 @@ async def read_stream(
 
     `before`: how many texts were already received from the socket. `pacer` says when it is read. Sound that came
     together and belongs together is handed on as one `Media`. Malformed messages are counted, the first of them is
-    logged, and the stream goes on. Cancelling leaves the socket as it is.
+    logged, and the stream goes on. What `take` raises is raised here, whichever way its message came, and the
+    connection is broken then. Cancelling leaves the socket as it is.
     """
     stream = _Stream(sid, metrics, take)
-    fast, transport = socket.fast_path, socket.transport
-
-    rest = None if transport is None else Rest(pacer, transport)
-
-    def read() -> None:
-        sound = stream.hand_on()
-        if rest is not None:
-            rest.read(sound)
-
+    short_way = _ShortWay(socket, stream, pacer)
+    fast = socket.fast_path
     pacer.join()
     try:
         while True:
             if fast is not None and before == fast.passed_on:
                 # All that came before is taken: from here on the short way does not overtake the long one.
-                fast.open(stream.text, read)
+                fast.open(short_way.text, short_way.read)
                 fast = None
             message = await socket.receive()
+            if short_way.error is not None:
+                raise short_way.error
             match message.type:
                 case WSMsgType.TEXT:
                     before += 1
@@ -69,6 +65,45 @@ async def read_stream(
         pacer.leave()
         if socket.fast_path is not None:
             socket.fast_path.close()
+
+
+class _ShortWay:
+    """Hands on what the fast path brings. That is below aiohttp, where an error would be nobody's.
+
+    So one breaks the connection, of which who reads the socket is told, and is kept for that one.
+    """
+
+    def __init__(self, socket: StreamSocket, stream: _Stream, pacer: ReadPacer) -> None:
+        self._socket = socket
+        self._stream = stream
+        self._rest = None if socket.transport is None else Rest(pacer, socket.transport)
+        self.error: Exception | None = None
+        """What the call raised."""
+
+    def text(self, data: bytes) -> bool:
+        """Take one message; see `FastPath.open`."""
+        try:
+            return self._stream.text(data)
+        except Exception as error:  # noqa: BLE001  who reads the socket raises it
+            self._break(error)
+            return True
+
+    def read(self) -> None:
+        """Hand on the sound of what came together."""
+        try:
+            sound = self._stream.hand_on()
+        except Exception as error:  # noqa: BLE001  as above
+            self._break(error)
+            return
+        if self._rest is not None:
+            self._rest.read(sound)
+
+    def _break(self, error: Exception) -> None:
+        self.error = error
+        if self._socket.fast_path is not None:
+            self._socket.fast_path.close()
+        if self._socket.transport is not None:
+            self._socket.transport.abort()
 
 
 class _Stream:
