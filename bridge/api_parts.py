@@ -17,8 +17,8 @@ from bridge.api.media_routes import MediaRoutes
 from bridge.api.record_routes import RecordRoutes
 from bridge.api.system_routes import Look, SystemRoutes
 from bridge.call.registry import Registry
-from bridge.doctor_local import Finding, check_local_speech
-from bridge.doctor_network import check_agent, check_public_url, check_speech, check_twilio
+from bridge.checks.local import Finding, check_local_speech
+from bridge.checks.network import check_agent, check_public_url, check_speech, check_twilio
 from bridge.errors import BridgeError
 from bridge.keeping import Keeping
 from bridge.outbound.dialer import Dialer

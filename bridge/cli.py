@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from bridge.cli_agent import agent
-from bridge.cli_audit import audit
-from bridge.cli_bench_speech import speech as bench_speech
-from bridge.cli_calls import calls
-from bridge.cli_calls_media import picture, retranscribe
-from bridge.cli_dial import dial
-from bridge.cli_flow import flow
-from bridge.cli_help import SettingsHelp
+from bridge.command_line.agent import agent
+from bridge.command_line.audit import audit
+from bridge.command_line.bench_speech import speech as bench_speech
+from bridge.command_line.calls import calls
+from bridge.command_line.calls_media import picture, retranscribe
+from bridge.command_line.dial import dial
+from bridge.command_line.flow import flow
+from bridge.command_line.help import SettingsHelp
 from bridge.process import (
     FAILED,
     INTERRUPTED,
@@ -223,7 +223,7 @@ def call(debug: bool, /, config: Path | None, **options: Any) -> int:
     --wav and --scenario it listens to the greeting and hangs up.
     """
     settings = _settings(debug, config, {})
-    from bridge.cli_call import call_options, place_calls  # noqa: PLC0415  (see the module)
+    from bridge.command_line.call import call_options, place_calls  # noqa: PLC0415  (see the module)
 
     return run(place_calls(call_options(settings, options)))
 
@@ -281,7 +281,7 @@ def replay(debug: bool, path: Path, as_json: bool) -> int:
     TRACE is the trace.jsonl of a call, or the call's folder. Exit code 1 if a decision differs.
     """
     _log_settings(debug)
-    from bridge.cli_replay import print_replay  # noqa: PLC0415  (see the module)
+    from bridge.command_line.replay import print_replay  # noqa: PLC0415  (see the module)
 
     return print_replay(path, as_json=as_json)
 
@@ -296,7 +296,7 @@ def doctor(debug: bool, config: Path | None, as_json: bool) -> int:
     Exit code 1 if anything failed; warnings do not count.
     """
     _log_settings(debug, level="error")
-    from bridge.doctor import examine, print_findings  # noqa: PLC0415  (see the module)
+    from bridge.command_line.doctor import examine, print_findings  # noqa: PLC0415  (see the module)
 
     findings = run(examine(config))
     print_findings(findings, as_json=as_json)
@@ -365,7 +365,7 @@ def bench(context: click.Context, /, **options: Any) -> int | None:
     if context.invoked_subcommand is not None:
         return None
     _log_settings(context.obj, level="warning")
-    from bridge.cli_bench import measure_system  # noqa: PLC0415  (see the module)
+    from bridge.command_line.bench import measure_system  # noqa: PLC0415  (see the module)
 
     return measure_system(options)
 
@@ -385,7 +385,7 @@ def pacing(minutes: float, seed: int, as_json: bool) -> int:
 
     A network with jitter and stalls lies between the conversation and a model of the phone.
     """
-    from bridge.cli_bench import measure_pacing  # noqa: PLC0415  (see the module)
+    from bridge.command_line.bench import measure_pacing  # noqa: PLC0415  (see the module)
 
     return measure_pacing(minutes, seed, as_json=as_json)
 
@@ -404,7 +404,7 @@ def batching(calls: int, sizes: str, seconds: float, settings: tuple[str, ...], 
     The speech service says that a turn has begun, or ended, when it has got the audio of that moment.
     """
     _log_settings(debug=False, level="warning")
-    from bridge.cli_bench import measure_batching  # noqa: PLC0415  (see the module)
+    from bridge.command_line.bench import measure_batching  # noqa: PLC0415  (see the module)
 
     return measure_batching(calls, sizes, seconds, settings, as_json=as_json)
 
@@ -414,7 +414,7 @@ bench.add_command(bench_speech)
 
 def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:
     from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
-    from bridge.settings_source import overlooked_file  # noqa: PLC0415  (see the module)
+    from bridge.settings.source import overlooked_file  # noqa: PLC0415  (see the module)
 
     settings = _loaded(debug, config, overrides)
     configure_logging(settings)
@@ -424,7 +424,7 @@ def _settings(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[
 
 
 def _loaded(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[str, Any]]) -> Settings:
-    from bridge.settings_source import load_settings  # noqa: PLC0415  (see the module)
+    from bridge.settings.source import load_settings  # noqa: PLC0415  (see the module)
 
     level = {"log": {"level": "debug"}} if debug else {}
     return load_settings(config, overrides={**overrides, **level})
@@ -433,7 +433,7 @@ def _loaded(debug: bool, config: Path | None, overrides: Mapping[str, Mapping[st
 def _log_settings(debug: bool, level: str | None = None) -> Settings:
     """Settings of a command that needs none but [log]: what else is wrong or missing must not stop it."""
     from bridge.log import configure_logging  # noqa: PLC0415  (see the module)
-    from bridge.settings_source import load_settings  # noqa: PLC0415  (see the module)
+    from bridge.settings.source import load_settings  # noqa: PLC0415  (see the module)
 
     environment = {name: value for name, value in os.environ.items() if name.upper().startswith("BRIDGE_LOG__")}
     level = "debug" if debug else level

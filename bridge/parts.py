@@ -24,8 +24,8 @@ from bridge.outbound.order import Rules
 from bridge.privacy.redactor import Redactor
 from bridge.profiles import Openers, Profiles
 from bridge.settings import Settings
-from bridge.settings_calls import TransferSettings
-from bridge.settings_values import is_loopback
+from bridge.settings.calls import TransferSettings
+from bridge.settings.values import is_loopback
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
 from bridge.store.base import Store

@@ -29,8 +29,8 @@ from bridge.privacy.bodies import redacted_body
 from bridge.privacy.redactor import Redactor
 from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
-from bridge.settings_agents import AgentSettings, HttpTool, OpenAISettings, targets_by_name
-from bridge.settings_calls import NumberSettings
+from bridge.settings.agents import AgentSettings, HttpTool, OpenAISettings, targets_by_name
+from bridge.settings.calls import NumberSettings
 from bridge.shared import Shared
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer

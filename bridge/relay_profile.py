@@ -22,7 +22,7 @@ from bridge.conversation.events import Event
 from bridge.conversation.policy import Policy
 from bridge.errors import AgentError
 from bridge.settings import Settings
-from bridge.settings_agents import pairs
+from bridge.settings.agents import pairs
 from bridge.tasks import spawn
 from bridge.twilio import handoff, twiml
 from bridge.twilio.signature import sign

@@ -23,7 +23,7 @@ from bridge.call.trace import replay
 from bridge.conversation.actions import Action, HangUp, Note, Say, Transfer
 from bridge.conversation.events import DigitPressed
 from bridge.errors import SettingsError
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.phone import Stretch
 from bridge.simulator.rest import FakeTwilioRest

@@ -19,13 +19,13 @@ import pytest
 from bridge.bench.figures import Level
 from bridge.bench.run import BenchOptions, BenchRun, Cores
 from bridge.bench.systems import System
+from bridge.checks.local import Finding
 from bridge.cli import cli, main
-from bridge.doctor_local import Finding
 from bridge.errors import BridgeError, MissingExtraError, SettingsError
 from bridge.local_token import state_folder
 from bridge.process import guard, run
 from bridge.settings import Settings
-from bridge.settings_source import rows
+from bridge.settings.source import rows
 from tests.bench.levels import level
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was", "_empty_folder")
@@ -381,7 +381,7 @@ def test_doctor_fails_when_a_check_does(
     async def examine(_config: Path | None) -> list[Finding]:
         return [Finding("agent", status, "seen", "mend")]
 
-    monkeypatch.setattr("bridge.doctor.examine", examine)
+    monkeypatch.setattr("bridge.command_line.doctor.examine", examine)
     assert code_of("doctor", "--json") == code
     assert json.loads(capsys.readouterr().out) == [
         {"check": "agent", "status": status, "message": "seen", "remedy": "mend"}
@@ -409,7 +409,7 @@ def measured(*, unanswered: int) -> Callable[..., Awaitable[BenchRun]]:
 def test_bench_shows_figures_and_fails_when_a_turn_went_unanswered(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], unanswered: int, code: int
 ) -> None:
-    monkeypatch.setattr("bridge.cli_bench.run_bench", measured(unanswered=unanswered))
+    monkeypatch.setattr("bridge.command_line.bench.run_bench", measured(unanswered=unanswered))
     assert code_of("bench", "--calls", "1,3", "--turns", "7", "--out", "figures.json") == code
     out = capsys.readouterr().out
     assert "1 call at once, 7 turns" in out
@@ -420,7 +420,7 @@ def test_bench_shows_figures_and_fails_when_a_turn_went_unanswered(
 
 
 def test_bench_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("bridge.cli_bench.run_bench", measured(unanswered=0))
+    monkeypatch.setattr("bridge.command_line.bench.run_bench", measured(unanswered=0))
     assert code_of("bench", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert [level["calls"] for level in found["levels"]] == [1, 50]
@@ -430,7 +430,7 @@ def test_bench_prints_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_bench_gives_the_knee_of_a_ladder_its_runs_and_a_comparison(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bridge.cli_bench.run_bench", measured(unanswered=0))
+    monkeypatch.setattr("bridge.command_line.bench.run_bench", measured(unanswered=0))
     ladder = ("bench", "--ladder", "--calls", "1,40", "--runs", "3")
     assert code_of(*ladder, "--out", "first.json") == 0
     assert "Knee: 40 calls sustained, 40 a core (each run: 40, 40, 40)." in capsys.readouterr().out

@@ -20,7 +20,7 @@ ERRORS_AND_TASKS = {"bridge.errors", "bridge.tasks"}
 WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.conversation.events"}
 """The dictionary of a conversation, without its machinery."""
 
-SECTIONS = {f"bridge.settings_{part}" for part in ("base", "sections", "agents", "calls", "record", "values")}
+SECTIONS = {f"bridge.settings.{part}" for part in ("base", "sections", "agents", "calls", "record", "values")}
 
 ALLOWED: Mapping[str, set[str] | None] = {
     # The heart, and what stands on nothing.
@@ -32,14 +32,14 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.conversation": {"bridge.conversation"},
     "bridge.audio": {"bridge.audio", "bridge.errors"},
     # Settings, and what a process needs before there is a bridge.
-    "bridge.settings_values": set(),
-    "bridge.settings_base": {"bridge.settings_values"},
-    "bridge.settings_sections": {"bridge.settings_base", "bridge.settings_values"},
-    "bridge.settings_record": {"bridge.settings_base", "bridge.settings_values"},
-    "bridge.settings_agents": {"bridge.settings_base", "bridge.settings_values"},
-    "bridge.settings_calls": {"bridge.settings_base", "bridge.settings_values", "bridge.opening_hours"},
+    "bridge.settings.values": set(),
+    "bridge.settings.base": {"bridge.settings.values"},
+    "bridge.settings.sections": {"bridge.settings.base", "bridge.settings.values"},
+    "bridge.settings.record": {"bridge.settings.base", "bridge.settings.values"},
+    "bridge.settings.agents": {"bridge.settings.base", "bridge.settings.values"},
+    "bridge.settings.calls": {"bridge.settings.base", "bridge.settings.values", "bridge.opening_hours"},
     "bridge.settings": SECTIONS,
-    "bridge.settings_source": {"bridge.settings", "bridge.errors"} | SECTIONS,
+    "bridge.settings.source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
     "bridge.log": {"bridge.settings", "bridge.privacy"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},
@@ -184,7 +184,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.listen_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
-    "bridge.api": {"bridge.api", "bridge.settings_values"} | ERRORS_AND_TASKS,
+    "bridge.api": {"bridge.api", "bridge.settings.values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
     "bridge.console": {"bridge.console"},
     # What the command line shows and writes of kept calls.
@@ -259,30 +259,16 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.shared": {"bridge.tasks"},
     "bridge.relay_profile": None,
     "bridge.speech_adapters": None,
-    "bridge.cli_replay": None,
-    "bridge.demo": None,
-    "bridge.doctor": None,
-    "bridge.doctor_local": None,
-    "bridge.doctor_model": None,
-    "bridge.doctor_network": None,
-    "bridge.doctor_privacy": None,
-    "bridge.doctor_store": None,
+    "bridge.checks": None,
     "bridge.cli": None,
-    "bridge.cli_agent": None,
-    "bridge.cli_audit": None,
-    "bridge.cli_bench": None,
-    "bridge.cli_bench_speech": None,
-    "bridge.cli_call": None,
-    "bridge.cli_calls": None,
-    "bridge.cli_calls_media": None,
-    "bridge.cli_dial": None,
-    "bridge.cli_flow": None,
-    "bridge.cli_help": None,
+    "bridge.command_line": None,
+    "bridge.demo": None,
     "bridge.__main__": None,
 }
 """Module or room → what of ours it may import; the longest name that fits counts. None: everything."""
 
-COMMANDS = {"bridge.cli", "bridge.__main__"}
+COMMAND_LINE = ("bridge.cli", "bridge.command_line")
+COMMANDS = (*COMMAND_LINE, "bridge.__main__")
 """Nobody but these imports the command line."""
 
 PURE = (
@@ -413,7 +399,7 @@ def offences(module: str, tree: ast.AST) -> Iterator[str]:
         if name.startswith("."):
             yield f"{module} imports {name}: name the whole path"
         elif root == "bridge":
-            if name.startswith("bridge.cli") and module not in COMMANDS:
+            if name.startswith(COMMAND_LINE) and not module.startswith(COMMANDS):
                 yield f"{module} imports {name}: only commands do"
             elif allowed is not None and not any(fits(name, other) for other in allowed):
                 yield f"{module} imports {name}"

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from bridge.log import MASK, Redaction, configure_logging
 from bridge.privacy.redactor import Redactor
 from bridge.settings import Settings
-from bridge.settings_record import PrivacySettings
-from bridge.settings_sections import LogSettings, SpeechSettings
+from bridge.settings.record import PrivacySettings
+from bridge.settings.sections import LogSettings, SpeechSettings
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

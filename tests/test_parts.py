@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.parts import make_access
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from bridge.call.trace import replay
 from bridge.conversation.actions import GatherDigits, Note, Say
 from bridge.log import configure_logging
 from bridge.settings import Settings
-from bridge.settings_record import PrivacySettings
-from bridge.settings_sections import LogSettings
+from bridge.settings.record import PrivacySettings
+from bridge.settings.sections import LogSettings
 from bridge.simulator.caller import SimulatedCall
 from bridge.store.sql.database import Database
 from bridge.store.sql.keeper import Keeper

@@ -17,7 +17,7 @@ from bridge.metrics import Metrics
 from bridge.profiles import Openers, Profiles, policy_from
 from bridge.relay_profile import relay_options
 from bridge.settings import Settings
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
 from bridge.tts.tone import ToneVoice
 

@@ -17,7 +17,7 @@ from bridge.conversation.commands import Command
 from bridge.conversation.events import Event
 from bridge.outbound.order import Order
 from bridge.outbound.progress import OutboundCall
-from bridge.settings_source import rows
+from bridge.settings.source import rows
 from bridge.simulator import scenario, steps
 from tests.agents.conformance import CASES
 from tests.agents.drivers import ACTIONS

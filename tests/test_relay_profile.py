@@ -15,7 +15,7 @@ from bridge.agents.relay.agent import RelayAgent
 from bridge.conversation.commands import Command, LeaveCall, TellAgentEnded
 from bridge.conversation.events import DeadlineReached
 from bridge.relay_profile import HandOffs
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from tests.agents.asking import CALL
 
 FORM = [("CallSid", CALL.sid), ("CallStatus", "in-progress"), ("To", CALL.called)]

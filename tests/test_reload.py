@@ -24,7 +24,7 @@ from bridge.metrics import Metrics
 from bridge.profiles import Openers, Profiles
 from bridge.reload import Reloader
 from bridge.settings import Settings
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.shared import Shared
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer

@@ -15,7 +15,7 @@ import pytest
 from whisper_normalizer.english import EnglishTextNormalizer  # type: ignore[import-untyped]  # it has no types
 
 from bridge.app import Bridge, running
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from tests.speech_set import PACKAGES, Recorded, recordings, speech_end_s
 

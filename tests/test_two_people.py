@@ -16,7 +16,7 @@ from whisper_normalizer.english import EnglishTextNormalizer  # type: ignore[imp
 from bridge.app import Bridge, running
 from bridge.call.trace import replay
 from bridge.settings import Settings
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from tests.scripted_speech import Peer, ScriptedSpeech
 from tests.speech_set import PACKAGES, Recorded, recordings
 from tests.store import wav_reader

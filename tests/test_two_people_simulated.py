@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.app import Bridge, running
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, Party, SimulatedCall
 from bridge.simulator.exchange import Exchange
 from tests.scripted_speech import ScriptedSpeech

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, web
 
-from bridge.settings_values import is_loopback
+from bridge.settings.values import is_loopback
 
 _OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP")
 

@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Finding(Protocol):
-    """The outcome of one look at something; `bridge.doctor_local.Finding` is one."""
+    """The outcome of one look at something; `bridge.checks.local.Finding` is one."""
 
     @property
     def check(self) -> str:

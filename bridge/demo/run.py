@@ -30,9 +30,9 @@ from bridge.demo.story import Story
 from bridge.errors import SettingsError
 from bridge.log import configure_logging
 from bridge.settings import Settings
-from bridge.settings_agents import AgentSettings
-from bridge.settings_record import StoreSettings
-from bridge.settings_sections import LogSettings, ServerSettings, SpeechSettings, TwilioSettings
+from bridge.settings.agents import AgentSettings
+from bridge.settings.record import StoreSettings
+from bridge.settings.sections import LogSettings, ServerSettings, SpeechSettings, TwilioSettings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.report import make_report
 from bridge.speech_server.launch import launch_local

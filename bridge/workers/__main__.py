@@ -52,7 +52,7 @@ def _work(start: Start) -> int:
 def _serve(start: Start, answers: Callable[[str], None]) -> None:
     from bridge.app import serve  # noqa: PLC0415  Slow to import: what is wrong with the first line shows before.
     from bridge.log import configure_logging  # noqa: PLC0415
-    from bridge.settings_source import load_settings  # noqa: PLC0415
+    from bridge.settings.source import load_settings  # noqa: PLC0415
     from bridge.workers.worker import Worker  # noqa: PLC0415
 
     config = None if start.config is None else Path(start.config)

@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parent.parent / "agents/examples"
 NODE = shutil.which("node")
 COMMAND = """
 import functools, sys
-from bridge.cli_agent import agent
+from bridge.command_line.agent import agent
 from bridge.process import guard
 sys.exit(guard(functools.partial(agent.main, standalone_mode=False), debug=False))
 """

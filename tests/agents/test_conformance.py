@@ -18,7 +18,7 @@ from bridge.agents.base import Message, Question, TransferResult
 from bridge.agents.registry import open_agent
 from bridge.conversation.actions import Action, HangUp, Say
 from bridge.errors import AgentError
-from bridge.settings_agents import DEMO_AGENT
+from bridge.settings.agents import DEMO_AGENT
 from bridge.tasks import spawn
 from tests.agents import sample_package
 from tests.agents.asking import CALL, CUT_IN, ENDED, STARTED, TURN, hear, turn

@@ -14,7 +14,7 @@ from bridge.agents.relay.agent import RelayAgent
 from bridge.agents.webhook.agent import WebhookAgent
 from bridge.conversation.actions import Say
 from bridge.errors import SettingsError
-from bridge.settings_agents import AgentSettings as SettingsOfTheBridge
+from bridge.settings.agents import AgentSettings as SettingsOfTheBridge
 from tests.agents.asking import ENDED, STARTED, TURN, hear, turn
 
 

@@ -13,7 +13,7 @@ import aiohttp
 
 from bridge.api.live_routes import LiveDocument
 from bridge.app import Bridge, running
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line
 from bridge.tasks import spawn
 from tests.scripted_speech import ScriptedSpeech

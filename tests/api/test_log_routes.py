@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 
 from bridge.app import Bridge, running
 from bridge.conversation.events import RecognizerClosed
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from tests.scripted_speech import ScriptedSpeech
 from tests.two_people import TwoPeople
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bridge.api.settings_view import settings_view
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from tests.api.kept_world import kept
 
 SECRETS = {

@@ -19,7 +19,7 @@ from whisper_normalizer.english import EnglishTextNormalizer  # type: ignore[imp
 
 from bridge.app import Bridge, running
 from bridge.audio import codec, wav
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from tests.console.browser import chromium, needs_browser, needs_local_speech
 from tests.console.softphone_agent import GREETING
 from tests.speech_set import Recorded, recordings

@@ -15,7 +15,7 @@ import pytest
 
 from bridge.app import Bridge, running
 from bridge.conversation.actions import Action, HangUp, Say, SendDigits, Transfer
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.rest import FakeTwilioRest
 from bridge.twilio.media_stream import CarrierStream
 from tests.scripted_speech import ScriptedSpeech

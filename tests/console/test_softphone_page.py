@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from bridge.app import Bridge, running
 from bridge.call.session import Session
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from tests.console.browser import chromium, needs_browser
 from tests.console.softphone_agent import DESK
 from tests.scripted_speech import ScriptedSpeech

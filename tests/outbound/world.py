@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from bridge.app import Bridge, running
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.caller import SimulatedCall
 from bridge.simulator.line import Line
 from bridge.simulator.party import Party

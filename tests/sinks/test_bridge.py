@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import SettingsError
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.caller import SimulatedCall
 from bridge.sink_parts import make_sinks
 from tests.api.live_world import live_world

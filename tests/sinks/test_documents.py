@@ -6,7 +6,7 @@ import json
 from typing import Any, get_args
 
 from bridge.conversation import journal
-from bridge.settings_record import SINK_EVENTS
+from bridge.settings.record import SINK_EVENTS
 from bridge.sinks.documents import document, type_of
 from bridge.store.base import CallHeader
 

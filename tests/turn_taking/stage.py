@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from bridge.app import Bridge, running
-from bridge.settings_source import load_settings
+from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.phone import Stretch
 

@@ -16,7 +16,7 @@ from bridge.agents.flow.draw import draw
 from bridge.agents.flow.file import read_flow
 from bridge.agents.flow.layout import lay_out
 from bridge.agents.flow.model import targets
-from bridge.cli_flow import flow as command
+from bridge.command_line.flow import flow as command
 
 RECEPTION = Path(__file__).parents[3] / "config" / "flows" / "reception.yaml"
 SVG = "{http://www.w3.org/2000/svg}"

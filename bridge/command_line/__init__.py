@@ -1,0 +1,1 @@
+"""The commands of `phone-bridge`, a file each. `bridge.cli` puts them together and imports them when called."""
