@@ -41,19 +41,20 @@ WATCHED = (
 alone: watching it would make every test slower and its times untrue."""
 
 
-REAL_TIME = (
-    "console/test_softphone_browser.py",
-    "demo",
-    "simulator/test_scenario_speech.py",
-    "speech_server/test_stt_sockets.py",
-    "stt/test_cartesia_manual.py",
-    "test_speech_set.py",
-    "test_two_people.py",
-    "turn_taking",
-)
-"""Whole calls in real time, most of them with real speech recognition beside them. To a recogniser, a machine that
-stands still for half a second is a speaker who pauses: so they run one after the other, whatever runs beside
-them."""
+REAL_TIME = {
+    "real_time": (
+        "console/test_softphone_browser.py",
+        "simulator/test_scenario_speech.py",
+        "speech_server/test_stt_sockets.py",
+        "stt/test_cartesia_manual.py",
+        "test_speech_set.py",
+        "test_two_people.py",
+    ),
+    "real_time_too": ("demo", "turn_taking"),
+}
+"""Whole calls in real time, most of them with real speech recognition beside them, in two groups of about the same
+length. To a recogniser, a machine that stands still for half a second is a speaker who pauses: so the tests of a
+group run one after the other, and before whatever else runs beside them (`LESS_URGENT`)."""
 
 ONE_BY_ONE = (
     "agent_check/test_command.py",
@@ -93,6 +94,9 @@ free, and before the short ones, so that no process is left with a long one when
 The tests of any other module go to a process together: to hand out thousands one by one takes longer than to run
 them."""
 
+LESS_URGENT = 10
+"""How nice the other processes are where tests run side by side: nicer than the recogniser makes itself."""
+
 BESIDE_ANYTHING = ("turn_taking/test_faults.py", "turn_taking/test_speculation.py")
 """In real time as well, but with nothing beside them that listens."""
 
@@ -121,7 +125,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Whatever passes only when it is tried again is counted as `rerun` and named in the summary of the run: it wants
     to be mended, but one moment of a busy machine must not stand for the whole run.
     """
-    items.sort(key=lambda item: (_place(item.path), str(item.path)))
+    items.sort(key=lambda item: (_place(item.path), _group(item.path) or "", str(item.path)))
     for item in items:
         item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
         if item.get_closest_marker("xdist_group") is None and (group := _group(item.path)):
@@ -130,15 +134,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @cache
 def _group(path: Path) -> str | None:
-    if _is_in(path, REAL_TIME) and not _is_in(path, BESIDE_ANYTHING):
-        return "real_time"
+    if not _is_in(path, BESIDE_ANYTHING):
+        for group, names in REAL_TIME.items():
+            if _is_in(path, names):
+                return group
     return None if _is_in(path, ONE_BY_ONE) else path.relative_to(HERE).with_suffix("").as_posix()
 
 
 @cache
 def _place(path: Path) -> int:
     """Whole groups of long tests first, then long tests, then the others."""
-    if _group(path) == "real_time":
+    if _group(path) in REAL_TIME:
         return 0
     return 1 if _is_in(path, ("workers/test_calls.py",)) else 2 if _is_in(path, ONE_BY_ONE) else 3
 
@@ -146,6 +152,17 @@ def _place(path: Path) -> int:
 def _is_in(path: Path, names: tuple[str, ...]) -> bool:
     rooms = [HERE / name for name in names]
     return any(path == room or room in path.parents for room in rooms)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what listens in real time go before what runs beside it.
+
+    A process can only ever become less urgent, and what listens in real time comes first: so this one becomes that
+    with the first test that is another, and so do the processes that its tests start.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and _group(item.path) not in REAL_TIME and os.nice(0) < LESS_URGENT:
+        os.nice(LESS_URGENT - os.nice(0))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
