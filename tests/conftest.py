@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+import socket
+import sys
+from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import structlog
 from blockbuster import BlockBuster
+
+# Tests start many processes, and each would otherwise compile the whole bridge anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+HERE = Path(__file__).parent
 
 WATCHED = (
     "time.sleep",
@@ -32,48 +41,139 @@ WATCHED = (
 alone: watching it would make every test slower and its times untrue."""
 
 
-REAL_TIME = (
-    "console/test_softphone_browser.py",
-    "demo",
-    "simulator/test_scenario_speech.py",
-    "speech_server/test_stt_sockets.py",
-    "stt/test_cartesia_manual.py",
-    "test_speech_set.py",
-    "test_two_people.py",
-    "turn_taking",
-)
-"""Whole calls in real time, most of them with real speech recognition beside them. To a recogniser, a machine that
-stands still for half a second is a speaker who pauses: so they run one after the other, whatever runs beside them,
-and one that fails is tried again, twice at most. The summary of a run counts these as `rerun`."""
+REAL_TIME = {
+    "real_time": (
+        "console/test_softphone_browser.py",
+        "simulator/test_scenario_speech.py",
+        "speech_server/test_stt_sockets.py",
+        "stt/test_cartesia_manual.py",
+        "test_speech_set.py",
+        "test_two_people.py",
+    ),
+    "real_time_too": ("demo", "turn_taking"),
+}
+"""Whole calls in real time, most of them with real speech recognition beside them, in two groups of about the same
+length. To a recogniser, a machine that stands still for half a second is a speaker who pauses: so the tests of a
+group run one after the other, and before whatever else runs beside them (`LESS_URGENT`)."""
 
-TRIED_AGAIN = (
+ONE_BY_ONE = (
+    "agent_check/test_command.py",
+    "agents/test_entry_points.py",
+    "api/test_control_routes.py",
+    "api/test_schemathesis.py",
+    "audio/test_vad.py",
+    "bench",
     "console/test_live_pages.py",
     "console/test_past_pages.py",
+    "console/test_softphone_page.py",
+    "console/test_softphone_sound.py",
+    "conversation/test_properties.py",
+    "simulator/test_run.py",
+    "speech_server/test_launch.py",
+    "speech_server/test_worker.py",
+    "store/sql/test_database.py",
+    "store/sql/test_erasing.py",
+    "store/sql/test_keeper.py",
+    "store/sql/test_killed.py",
+    "store/sql/test_outage.py",
+    "store/test_compress.py",
     "stt/test_stitched_sessions.py",
+    "test_calls.py",
+    "test_cli_calls.py",
+    "test_cli_dial.py",
+    "test_flow_calls.py",
+    "test_keys.py",
+    "test_privacy.py",
+    "test_relay_calls.py",
+    "test_transfers.py",
     "turn_taking/test_faults.py",
     "turn_taking/test_speculation.py",
 )
-"""In real time as well, but with nothing beside them that listens: they may run beside anything."""
+"""What takes eight seconds and more, most of it in whole calls: each of their tests goes to whichever process is
+free, and before the short ones, so that no process is left with a long one when the others have nothing more to do.
+The tests of any other module go to a process together: to hand out thousands one by one takes longer than to run
+them."""
+
+LESS_URGENT = 10
+"""How nice the other processes are where tests run side by side: nicer than the recogniser makes itself."""
+
+BESIDE_ANYTHING = ("turn_taking/test_faults.py", "turn_taking/test_speculation.py")
+"""In real time as well, but with nothing beside them that listens."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let each of the processes that run tests side by side begin to import the tests at another place.
+
+    To make tests ready (pytest writes their assertions anew) takes longer than to import them after that, and what
+    one process has made ready the others find made.
+    """
+    report = yield
+    if collector.path == HERE and report.result:
+        number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        first = len(report.result) * number // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        report.result = [*report.result[first:], *report.result[:first]]
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are looked at by what runs tests side by side
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs in real time, and let everything else that fails be tried once more.
+    """Say which tests run in one process, put the long ones first, and let everything that fails be tried again.
 
     Whatever passes only when it is tried again is counted as `rerun` and named in the summary of the run: it wants
     to be mended, but one moment of a busy machine must not stand for the whole run.
     """
+    items.sort(key=lambda item: (_place(item.path), _group(item.path) or "", str(item.path)))
     for item in items:
-        beside_anything = _is_in(item.path, TRIED_AGAIN)
-        in_real_time = beside_anything or _is_in(item.path, REAL_TIME)
-        item.add_marker(pytest.mark.flaky(reruns=2 if in_real_time else 1, reruns_delay=2 if in_real_time else 0))
-        if in_real_time and not beside_anything:
-            item.add_marker(pytest.mark.xdist_group("real_time"))
+        item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
+        if item.get_closest_marker("xdist_group") is None and (group := _group(item.path)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@cache
+def _group(path: Path) -> str | None:
+    if not _is_in(path, BESIDE_ANYTHING):
+        for group, names in REAL_TIME.items():
+            if _is_in(path, names):
+                return group
+    return None if _is_in(path, ONE_BY_ONE) else path.relative_to(HERE).with_suffix("").as_posix()
+
+
+@cache
+def _place(path: Path) -> int:
+    """Whole groups of long tests first, then long tests, then the others."""
+    if _group(path) in REAL_TIME:
+        return 0
+    return 1 if _is_in(path, ("workers/test_calls.py",)) else 2 if _is_in(path, ONE_BY_ONE) else 3
 
 
 def _is_in(path: Path, names: tuple[str, ...]) -> bool:
-    rooms = [Path(__file__).parent / name for name in names]
+    rooms = [HERE / name for name in names]
     return any(path == room or room in path.parents for room in rooms)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what listens in real time go before what runs beside it.
+
+    A process can only ever become less urgent, and what listens in real time comes first: so this one becomes that
+    with the first test that is another, and so do the processes that its tests start.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ and _group(item.path) not in REAL_TIME and os.nice(0) < LESS_URGENT:
+        os.nice(LESS_URGENT - os.nice(0))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let what counts the tries of a test send without waiting.
+
+    Before each test it sends two small messages to the process that started this one. The second waited for the
+    receipt of the first (Nagle's algorithm), which took 40 ms: longer than most tests.
+    """
+    counts = getattr(session.config, "failures_db", None)  # of pytest-rerunfailures
+    if isinstance(sock := getattr(counts, "sock", None), socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,6 +26,10 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 OURS = "+15550100002"
 
 
+PATIENCE_S = 30.0
+"""For what comes in its own time: nothing of it is measured here, and a busy machine takes long."""
+
+
 class Together:
     """What the tests act on."""
 
@@ -63,7 +67,7 @@ class Together:
     async def live(self, *calls: SimulatedCall) -> list[dict[str, Any]]:
         """Wait until exactly these calls are live for people, and return what they see of each, in this order."""
         wanted = {call.call_sid for call in calls}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 found = {call["sid"]: call for call in (await self.get("/api/v1/live"))["calls"]}
                 if found.keys() == wanted:
@@ -73,7 +77,7 @@ class Together:
     async def kept(self, *calls: SimulatedCall) -> list[dict[str, Any]]:
         """Wait until the database has these calls as ended, and return what it has of them."""
         wanted = {call.call_sid for call in calls}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 items = [
                     one for one in (await self.get("/api/v1/calls?limit=200"))["items"] if one["sid"] in wanted
@@ -173,7 +177,7 @@ async def stop(process: Process, number: signal.Signals = signal.SIGTERM) -> int
 
 async def until(holds: Callable[[], Any]) -> Any:
     """Wait for what nobody is told of, and return it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not (found := holds()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)  # Nobody is told when it is there.
     return found
@@ -181,7 +185,7 @@ async def until(holds: Callable[[], Any]) -> Any:
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what has to be asked for."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await holds():  # noqa: ASYNC110  As above.
             await asyncio.sleep(0.02)
 
