@@ -9,10 +9,12 @@ import sys
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from blockbuster import BlockBuster
+from xdist.scheduler import LoadScopeScheduling
 
 # Tests start many processes, and each would otherwise compile the whole bridge anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -118,9 +120,8 @@ def pytest_make_collect_report(
     return report
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are looked at by what runs tests side by side
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests run in one process, put the long ones first, and let everything that fails be tried again.
+    """Put the long tests first, and let everything that fails be tried again.
 
     Whatever passes only when it is tried again is counted as `rerun` and named in the summary of the run: it wants
     to be mended, but one moment of a busy machine must not stand for the whole run.
@@ -128,17 +129,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (_place(item.path), _group(item.path) or "", str(item.path)))
     for item in items:
         item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
-        if item.get_closest_marker("xdist_group") is None and (group := _group(item.path)):
-            item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Hand out the tests by group, in the order in which they were collected."""
+    config.option.loadscopereorder = False
+    return _ByGroup(config, log)
+
+
+class _ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Not by `xdist_group` and `--dist loadgroup`: with pytest 9.2, xdist 3.8 knows no groups, and says nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(HERE.parent / nodeid.partition("::")[0]) or nodeid
 
 
 @cache
 def _group(path: Path) -> str | None:
+    """What the tests of a module run in one process with; None where each may run in any."""
     if not _is_in(path, BESIDE_ANYTHING):
         for group, names in REAL_TIME.items():
             if _is_in(path, names):
                 return group
-    return None if _is_in(path, ONE_BY_ONE) else path.relative_to(HERE).with_suffix("").as_posix()
+    return None if _is_in(path, ONE_BY_ONE) else str(path)
 
 
 @cache

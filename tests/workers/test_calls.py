@@ -20,8 +20,7 @@ from bridge.simulator.party import Party
 from bridge.twilio.signature import sign
 from tests.workers.world import OURS, TOKEN, Together, eventually, start_message, stop, together, until, worker_of
 
-# One bridge for all of them, also where tests run side by side.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("workers")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DESK = "+15550100009"
 SENT = "sent.jsonl"
