@@ -16,5 +16,5 @@ class Demo:
 
     def ended(self) -> tuple[int, str, str]:
         """Wait for its end; return its exit code, what it showed, and what it complained of."""
-        shown, complaints = self.process.communicate(timeout=170)
+        shown, complaints = self.process.communicate(timeout=280)
         return self.process.returncode, shown, complaints

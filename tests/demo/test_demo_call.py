@@ -56,7 +56,7 @@ def call_folder(folder: Path) -> Path:
     return found
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_whole_call(demos: Mapping[str, Demo]) -> None:
     demo = demos["python"]
     code, shown, complaints = demo.ended()

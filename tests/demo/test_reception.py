@@ -90,7 +90,7 @@ def test_faults_are_told() -> None:
     assert found == ["tts failed (speech_server: away)", "nobody was connected with the caller"]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_whole_call(demos: Mapping[str, Demo]) -> None:
     demo = demos["flow"]
     code, shown, complaints = demo.ended()
