@@ -25,6 +25,10 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _SETTLED_S = 10.0
 """How long after a server's start everything has been imported that it uses all the time."""
+_THRESHOLDS = gc.get_threshold()
+"""Of the collector, as Python has set them."""
+_NEVER = 1_000_000
+"""In place of the last of them: no full look, for as long as a start takes."""
 _SWITCH_S = 0.0005
 """How long another thread may keep the interpreter while the event loop wants it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -114,10 +118,16 @@ def end_start() -> None:
     likewise.
     """
     gc.freeze()
+    gc.set_threshold(*_THRESHOLDS[:2], _NEVER)  # A full look would halt every call for what still comes.
     gc.enable()
     # What other threads do (files, the database) must not keep a caller waiting for the 5 ms that are usual.
     sys.setswitchinterval(_SWITCH_S)
-    asyncio.get_running_loop().call_later(_SETTLED_S, gc.freeze)
+
+    def settled() -> None:
+        gc.freeze()
+        gc.set_threshold(*_THRESHOLDS)
+
+    asyncio.get_running_loop().call_later(_SETTLED_S, settled)
 
 
 def guard(work: Callable[[], int], *, debug: bool = False) -> int:
@@ -150,6 +160,7 @@ def guard(work: Callable[[], int], *, debug: bool = False) -> int:
             _say(f"this is a bug in phone-bridge: {type(error).__name__}: {error}{_keep(error)}")
         return FAILED
     finally:
+        gc.set_threshold(*_THRESHOLDS)
         gc.enable()  # after a start that has come to nothing, in a process that goes on
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -25,6 +25,7 @@ from websockets.exceptions import (
 )
 
 from bridge.errors import SettingsError, SpeechError
+from bridge.speech_connection import SpeechConnection
 
 DEFAULT_VERSION: Final = "2026-03-01"
 MAX_MESSAGE_BYTES: Final = 4 * 2**20
@@ -71,7 +72,7 @@ class SpeechLink:
         address = f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}{path}"
         return f"{address}?{query}" if query else address
 
-    async def connect(self, path: str, query: str = "") -> ClientConnection:
+    async def connect(self, path: str, query: str = "") -> SpeechConnection:
         """Open a WebSocket to an endpoint. Raises `SpeechError`; cancelling gives the attempt up.
 
         The caller owns the connection and ends it with `drop` or `close`.
@@ -83,8 +84,9 @@ class SpeechLink:
         if self.api_key and not self.access_token:
             headers["X-API-Key"] = self.api_key
         try:
-            return await _Connect(
+            connection = await _Connect(
                 url,
+                create_connection=SpeechConnection,
                 additional_headers=headers,
                 # Mu-law and base64 of it do not compress, and each direction would hold up to 256 KB for the try.
                 compression=None,
@@ -99,6 +101,8 @@ class SpeechLink:
             )
         except (WebSocketException, OSError, EOFError, TimeoutError) as error:
             raise self._refusal(error) from error
+        assert isinstance(connection, SpeechConnection)  # noqa: S101  It was asked for above.
+        return connection
 
     def error_of_status(
         self, status: int, detail: str = "", details: Mapping[str, str] | None = None
@@ -198,7 +202,7 @@ class SpeechLink:
         return line[:200]
 
 
-async def drop(connection: ClientConnection) -> None:
+async def drop(connection: SpeechConnection) -> None:
     """End a connection at once, without a closing handshake. Never raises and never waits for the peer."""
     connection.transport.abort()
     await connection.wait_closed()

@@ -49,11 +49,12 @@ class Inbox(Generic[E]):
         """Take an event. Never waits, never raises."""
         if self.failed:
             return
-        self._waiting.append(event)
         if self._busy:
+            self._waiting.append(event)
             return  # A peer answered within its command: its turn comes when the commands are carried out.
         self._busy = True
         try:
+            self._step(event)
             while self._waiting:
                 self._step(self._waiting.popleft())
             self._set_timer()

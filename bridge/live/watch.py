@@ -23,6 +23,8 @@ _Callers: TypeAlias = on.TurnStarted | on.TurnUpdated | on.TurnEagerlyEnded | Pa
 _CALLERS: Final = (on.TurnStarted, on.TurnUpdated, on.TurnEagerlyEnded, PartyTold)
 _SPEAKING: Final = (on.MarkReturned, on.AgentActed)
 """After these more may have been heard, or there may be more to be said."""
+_OF_SOUND: Final = frozenset({on.SpeechArrived, on.WordsTimed})
+"""Half of all steps: nothing of them is told to people, unless something is done about them."""
 
 
 def _as_it_is(entry: journal.Entry) -> journal.Entry:
@@ -86,6 +88,8 @@ class Watch:
         self._began = now if self._began is None else self._began
         self._now_ms = round((now - self._began) * 1000)
         self._secret = secret
+        if not commands and type(event) in _OF_SOUND:
+            return self._standing([])
         told: list[News] = self._event(event, fine=fine) if isinstance(event, _CALLERS) else []
         speaks = False
         for command in commands:
@@ -95,6 +99,10 @@ class Watch:
             told.append(self._news("key", digit="", masked=True))
         if speaks or (fine and isinstance(event, _SPEAKING)):
             told += self._speaking(first=speaks, fine=fine)
+        return self._standing(told)
+
+    def _standing(self, told: list[News]) -> list[News]:
+        """Add who has the floor, if that is another than before."""
         floor = self._floor if self._look is None else self._look.floor
         if floor is not None and floor != self._floor:
             self._floor = floor

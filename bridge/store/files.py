@@ -155,7 +155,7 @@ class FileRecord:
 
     async def settled(self) -> None:
         """Wait until all entries handed over so far have left the process. Cancelling stops the waiting only."""
-        await self._disk.run(lambda: None)
+        await self._disk.settled()
 
     def pause_audio(self, at_ms: float) -> None:
         """From then on keep silence in place of both sides. Never waits and never raises."""

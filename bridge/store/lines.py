@@ -27,7 +27,7 @@ class Lines:
         self._lines.append(line)
         if not self._called:
             self._called = True
-            self._disk.do(self._take, at_once=self._vital)
+            self._disk.do(self._take, vital=self._vital)
 
     def _take(self) -> None:
         self._called = False  # Before it looks: what is added from now on calls it again.

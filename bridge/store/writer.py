@@ -1,13 +1,14 @@
-"""The one thread that touches the disk, so that the event loop never waits for it.
+"""The one thread that touches the disk, so that the event loop never waits for it, but for one counted moment.
 
-Work is handed over as small jobs and done in their order. What waits is bounded: when the disk cannot follow, jobs
-with audio are refused first, and nobody waits.
+Work is handed over as small jobs and done in their order, the vital ones (journals) before all others. What waits
+is bounded: when the disk cannot follow, jobs with audio are refused first, and nobody waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
@@ -29,18 +30,24 @@ _LATER_S: Final = 0.1
 """How long a job that is not urgent waits for others, so that the thread wakes up once for all of them."""
 _AT_ONCE_BYTES: Final = 512 * 1024
 """How much may wait for that."""
+_MOMENT_S: Final = 0.001
+"""For how long the event loop may stand still for the thread, at most; nearly always it is a fifth of that."""
+_SLOW_S: Final = 1.0
+"""How long a disk is taken for slow that was not done by then."""
 
 
 class DiskThread:
     """Does jobs one after the other on a thread of its own, which starts with the first of them.
 
-    Each time it wakes up it competes with the event loop for the interpreter. So it does that only for what is
-    urgent, and then does everything that is there.
+    Vital jobs go first, because an agent is asked only when the question is in the journal: that must not wait for
+    the sound of all other calls. Each time it wakes up it competes with the event loop for the interpreter: so it
+    does all else together, ten times a second, unless somebody waits for it.
     """
 
     def __init__(self, *, waiting_bytes: int = WAITING_BYTES, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._waiting_bytes = waiting_bytes
         self._reserve_bytes = reserve_bytes
+        self._vital: deque[tuple[Job, int]] = deque()
         self._jobs: deque[tuple[Job, int, bool]] = deque()
         self._lock = threading.Lock()
         """Held for a moment, never over a disk call; guards everything here but the two below."""
@@ -52,6 +59,10 @@ class DiskThread:
         self._thread: threading.Thread | None = None
         self._called = False
         """The signal was given, and the thread has not seen it yet."""
+        self._slow_until = 0.0
+        """Until then nobody waits a moment for it."""
+        self._writing = False
+        """A vital job is being done. The thread alone changes it."""
         self._urgent = False
         self._idle = False
         """The thread waits for a signal, however long it takes."""
@@ -70,12 +81,12 @@ class DiskThread:
         """Hand a job over and return at once; False when it was refused because too much waits already.
 
         `size` is the number of bytes the job keeps in memory. A vital job may use the reserve too, and is done at
-        once; another one may be kept for a tenth of a second. A job is to deal with `OSError` by itself, as it
-        knows what the failure means; anything else that it raises is logged.
+        once, before those that are not; another one may be kept for a tenth of a second. A job is to deal with
+        `OSError` by itself, as it knows what the failure means; anything else that it raises is logged.
         """
         if not self.hold(size, vital=vital):
             return False
-        self._hand_over(job, size, at_once=vital)
+        self._hand_over(job, size, vital=vital)
         return True
 
     def hold(self, size: int, *, vital: bool = False) -> bool:
@@ -101,15 +112,44 @@ class DiskThread:
         """Bytes that were held are written. To be called in a job only."""
         self._done += size
 
-    def do(self, job: Job, *, at_once: bool) -> None:
+    def do(self, job: Job, *, vital: bool) -> None:
         """Hand over a job that keeps nothing in memory but what is held for it; as `put`, but never refused."""
-        self._hand_over(job, 0, at_once=at_once)
+        self._hand_over(job, 0, vital=vital)
+
+    async def settled(self) -> None:
+        """Wait until every vital job that was handed over so far is done; not at all if that is so already.
+
+        Being cancelled stops the waiting.
+        """
+        if (self._vital or self._writing) and not self._done_in_a_moment():
+            await self._awaited(lambda: None, vital=True)
+
+    def _done_in_a_moment(self) -> bool:
+        """Let the thread have the interpreter for a moment, and tell whether the vital jobs are done by its end.
+
+        On its own it gets it when the event loop has nothing else to do, and its answer waits for that once more:
+        with many calls that takes far longer than the few lines that it has to write. A disk that was not done in
+        the moment is left alone for a while, so that a slow one does not halt the loop time and again.
+        """
+        now = time.monotonic()
+        if now < self._slow_until:
+            return False
+        written = threading.Lock()
+        written.acquire()  # The job gives it back.
+        self._hand_over(written.release, 0, vital=True)
+        if written.acquire(timeout=_MOMENT_S):
+            return True
+        self._slow_until = now + _SLOW_S
+        return False
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do `work` behind everything handed over before, and return what it returns or raise what it raises.
 
         Is never refused. Being cancelled stops the waiting, not the work.
         """
+        return await self._awaited(work, vital=False)
+
+    async def _awaited(self, work: Callable[[], T], *, vital: bool) -> T:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
 
@@ -121,7 +161,7 @@ class DiskThread:
             else:
                 _tell(loop, _succeed, result, value)
 
-        self._hand_over(job, 0, at_once=True)
+        self._hand_over(job, 0, vital=vital, at_once=True)
         return await result
 
     async def close(self) -> None:
@@ -136,16 +176,21 @@ class DiskThread:
         self._hand_over(lambda: _tell(loop, _succeed, ended, None), 0, at_once=True, last=True)
         await ended
 
-    def _hand_over(self, job: Job, size: int, *, at_once: bool, last: bool = False) -> None:
+    def _hand_over(
+        self, job: Job, size: int, *, vital: bool = False, at_once: bool = False, last: bool = False
+    ) -> None:
         with self._lock:
-            self._jobs.append((job, size, last))
+            if vital:
+                self._vital.append((job, size))
+            else:
+                self._jobs.append((job, size, last))
             if self._thread is None:
                 # A daemon: a process that ends without `close` must not hang for its disk.
                 self._thread = threading.Thread(target=self._work, name="store-disk", daemon=True)
                 self._thread.start()
             if at_once or self.waiting > _AT_ONCE_BYTES:
                 self._urgent = True
-            elif not self._idle:
+            elif not (vital or self._idle):
                 return  # It comes by itself.
             self._idle = False
             if not self._called:
@@ -153,43 +198,57 @@ class DiskThread:
                 self._signal.release()
 
     def _work(self) -> None:
-        wait_s = _LATER_S
+        idle = False
+        due = time.monotonic() + _LATER_S
         while True:
-            called = self._signal.acquire(timeout=wait_s)
+            called = self._signal.acquire(timeout=-1 if idle else max(0.0, due - time.monotonic()))
             with self._lock:
                 if called:
                     self._called = False
                 urgent, self._urgent = self._urgent, False
-            if called and not urgent:
-                wait_s = _LATER_S  # Something that can wait has come while it was idle.
-                continue
+            if idle:
+                idle, due = False, time.monotonic() + _LATER_S  # Something has come.
+            self._do_vital()
+            if not urgent and time.monotonic() < due:
+                continue  # All else would hold up the loop just when it asks the agent.
             busy = bool(self._jobs)
             if self._do_all():
                 return
+            due = time.monotonic() + _LATER_S
             with self._lock:
                 # Where there was nothing to do for a while, it waits until it is called.
-                self._idle = not busy and not self._jobs and not self._called
-                wait_s = -1 if self._idle else _LATER_S
+                self._idle = idle = not (busy or self._vital or self._jobs or self._called)
 
     def _do_all(self) -> bool:
         """Do every job that is there; True: the thread is to end."""
-        while self._jobs:
-            job, size, last = self._jobs.popleft()
-            if last and self._leave():
-                job()
-                return True
-            try:
-                job()
-            except Exception:  # noqa: BLE001 - it is logged; one job's fault must not end the thread that every call's record depends on
-                _log.exception("disk_job_failed")
-            del job  # or the audio it holds would live on until the next one comes
-            self._done += size
+        while self._vital or self._jobs:
+            self._do_vital()
+            if self._jobs:
+                job, size, last = self._jobs.popleft()
+                if last and self._leave():
+                    job()
+                    return True
+                self._do(job, size)
+                del job  # or the audio it holds would live on until the next one comes
         return False
+
+    def _do_vital(self) -> None:
+        while self._vital:
+            self._writing = True  # Before it is taken out: `settled` looks at both.
+            self._do(*self._vital.popleft())
+            self._writing = False
+
+    def _do(self, job: Job, size: int) -> None:
+        try:
+            job()
+        except Exception:  # noqa: BLE001 - it is logged; one job's fault must not end the thread that every call's record depends on
+            _log.exception("disk_job_failed")
+        self._done += size
 
     def _leave(self) -> bool:
         """Whether the thread may end: whoever hands a job over from now on sees that a new one is needed."""
         with self._lock:
-            if self._jobs:
+            if self._vital or self._jobs:
                 return False
             self._thread = None
             return True

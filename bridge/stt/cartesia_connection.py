@@ -7,12 +7,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.protocol import OPEN
 
 from bridge.audio.codec import silence
 from bridge.errors import ProtocolError, SpeechError
+from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import SpeechLink
 from bridge.stt.cartesia_wire import Connected, Error, ServiceMessage, Unknown, parse_from_service
 from bridge.stt.dialect import Connection, Dialect, Listener
@@ -24,18 +23,16 @@ TURN_GAP_S: Final = 0.5
 IDLE_GAP_S: Final = 10.0
 """Without any audio the service would close the session in time."""
 _KEEPALIVE_MS: Final = 100
-_WRITTEN_AHEAD_BYTES: Final = 16 * 1024
-"""What may lie between us and the network: two seconds of audio."""
 _MAX_TEXT_BYTES: Final = 2**20
 """A longer message is not read: no turn has so many words."""
 
 
-async def greeting(socket: ClientConnection, link: SpeechLink) -> str:
+async def greeting(socket: SpeechConnection, link: SpeechLink) -> str:
     """Wait for `connected` and return its request id. Raises `SpeechError`; nothing else may come first."""
     try:
         async with asyncio.timeout(link.connect_timeout_s):
             while True:
-                match _parse_or_none(await socket.recv(decode=False)):
+                match _parse_or_none(await socket.receive()):
                     case Connected(request_id):
                         return request_id
                     case Error() as error:
@@ -61,7 +58,7 @@ class CartesiaConnection(Connection, ABC):
     close_frame: str
     """The text frame after the last audio."""
 
-    def __init__(self, socket: ClientConnection, link: SpeechLink, outbox: Outbox, listener: Listener) -> None:
+    def __init__(self, socket: SpeechConnection, link: SpeechLink, outbox: Outbox, listener: Listener) -> None:
         """`outbox` holds the audio to send; `listener` is told what comes."""
         self._socket = socket
         self._link = link
@@ -101,9 +98,7 @@ class CartesiaConnection(Connection, ABC):
         self._watch_for_gap()
         sender = spawn(self._send_all(), name="stt sender")
         try:
-            while True:
-                if (message := self._parse(await self._socket.recv(decode=False))) is not None:
-                    self._act(message)
+            await self._socket.read(self._read)
         except ConnectionClosed as closed:
             # Even after the close frame a line may break before the last words are told.
             broke_off = closed.rcvd is None and self._listener.turn_is_open()
@@ -196,16 +191,13 @@ class CartesiaConnection(Connection, ABC):
         """Send what may go now, without waking the sender. False: there is something that only the sender can do.
 
         A piece every 60 to 100 ms is what a call costs most: this saves two switches of tasks and a lock for each.
-        Nothing is written while the network has not taken what was written before: then the sender waits for it.
+        While the network has not taken what was written before, the sender waits for it.
         """
-        socket, now = self._socket, self._loop.time()
-        if self._commands or self._finishing or socket.state is not OPEN:
+        now = self._loop.time()
+        if self._commands or self._finishing:
             return False
-        if socket.transport.get_write_buffer_size() > _WRITTEN_AHEAD_BYTES:
-            return False
-        while (piece := self._outbox.take(now)) is not None:
-            socket.protocol.send_binary(self._encoded(piece))
-            socket.transport.write(b"".join(socket.protocol.data_to_send()))
+        while self._socket.has_room and (piece := self._outbox.take(now)) is not None:
+            self._socket.write(self._encoded(piece))
             self._covered_until = now
             self._went(piece)
         # `_went` may have asked for a text frame, and what is left may be waiting for its time.
@@ -220,6 +212,10 @@ class CartesiaConnection(Connection, ABC):
         return True
 
     # --- reading ---------------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        if (message := self._parse(data)) is not None:
+            self._act(message)
 
     def _act(self, message: ServiceMessage) -> None:
         match message:

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bridge.audio import vad
@@ -20,6 +19,7 @@ from bridge.audio.codec import encode
 from bridge.conversation.actions import Tuning
 from bridge.conversation.events import TurnStarted
 from bridge.errors import ProtocolError, SettingsError
+from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import DEFAULT_VERSION, SpeechLink, drop
 from bridge.stt.cartesia_connection import CartesiaConnection, meaning
 from bridge.stt.cartesia_wire import (
@@ -128,7 +128,7 @@ async def check_manual(settings: CartesiaManualSettings) -> None:
             await socket.send(ManualConnection.close_frame)
             while True:
                 try:
-                    message = parse_from_service(await socket.recv(decode=False))
+                    message = parse_from_service(await socket.receive())
                 except ProtocolError:
                     continue  # a call survives that too
                 if isinstance(message, Error):
@@ -185,14 +185,14 @@ class ManualDialect(Dialect):
         """See `Dialect.query`."""
         return self.parameters.query()
 
-    async def greet(self, socket: ClientConnection, link: SpeechLink) -> str:
+    async def greet(self, socket: SpeechConnection, link: SpeechLink) -> str:
         """Get a detector ready. Whether this socket says `connected` is not certain, so that is not waited for."""
         del socket, link
         await self.detectors.prepare()
         return ""
 
     def connect(
-        self, socket: ClientConnection, link: SpeechLink, outbox: Outbox, listener: Listener
+        self, socket: SpeechConnection, link: SpeechLink, outbox: Outbox, listener: Listener
     ) -> ManualConnection:
         """See `Dialect.connect`."""
         return ManualConnection(self, socket, link, outbox, listener)
@@ -220,7 +220,7 @@ class ManualConnection(CartesiaConnection):
     close_frame = "close"
 
     def __init__(
-        self, dialect: ManualDialect, socket: ClientConnection, link: SpeechLink, outbox: Outbox, listener: Listener
+        self, dialect: ManualDialect, socket: SpeechConnection, link: SpeechLink, outbox: Outbox, listener: Listener
     ) -> None:
         super().__init__(socket, link, outbox, listener)
         self._dialect = dialect

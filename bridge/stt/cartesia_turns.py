@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bridge.audio import codec
 from bridge.conversation.actions import Tuning
 from bridge.conversation.events import TurnEagerlyEnded, TurnEnded, TurnResumed, TurnStarted, TurnUpdated
 from bridge.errors import ProtocolError, SettingsError
+from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import DEFAULT_VERSION, SpeechLink, drop
 from bridge.stt.cartesia_connection import CartesiaConnection, greeting
 from bridge.stt.cartesia_wire import (
@@ -127,12 +127,12 @@ class TurnsDialect(Dialect):
         """See `Dialect.query`."""
         return self.parameters.query()
 
-    async def greet(self, socket: ClientConnection, link: SpeechLink) -> str:
+    async def greet(self, socket: SpeechConnection, link: SpeechLink) -> str:
         """Wait for `connected`; see `Dialect.greet`."""
         return await greeting(socket, link)
 
     def connect(
-        self, socket: ClientConnection, link: SpeechLink, outbox: Outbox, listener: Listener
+        self, socket: SpeechConnection, link: SpeechLink, outbox: Outbox, listener: Listener
     ) -> TurnsConnection:
         """See `Dialect.connect`."""
         return TurnsConnection(self.parameters, socket, link, outbox, listener)
@@ -160,7 +160,7 @@ class TurnsConnection(CartesiaConnection):
     def __init__(
         self,
         parameters: TurnsParameters,
-        socket: ClientConnection,
+        socket: SpeechConnection,
         link: SpeechLink,
         outbox: Outbox,
         listener: Listener,

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from websockets.asyncio.client import ClientConnection
-
 from bridge.conversation.actions import Tuning
 from bridge.conversation.events import RecognizerEvent
 from bridge.errors import SpeechError
+from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import SpeechLink
 from bridge.stt.outbox import Outbox
 
@@ -66,10 +65,10 @@ class Dialect(Protocol):
     def query(self) -> str:
         """Query of the socket's address, percent-encoded."""
 
-    async def greet(self, socket: ClientConnection, link: SpeechLink) -> str:
+    async def greet(self, socket: SpeechConnection, link: SpeechLink) -> str:
         """Wait until the service is ready; the connection's id, or "" where it has none. Raises `SpeechError`."""
 
-    def connect(self, socket: ClientConnection, link: SpeechLink, outbox: Outbox, listener: Listener) -> Connection:
+    def connect(self, socket: SpeechConnection, link: SpeechLink, outbox: Outbox, listener: Listener) -> Connection:
         """Put a greeted socket to work: `outbox` holds the audio to send."""
 
     def tuned(self, tuning: Tuning) -> Dialect:

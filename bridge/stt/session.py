@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from websockets.asyncio.client import ClientConnection
 
 from bridge.audio.codec import BYTES_PER_MS
 from bridge.conversation.actions import Tuning
@@ -26,6 +25,7 @@ from bridge.conversation.events import (
     RecognizerLost,
 )
 from bridge.errors import ProtocolError, SpeechError
+from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import SpeechLink, drop
 from bridge.stt.base import EmitTurn, Recognizer, RecognizerFactory
 from bridge.stt.dialect import Connection, Dialect
@@ -104,7 +104,7 @@ class Session(Recognizer):
         self._outbox = Outbox(chunk_bytes=self._chunk_bytes, keep_bytes=int(limits.keep_s * 1000) * BYTES_PER_MS)
         self._stitcher = Stitcher()
         self._connection: Connection | None = None
-        self._socket: ClientConnection | None = None
+        self._socket: SpeechConnection | None = None
         self._connected_at: float | None = None
         self._configured_at: float | None = None
         self._refused = False
@@ -271,7 +271,7 @@ class Session(Recognizer):
             self._connection = self._socket = None
             await drop(socket)
 
-    def _note_connected(self, connection: Connection, socket: ClientConnection, request_id: str) -> None:
+    def _note_connected(self, connection: Connection, socket: SpeechConnection, request_id: str) -> None:
         self._connection, self._socket = connection, socket
         self._connected_at = self._loop.time()
         self._configured_at = None

@@ -7,10 +7,10 @@ from collections import deque
 from typing import Final, Protocol
 
 import structlog
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from bridge.errors import ProtocolError, SpeechError
+from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import SpeechLink, drop
 from bridge.tasks import spawn
 from bridge.tts.cartesia_wire import TTS_PATH, Cancel, ServiceMessage, Unknown, encode, parse_from_service
@@ -38,11 +38,14 @@ class SpeechSocket:
     """Connects when there is something to send, stays while the service lets it, and comes back when needed."""
 
     def __init__(self, link: SpeechLink, owner: Owner) -> None:
+        self._loop = asyncio.get_running_loop()
         self._link = link
         self._owner = owner
         self._queue: deque[tuple[str, str]] = deque()  # context id, text frame
         self._wake = asyncio.Event()
-        self._socket: ClientConnection | None = None
+        # Whether the sender waits with nothing in its hands, so that another may send in its place.
+        self._at_rest = False
+        self._socket: SpeechConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._complained = False
         self._read_at = 0.0
@@ -53,8 +56,12 @@ class SpeechSocket:
             self._task = spawn(self._run(), name="tts socket")
 
     def send(self, context_id: str, text: str) -> None:
-        """Queue a text frame of a context. Never waits."""
+        """Send a text frame of a context: at once if nothing is in its way, else it is queued. Never waits."""
+        if self._at_rest and (socket := self._socket) is not None and socket.has_room:
+            socket.write(text)
+            return
         self._queue.append((context_id, text))
+        self._at_rest = False
         self._wake.set()
         self.warm()
 
@@ -97,7 +104,7 @@ class SpeechSocket:
             if not self._queue:
                 return  # the next text opens it again
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self) -> SpeechConnection:
         for attempt, delay in enumerate(_CONNECT_DELAYS_S, start=1):
             await asyncio.sleep(delay)
             try:
@@ -111,18 +118,14 @@ class SpeechSocket:
                 return socket
         raise AssertionError("the last attempt returns or raises")
 
-    async def _talk(self, socket: ClientConnection) -> None:
+    async def _talk(self, socket: SpeechConnection) -> None:
         """Send and read until the socket ends, which raises `SpeechError`."""
         self._socket = socket
         self._complained = False
-        loop = asyncio.get_running_loop()
         self._read_at = 0.0
         sender = spawn(self._send_all(socket), name="tts sender")
         try:
-            while True:
-                data = await socket.recv(decode=False)
-                self._read_at = loop.time()
-                self._read(data)
+            await socket.read(self._read)
         except ConnectionClosed as closed:
             raise self._link.error_of_close(closed) from closed
         finally:
@@ -130,17 +133,21 @@ class SpeechSocket:
             await asyncio.wait([sender])
             await drop(socket)
 
-    async def _send_all(self, socket: ClientConnection) -> None:
+    async def _send_all(self, socket: SpeechConnection) -> None:
         try:
             while True:
                 while self._queue:
                     await socket.send(self._queue.popleft()[1])
                 self._wake.clear()
+                self._at_rest = True
                 await self._wake.wait()
         except ConnectionClosed:
             return  # the reader is told as well, and reports
+        finally:
+            self._at_rest = False
 
     def _read(self, data: bytes) -> None:
+        self._read_at = self._loop.time()
         try:
             message = parse_from_service(data)
         except ProtocolError as error:

@@ -56,6 +56,12 @@ def test_a_key_that_the_journal_does_not_keep_is_not_kept_by_the_trace() -> None
     assert b'"4"' not in step_line(1.0, on.DigitPressed("4"), [])
 
 
+def test_speech_that_arrives_has_the_same_line_whether_something_is_done_about_it_or_not() -> None:
+    event = on.SpeechArrived(7, b"\xff" * 960)
+    with_command = step_line(12.3456789, event, [do.ClearPlayout()])
+    assert with_command.replace(b'{"is":"ClearPlayout"}', b"") == step_line(12.3456789, event, [])
+
+
 def test_another_decision_is_shown_where_it_first_differs() -> None:
     policy = Policy(eager=True)
     other = first_line(dataclasses.replace(policy, eager=False))

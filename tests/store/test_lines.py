@@ -84,7 +84,7 @@ async def test_a_disk_that_cannot_follow_gets_no_more() -> None:
         journal.add(b"kept\n")
         held.set()
         await disk.close()
-    assert written == [b"12345678\n", b"kept\n"]
+    assert written == [b"kept\n", b"12345678\n"]
     assert [line["event"] for line in logs] == ["disk_cannot_follow"]
     assert disk.waiting == 0
 

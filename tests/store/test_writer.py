@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -27,6 +28,76 @@ async def test_jobs_are_done_in_order_and_off_the_loop() -> None:
     await disk.close()
 
 
+async def test_what_is_vital_overtakes_all_else_and_can_be_waited_for_alone() -> None:
+    disk = DiskThread()
+    begun, first, second = threading.Event(), threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def hold() -> None:
+        begun.set()
+        first.wait(10)
+
+    def sound() -> None:
+        second.wait(10)
+        done.append("sound")
+
+    async with asyncio.timeout(10):
+        await disk.settled()  # Nothing was handed over.
+        disk.put(hold)
+        assert await asyncio.to_thread(begun.wait, 10)
+        disk.put(sound)
+        disk.put(lambda: done.append("journal"), vital=True)
+        settled = spawn(disk.settled(), name="settled")
+        await asyncio.sleep(0.05)
+        assert not settled.done()
+        first.set()
+        await settled
+        assert done == ["journal"]
+        second.set()
+        assert await disk.run(lambda: list(done)) == ["journal", "sound"]
+    await disk.close()
+
+
+async def test_a_disk_that_is_prompt_is_waited_for_at_once_and_a_slow_one_costs_the_loop_one_moment() -> None:
+    disk, may_go, done = DiskThread(), threading.Event(), list[str]()
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def slow() -> None:
+        may_go.wait(10)
+        done.append("slow")
+
+    beside = spawn(others(), name="others")
+    await asyncio.sleep(0)
+    for _ in range(50):  # A busy machine may take longer than a moment now and then.
+        turns = 0
+        disk._slow_until = 0.0
+        disk.put(lambda: done.append("prompt"), vital=True)
+        await disk.settled()
+        if not turns:
+            break
+    assert done
+    assert turns == 0  # Nothing else ran between.
+    done.clear()
+    disk.put(slow, vital=True)
+    settled = [spawn(disk.settled(), name="settled") for _ in range(20)]
+    began = time.monotonic()
+    await asyncio.sleep(0)
+    assert time.monotonic() - began < 0.5 * 20 * 0.001 + 0.1
+    assert not any(one.done() for one in settled)
+    may_go.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*settled)
+    assert done == ["slow"]
+    beside.cancel()
+    await disk.close()
+
+
 async def test_what_is_not_urgent_is_done_all_the_same_and_again_after_a_rest() -> None:
     disk = DiskThread()
     for _ in range(2):
@@ -36,6 +107,20 @@ async def test_what_is_not_urgent_is_done_all_the_same_and_again_after_a_rest() 
         async with asyncio.timeout(10):
             while not disk._idle:  # noqa: ASYNC110  It tells nobody when it rests.
                 await asyncio.sleep(0.01)
+    await disk.close()
+
+
+async def test_what_can_wait_is_done_in_time_too_when_what_is_vital_has_ended_a_rest() -> None:
+    disk = DiskThread()
+    vital, done = threading.Event(), threading.Event()
+    disk.put(lambda: None)
+    async with asyncio.timeout(10):
+        while not disk._idle:  # noqa: ASYNC110  It tells nobody when it rests.
+            await asyncio.sleep(0.01)
+    disk.put(vital.set, vital=True)
+    assert await asyncio.to_thread(vital.wait, 10)
+    disk.put(done.set)
+    assert await asyncio.to_thread(done.wait, 10)
     await disk.close()
 
 
@@ -81,7 +166,7 @@ async def test_a_disk_that_cannot_follow_costs_audio_first_and_is_told_once() ->
         await disk.run(lambda: None)
         assert disk.put(lambda: done.append("again"), 400)
         await disk.close()
-    assert done == ["fits", "journal", "again"]
+    assert done == ["journal", "fits", "again"]
     assert disk.refused == 3
     assert [line["event"] for line in logs] == ["disk_cannot_follow", "disk_follows_again"]
 

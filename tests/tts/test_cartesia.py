@@ -122,10 +122,12 @@ async def test_what_was_not_sent_yet_is_taken_back(service: Service, speech: Bui
     await line.requests(1)
     await line.speak("call-2", done=True)
     await heard.until(1)
-    voice.speak(3, "Never mind, with the socket up.", more=False)
+    voice.speak(3, "With the socket up it goes at once.", more=False)
     voice.cancel(3)
     voice.speak(4, "Hello again.", more=False)
-    assert [request["context_id"] for request in await line.requests(2)] == ["call-2", "call-4"]
+    sent = await line.requests(4)
+    assert [request["context_id"] for request in sent] == ["call-2", "call-3", "call-3", "call-4"]
+    assert sent[2]["cancel"] is True
 
 
 async def test_a_context_that_is_done_is_not_cancelled(service: Service, speech: Build, heard: Heard) -> None:
