@@ -83,7 +83,7 @@ class SpeechLink:
         if self.api_key and not self.access_token:
             headers["X-API-Key"] = self.api_key
         try:
-            return await _Connect(
+            connection = await _Connect(
                 url,
                 additional_headers=headers,
                 # Mu-law and base64 of it do not compress, and each direction would hold up to 256 KB for the try.
@@ -99,6 +99,11 @@ class SpeechLink:
             )
         except (WebSocketException, OSError, EOFError, TimeoutError) as error:
             raise self._refusal(error) from error
+        # Nobody asks for them any more, and a call would keep some KB of them, the key among it.
+        for said in (connection.request, connection.response):
+            if said is not None:
+                said.headers.clear()
+        return connection
 
     def error_of_status(
         self, status: int, detail: str = "", details: Mapping[str, str] | None = None
