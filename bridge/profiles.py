@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,7 +30,7 @@ from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
 from bridge.settings.agents import AgentSettings, HttpTool, OpenAISettings, targets_by_name
 from bridge.settings.calls import NumberSettings
-from bridge.shared import Shared
+from bridge.shared import Shared, Waitable
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt, PromptCache
@@ -117,7 +116,7 @@ class Profiles:
         self._settings, self._plan = settings, plan
         peers = [profile.peers for profile in plan.profiles]
 
-        def users(thing: Any) -> list[asyncio.Event]:
+        def users(thing: Any) -> list[Waitable]:
             return [session.ended for session in live() if session.uses(thing)]
 
         self._agents.keep([one.agent for one in peers if one.agent is not None], users)

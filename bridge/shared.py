@@ -18,6 +18,13 @@ class Closable(Protocol):
         """Let go of what it holds."""
 
 
+class Waitable(Protocol):
+    """Anything that can be waited for: a call's end."""
+
+    async def wait(self) -> object:
+        """Wait until it has come."""
+
+
 T = TypeVar("T", bound=Closable)
 
 log = structlog.get_logger()
@@ -55,7 +62,7 @@ class Shared(Generic[T]):
         self._open.append((key, thing))
         return thing
 
-    def keep(self, wanted: Collection[T], users: Callable[[T], Iterable[asyncio.Event]]) -> None:
+    def keep(self, wanted: Collection[T], users: Callable[[T], Iterable[Waitable]]) -> None:
         """Let go of all others; each is closed when the calls that use it are over.
 
         `users` returns, for one that is let go, the events that are set when those calls have ended.
@@ -83,7 +90,7 @@ class Shared(Generic[T]):
         for thing in things:
             await thing.close()
 
-    async def _leave(self, thing: T, users: list[asyncio.Event]) -> None:
+    async def _leave(self, thing: T, users: list[Waitable]) -> None:
         log.info("shared_leaves", what=self._name, calls=len(users))
         for ended in users:
             await ended.wait()

@@ -102,6 +102,10 @@ class SpeechLink:
         except (WebSocketException, OSError, EOFError, TimeoutError) as error:
             raise self._refusal(error) from error
         assert isinstance(connection, SpeechConnection)  # noqa: S101  It was asked for above.
+        # Nobody asks for them any more, and a call would keep some KB of them, the key among it.
+        for said in (connection.request, connection.response):
+            if said is not None:
+                said.headers.clear()
         return connection
 
     def error_of_status(

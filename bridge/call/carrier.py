@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -42,9 +41,9 @@ class Socket(Protocol):
 class Carrier:
     """Sends audio, marks and clears to one media stream.
 
-    The methods never wait: a message is written at once or, if the network is behind, queued, and one task per
-    stream writes what is. `clear` overtakes what is still queued, because audio that is to be dropped need not be
-    sent at all.
+    The methods never wait: a message is written at once or, if the network is behind, queued, and a task
+    writes what is, for as long as there is anything. `clear` overtakes what is still queued, because audio that is
+    to be dropped need not be sent at all.
     """
 
     def __init__(
@@ -63,9 +62,8 @@ class Carrier:
         self._stream_sid = stream_sid
         self._cut = cut
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[str] = deque()
+        self._queue: list[str] = []
         self._queued = 0
-        self._wake = asyncio.Event()
         self._closing = False
         self._gone = False
         self._sending_since: float | None = None
@@ -74,7 +72,7 @@ class Carrier:
         self._heard_at = self._loop.time()
         self._on_dead: Callable[[], None] | None = None
         self._look_again: asyncio.TimerHandle | None = None
-        self._writer = spawn(self._write(), name=f"carrier-{stream_sid}")
+        self._writer: asyncio.Task[None] | None = None
 
     # --- towards the phone ---------------------------------------------------------------------------------
 
@@ -94,13 +92,14 @@ class Carrier:
     def close(self) -> None:
         """Close the stream once everything queued is written."""
         self._closing = True
-        self._wake.set()
+        self._start_writer()
 
     def abandon(self) -> None:
         """The stream is gone: drop everything."""
         self._gone = True
         self._drop_queue()
-        self._writer.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
         if self._look_again is not None:
             self._look_again.cancel()
 
@@ -151,7 +150,7 @@ class Carrier:
             return
         self._queue.append(message)
         self._queued += len(message)
-        self._wake.set()
+        self._start_writer()
         if self._queued > _MAX_QUEUED_CHARACTERS:
             self._die("overflow")
 
@@ -159,21 +158,22 @@ class Carrier:
         self._queue.clear()
         self._queued = 0
 
+    def _start_writer(self) -> None:
+        if self._writer is None and not self._gone:
+            self._writer = spawn(self._write(), name=f"carrier-{self._stream_sid}")
+
     async def _write(self) -> None:
         try:
-            while True:
-                while self._queue:
-                    message = self._queue.popleft()
-                    self._queued -= len(message)
-                    self._sending_since = self._loop.time()
-                    await self._socket.send_str(message)
-                self._sending_since = None
-                if self._closing:
-                    break
-                self._wake.clear()
-                await self._wake.wait()
-            self._sending_since = self._loop.time()
-            await self._socket.close()
+            while self._queue:
+                message = self._queue.pop(0)
+                self._queued -= len(message)
+                self._sending_since = self._loop.time()
+                await self._socket.send_str(message)
+            if not self._closing:
+                self._writer = None
+            else:
+                self._sending_since = self._loop.time()
+                await self._socket.close()
         except (ConnectionError, RuntimeError):
             # aiohttp raises one or the other when the peer has gone. The reader of the socket finds that out
             # too and reports it; what is queued has nobody left to hear it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
@@ -39,7 +38,7 @@ class Inbox(Generic[E]):
         self._on_failure = on_failure
         self._names = names
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[E] = deque()
+        self._waiting: list[E] = []
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
@@ -56,7 +55,7 @@ class Inbox(Generic[E]):
         try:
             self._step(event)
             while self._waiting:
-                self._step(self._waiting.popleft())
+                self._step(self._waiting.pop(0))
             self._set_timer()
         except Exception:
             log.exception("call_failed", **self._names)

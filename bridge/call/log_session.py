@@ -15,6 +15,7 @@ import structlog
 from bridge.agents.base import CallInfo
 from bridge.call import trace
 from bridge.call.carrier import Carrier
+from bridge.call.flag import Flag
 from bridge.call.inbox import Inbox, attempt
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -60,7 +61,7 @@ class LogSession:
         """Whom the caller is connected with."""
         self.files: CallFiles | None = None
         """Where the call was kept; known once it is over."""
-        self.ended = asyncio.Event()
+        self.ended = Flag()
         """Set when everything of the call is recorded and let go."""
         self._recognizers = recognizers
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)

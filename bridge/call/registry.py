@@ -13,6 +13,7 @@ import structlog
 
 from bridge.agents.base import CallInfo
 from bridge.call.answering import Answering
+from bridge.call.flag import Flag
 from bridge.call.log_calls import LogCalls
 from bridge.call.log_session import LogSession
 from bridge.call.others import Others
@@ -65,7 +66,7 @@ class Registry:
         self._live: dict[str, Session] = {}
         self._warm = WarmRecognizers()
         self._left: OrderedDict[str, LeaveCall] = OrderedDict()
-        self._asked: dict[str, asyncio.Event] = {}
+        self._asked: dict[str, Flag] = {}
         self._softphones: set[str] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -186,7 +187,7 @@ class Registry:
         )
         if (earlier := self._asked.get(sid)) is not None:
             earlier.set()  # The carrier has brought the call back: it is not to be ended there.
-        self._asked[sid] = asked = asyncio.Event()
+        self._asked[sid] = asked = Flag()
         observers = (*(make(info) for make in self.observers), self._leaving(sid, asked))
         others = None if softphone else self.others
         session = Session(info, policy, profile.peers, record, observers, warm, others)
@@ -211,7 +212,7 @@ class Registry:
             asked.set()
         return departure
 
-    def _leaving(self, sid: str, asked: asyncio.Event) -> Observer:
+    def _leaving(self, sid: str, asked: Flag) -> Observer:
         """Return what looks for a call that is left for a while, and sees to it that it does not get lost there."""
 
         def look(_now: float, _event: Event, commands: list[Command]) -> None:
@@ -221,7 +222,7 @@ class Registry:
 
         return look
 
-    async def _see_off(self, sid: str, asked: asyncio.Event) -> None:
+    async def _see_off(self, sid: str, asked: Flag) -> None:
         """A call that the carrier was to connect, and of which it does not ask to whom, was not connected."""
         try:
             async with asyncio.timeout(_CARRIER_ASKS_WITHIN_S):
@@ -231,7 +232,7 @@ class Registry:
                 log.warning("carrier_does_not_ask", sid=sid)
                 session.take(TransferEnded("failed"))
 
-    async def _end(self, session: Session, asked: asyncio.Event) -> None:
+    async def _end(self, session: Session, asked: Flag) -> None:
         """Wait for a call's end, remember how it was left, and see to it that it ends at the carrier too."""
         sid = session.info.sid
         await session.ended.wait()
@@ -250,7 +251,7 @@ class Registry:
             if self._asked.get(sid) is asked:
                 del self._asked[sid]
 
-    async def _make_sure(self, sid: str, asked: asyncio.Event) -> None:
+    async def _make_sure(self, sid: str, asked: Flag) -> None:
         """End a call at the carrier that was left, and of which the carrier has not asked what comes next."""
         if self._hang_up is None:
             return

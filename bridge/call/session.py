@@ -19,6 +19,7 @@ from bridge.call import trace
 from bridge.call.asking import Asking
 from bridge.call.attending import attend
 from bridge.call.carrier import Carrier
+from bridge.call.flag import Flag
 from bridge.call.inbox import Inbox, attempt
 from bridge.call.others import Others
 from bridge.call.sounds import Sounds
@@ -78,7 +79,7 @@ class Session:
         self.info = info
         self.files: CallFiles | None = None
         """Where the call was kept; known once it is over."""
-        self.ended = asyncio.Event()
+        self.ended = Flag()
         """Set when everything of the call is recorded and let go."""
         self.departure: do.LeaveCall | None = None
         """How we ended the call, if it was we who did."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections import deque
 
 import structlog
 
@@ -33,14 +32,14 @@ class WarmRecognizer:
         self.call_id = call_id or uuid.uuid4().hex
         """The bridge's own id of the call; the recogniser is named after it."""
         self.factory = factory
-        self._kept: deque[RecognizerEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._kept: list[RecognizerEvent] = []
         self._emit: EmitTurn | None = None
         self.recognizer: Recognizer = factory.open(self._take, name=self.call_id)
 
     def adopt(self, emit: EmitTurn) -> None:
         """Hand `emit` what was kept, in order, and from then on each event as it comes."""
         while self._kept:  # An event that comes while these are looked at goes to the end of them.
-            emit(self._kept.popleft())
+            emit(self._kept.pop(0))
         self._emit = emit
 
     def let_go(self) -> None:
@@ -50,6 +49,7 @@ class WarmRecognizer:
     def _take(self, event: RecognizerEvent) -> None:
         if self._emit is None:
             self._kept.append(event)
+            del self._kept[:-_EVENTS_KEPT]
         else:
             self._emit(event)
 

@@ -9,7 +9,6 @@ Positions are bytes of the open reply's speech, all its utterances in a row; 8 b
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from bridge.conversation.commands import Command, SendAudio, SendMark
@@ -58,8 +57,8 @@ class Playout:
         self._utterances: list[Utterance] = []
         self._sent = 0
         self._marked = 0
-        self._pending: deque[_Mark] = deque()
-        self._messages: deque[_Sent] = deque()
+        self._pending: list[_Mark] = []
+        self._messages: list[_Sent] = []
         self._anchor = (0, 0.0)
         self._ends = 0.0
         """When the phone would have played everything sent, were the way to it no time."""
@@ -192,7 +191,7 @@ class Playout:
         """Take a mark back. False: it is none of those we wait for (unknown, twice, or dropped by a clear)."""
         if all(mark.name != name for mark in self._pending):
             return False
-        while (mark := self._pending.popleft()).name != name:
+        while (mark := self._pending.pop(0)).name != name:
             self.lost_marks += 1  # Marks come back in order: this one was overtaken, so it never will.
         self._told = mark.position
         self._let_go()
@@ -213,6 +212,11 @@ class Playout:
             utterance.let_go(self._told - begin)
             begin += len(utterance.audio)
 
+    def let_go_all(self) -> None:
+        """Let all audio go: the reply is over, and nothing of it is sent any more."""
+        for utterance in self._utterances:
+            utterance.audio.let_go(len(utterance.audio))
+
     def _notice_gap(self, late: float) -> None:
         """Count it when the phone ran dry on its own side: from then on every mark comes later than before."""
         if self._usual is None or late <= self._usual + _LATE_S:
@@ -228,7 +232,7 @@ class Playout:
         """From `now` on it is certain that everything before `position` has sounded."""
         self._anchor = (position, now)
         while self._messages and self._messages[0].end <= position:
-            self._messages.popleft()
+            self._messages.pop(0)
 
     @property
     def _grace(self) -> float:
@@ -242,7 +246,7 @@ class Playout:
             return
         while self._pending and self._pending[0].expected + self._grace <= now:
             self.lost_marks += 1
-            self._know(self._pending.popleft().position, now)
+            self._know(self._pending.pop(0).position, now)
 
     def _position(self, now: float) -> int:
         """Return how far the speech has sounded for certain."""

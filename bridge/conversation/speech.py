@@ -254,6 +254,7 @@ class Speech:
         if not reply.done:
             self._out.append(do.CancelReply(reply.number))
         self._out += [do.CancelSpeech(number) for number in self.playout.unfinished]
+        self.playout.let_go_all()
         self.reply = None
         return heard, reply.text[len(heard) :]
 

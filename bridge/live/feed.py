@@ -33,15 +33,36 @@ _BATCH: Final = 200
 
 @dataclass(slots=True)
 class Event:
-    """One event, with its place among all."""
+    """One event, with its place among all.
 
-    id: str
+    Thousands are kept, and hardly ever does anybody ask for them: what can be made of the rest is made then.
+    """
+
+    epoch: str
+    number: int
+    at: float
+    """When it happened, in seconds since 1970."""
     type: str
     call: str
-    data: dict[str, Any]
-    """All of it, `id`, `type` and `call` as well."""
-    size: int = 0
+    said: Mapping[str, Any]
+    """What it says beside the above."""
     _json: str = field(default="", repr=False)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return f"{self.epoch}-{self.number}"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All of it: `id`, `type`, `call` and `time` as well."""
+        moment = dt.datetime.fromtimestamp(self.at, dt.UTC).isoformat(timespec="milliseconds")
+        return {"id": self.id, "type": self.type, "call": self.call, "time": moment, **self.said}
+
+    @property
+    def size(self) -> int:
+        """About how many characters it has."""
+        return sum(_size(value) for value in self.said.values())
 
     @property
     def json(self) -> str:
@@ -84,15 +105,7 @@ class Feed:
     def publish(self, news: News) -> None:
         """Tell everybody. Never waits and never raises."""
         self._last += 1
-        event = Event(self.last_id, news.type, news.call, {})
-        event.data = {
-            "id": event.id,
-            "type": news.type,
-            "call": news.call,
-            "time": _now(),
-            **news.data,
-        }
-        event.size = sum(_size(value) for value in news.data.values())
+        event = Event(self._epoch, self._last, time.time(), news.type, news.call, news.data)
         self._kept.append(event)
         self._characters += event.size
         while len(self._kept) > self._most or (self._characters > self._most_characters and len(self._kept) > 1):
@@ -155,7 +168,7 @@ class Feed:
 
     def gap(self) -> Event:
         """Return what tells that events were missed, and from where it goes on."""
-        return Event(self.last_id, GAP, "", {"id": self.last_id, "type": GAP, "call": "", "time": _now()})
+        return Event(self._epoch, self._last, time.time(), GAP, "", {})
 
 
 class Listener:
@@ -216,7 +229,3 @@ def _size(value: Any) -> int:
             return len(value) + sum(map(_size, value))
         case _:
             return 1
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ class Picture:
     """One call's."""
 
     def __init__(self) -> None:
-        self.talk: deque[Mapping[str, Any]] = deque(maxlen=TALK_KEPT)
+        self.talk: list[Mapping[str, Any]] = []
         self.words: dict[str, str] = {}
         self.state = "listening"
         self.at_ms = 0
@@ -49,18 +48,22 @@ class Picture:
             case "turn.ended":
                 self.words.pop(data["speaker"], None)
                 if data["text"].strip():
-                    self.talk.append(data)
+                    self._add(data)
             case "agent.speaking":
                 self.saying = {name: value for name, value in data.items() if name != "at_ms"}
             case "agent.spoke":
                 self.saying = None
-                self.talk.append({"speaker": "agent", **data})
+                self._add({"speaker": "agent", **data})
             case "recording":
                 self.recording = data["state"]
             case "call.ended":
                 self.over = True
             case _:
                 pass
+
+    def _add(self, line: Mapping[str, Any]) -> None:
+        self.talk.append(line)
+        del self.talk[:-TALK_KEPT]
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as programs see it."""

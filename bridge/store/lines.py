@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from bridge.store.writer import DiskThread
@@ -16,7 +15,7 @@ class Lines:
         self._disk = disk
         self._write = write
         self._vital = vital
-        self._lines: deque[bytes] = deque()
+        self._lines: list[bytes] = []
         self._called = False
         """The disk thread was told to come, and has not looked yet."""
 
@@ -31,12 +30,11 @@ class Lines:
 
     def _take(self) -> None:
         self._called = False  # Before it looks: what is added from now on calls it again.
-        lines: list[bytes] = []
-        while self._lines:
-            lines.append(self._lines.popleft())
-        if not lines:
+        count = len(self._lines)
+        together = b"".join(self._lines[:count])
+        del self._lines[:count]  # No more: the event loop may have added one meanwhile.
+        if not together:
             return
-        together = b"".join(lines)
         try:
             self._write(together)
         finally:

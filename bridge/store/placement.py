@@ -30,6 +30,9 @@ PHONE_BUFFER: Final = 600_000 * BYTES_PER_MS
 BLOCK: Final = 1000 * BYTES_PER_MS
 """How much is given out at once."""
 
+_LONG: Final = 50 * BYTES_PER_MS
+"""Audio that comes in pieces of so many bytes or more is not copied."""
+
 Piece: TypeAlias = tuple[int, bytes | bytearray]
 """Where it begins, and the audio. The pieces of a track stand in order and do not overlap."""
 
@@ -83,16 +86,18 @@ class CallerTrack:
     def _append(self, start: int, audio: bytes) -> None:
         """Add what begins at the end of everything, or behind it.
 
-        Frames that follow each other become one piece: as an object each, they would take twice their bytes.
+        Frames that follow each other become one piece: as an object each, they would take twice their bytes. What
+        is longer stays the object that it is, which others hold as well.
         """
-        if not self.pieces or start > self.end:
-            self.pieces.append((start, bytearray(audio)))
+        if len(audio) >= _LONG:
+            self.pieces.append((start, audio))
             return
-        first, last = self.pieces[-1]
-        if not isinstance(last, bytearray):
-            last = bytearray(last)
-            self.pieces[-1] = (first, last)
-        last += audio
+        if self.pieces and start == self.end:
+            last = self.pieces[-1][1]
+            if isinstance(last, bytearray):
+                last += audio
+                return
+        self.pieces.append((start, bytearray(audio)))
 
     def _fill(self, start: int, audio: bytes) -> None:
         """Place what comes late: only where nothing is yet, so that nothing is shifted or overwritten."""

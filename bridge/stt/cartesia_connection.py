@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import deque
 from typing import Final
 
 from websockets.exceptions import ConnectionClosed
@@ -65,10 +64,10 @@ class CartesiaConnection(Connection, ABC):
         self._outbox = outbox
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        # Whether the sender waits with nothing in its hands, so that another may send in its place.
+        # There is a sender only while it has something to do, and may be one only while this talks.
+        self._sender: asyncio.Task[None] | None = None
         self._at_rest = False
-        self._commands: deque[str] = deque()
+        self._commands: list[str] = []
         self._finishing = False
         self._close_sent = False
         self._complained = False
@@ -78,14 +77,14 @@ class CartesiaConnection(Connection, ABC):
         self._gap_timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """There is audio to send: it goes at once if nothing is in its way, else the sender is woken for it."""
-        if not (self._at_rest and self._send_at_once()):
-            self._wake.set()
+        """There is audio to send: it goes at once if nothing is in its way, else a sender sees to it."""
+        if self._at_rest and not self._send_at_once():
+            self._start_sender()
 
     def finish(self) -> None:
         """Send what waits, then the close frame."""
         self._finishing = True
-        self._wake.set()
+        self._start_sender()
 
     def adopt(self, dialect: Dialect) -> bool:
         """See `Connection.adopt`. Without more knowledge nothing can be changed on an open socket."""
@@ -96,7 +95,8 @@ class CartesiaConnection(Connection, ABC):
         """Send and read until the service closes; see `Connection.talk`."""
         self._outbox.restart(self._loop.time())
         self._watch_for_gap()
-        sender = spawn(self._send_all(), name="stt sender")
+        self._at_rest = True
+        self._start_sender()
         try:
             await self._socket.read(self._read)
         except ConnectionClosed as closed:
@@ -107,8 +107,10 @@ class CartesiaConnection(Connection, ABC):
         finally:
             if self._gap_timer is not None:
                 self._gap_timer.cancel()
-            sender.cancel()
-            await asyncio.wait([sender])
+            self._at_rest = False
+            if self._sender is not None:
+                self._sender.cancel()
+                await asyncio.wait([self._sender])
 
     # --- for the dialect -------------------------------------------------------------------------------------
 
@@ -126,7 +128,7 @@ class CartesiaConnection(Connection, ABC):
     def _command(self, text: str) -> None:
         """Send a text frame before the next piece of audio. Never waits."""
         self._commands.append(text)
-        self._wake.set()
+        self._start_sender()
 
     def _complain(self, reason: str) -> None:
         """Log what was not understood, once per connection: a peer that errs does so all the time."""
@@ -152,17 +154,25 @@ class CartesiaConnection(Connection, ABC):
             self._outbox.add(silence(gap * 1000 if turn_is_open else _KEEPALIVE_MS))
             self._outbox.flush()
             self._covered_until = now
-            self._wake.set()
+            self._start_sender()
         self._gap_timer = self._loop.call_at(self._covered_until + limit, self._watch_for_gap)
 
     # --- sending ---------------------------------------------------------------------------------------------
 
+    def _start_sender(self) -> None:
+        if self._at_rest:
+            self._at_rest = False
+            self._sender = spawn(self._send_all(), name="stt sender")
+
     async def _send_all(self) -> None:
-        """The sender: one piece after the other at the pace of the outbox, and the close frame when all is sent."""
+        """Send at the pace of the outbox until nothing waits, and the close frame when all is sent.
+
+        Unless the connection is gone, or all was sent, another may begin when this one has ended.
+        """
         while True:
             now = self._loop.time()
             if self._commands:
-                if not await self._send_text(self._commands.popleft()):
+                if not await self._send_text(self._commands.pop(0)):
                     return
             elif (piece := self._outbox.take(now)) is not None:
                 try:
@@ -180,18 +190,14 @@ class CartesiaConnection(Connection, ABC):
                     self._listener.delivered()
                 return
             else:
-                self._wake.clear()
-                self._at_rest = True
-                try:
-                    await self._wake.wait()
-                finally:
-                    self._at_rest = False
+                self._at_rest, self._sender = True, None
+                return
 
     def _send_at_once(self) -> bool:
-        """Send what may go now, without waking the sender. False: there is something that only the sender can do.
+        """Send what may go now, without a sender. False: there is something that only a sender can do.
 
-        A piece every 60 to 100 ms is what a call costs most: this saves two switches of tasks and a lock for each.
-        While the network has not taken what was written before, the sender waits for it.
+        A piece every 60 to 100 ms is what a call costs most: this saves a task and a lock for each. While the
+        network has not taken what was written before, a sender waits for it.
         """
         now = self._loop.time()
         if self._commands or self._finishing:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bridge.audio.chain import Chain
 from bridge.audio.codec import BYTES_PER_MS
 
 CATCH_UP_SPEED: Final = 1.5
@@ -30,11 +31,9 @@ class Outbox:
         """`chunk_bytes` is the size of a piece; of all audio, gone or not, at most `keep_bytes` are kept."""
         self._chunk = chunk_bytes
         self._keep = keep_bytes
-        # One buffer for what has gone and what waits. A bytearray gives up its front and takes at its end without
-        # moving the rest, so neither a frame nor a piece costs more than its own bytes.
-        self._audio = bytearray()
+        self._audio = Chain()
         self._start = 0
-        self._gone = 0
+        self._sent = 0
         self._urgent = 0
         self._held: int | None = None
         self._settled = 0
@@ -44,24 +43,24 @@ class Outbox:
 
     def __len__(self) -> int:
         """Bytes waiting."""
-        return len(self._audio) - self._gone
+        return self._audio.end - self._sent
 
     @property
     def sent(self) -> int:
         """Position up to which the audio has gone."""
-        return self._start + self._gone
+        return self._sent
 
     @property
     def end(self) -> int:
         """Position of the end of all audio."""
-        return self._start + len(self._audio)
+        return self._audio.end
 
     def add(self, audio: bytes) -> bool:
         """Append audio. True if there is a whole piece to take."""
-        self._audio += audio
-        if (excess := len(self._audio) - self._keep) > 0:
-            lost = max(0, excess - self._gone)
-            self._drop(excess)
+        self._audio.add(audio)
+        if (start := self._audio.end - self._keep) > self._start:
+            lost = max(0, start - self._sent)
+            self._drop(start)
             self._urgent = max(0, self._urgent - lost)
             self.dropped += lost
         return len(self) >= self._chunk
@@ -82,8 +81,8 @@ class Outbox:
         # What is left of sound that came together goes along: it, and all after it, would be a piece late for ever.
         goes_along = not self._urgent and len(self) < min(2 * self._chunk, LARGEST_BYTES)
         size = len(self) if goes_along else self._chunk
-        piece = bytes(self._audio[self._gone : self._gone + size])
-        self._gone += len(piece)
+        piece = self._audio.read(self._sent, self._sent + size)
+        self._sent += len(piece)
         self._urgent = max(0, self._urgent - len(piece))
         seconds = len(piece) / BYTES_PER_MS / 1000
         self._free_at = max(self._free_at, now - _CREDIT_S) + seconds / CATCH_UP_SPEED
@@ -96,11 +95,10 @@ class Outbox:
 
     def put_back(self, piece: bytes) -> None:
         """Return the piece that was taken last, because it could not be sent: it goes first."""
-        if (missing := len(piece) - self._gone) > 0:
-            self._audio[:0] = piece[:missing]
-            self._start -= missing
-            self._gone += missing
-        self._gone -= len(piece)
+        self._sent -= len(piece)
+        if self._sent < self._start:
+            self._audio.prepend(piece[: max(0, self._audio.begin - self._sent)])
+            self._start = self._sent
         self._urgent += len(piece)
 
     # --- audio that has gone -----------------------------------------------------------------------------------
@@ -118,27 +116,27 @@ class Outbox:
 
     def kept(self, begin: int, end: int) -> bytes:
         """The audio between two positions, as far as it is still there."""
-        return bytes(self._audio[max(0, begin - self._start) : max(0, end - self._start)])
+        return self._audio.read(max(begin, self._start), end)
 
     def rewind(self, position: int) -> int:
         """Let the audio from `position` on wait again. Returns where it really begins: later if it is gone."""
-        start = min(max(position, self._start, self._settled), self.sent)
-        self._gone = start - self._start
+        self._sent = min(max(position, self._start, self._settled), self._sent)
         self._urgent = 0
-        return start
+        return self._sent
 
     def clear(self) -> None:
         """Drop all audio, gone or waiting."""
-        self._drop(len(self._audio))
+        self._drop(self._audio.end)
         self._urgent = 0
         self.settle()
 
     def _trim(self) -> None:
         wanted = self.sent - RECENT_BYTES if self._held is None else self._held
-        self._drop(min(self._gone, max(wanted, self._settled) - self._start))
+        self._drop(min(self._sent, max(wanted, self._settled)))
 
-    def _drop(self, size: int) -> None:
-        if size > 0:
-            del self._audio[:size]
-            self._start += size
-            self._gone = max(0, self._gone - size)
+    def _drop(self, start: int) -> None:
+        """Drop what lies before a position."""
+        if start > self._start:
+            self._start = start
+            self._sent = max(self._sent, start)
+            self._audio.let_go(start)

@@ -302,7 +302,8 @@ class _CartesiaVoice(Voice):
         self._emit = emit
         self._name = name
         self._loop = asyncio.get_running_loop()
-        self._utterances: dict[int, _Speaking] = {}
+        self._utterances: dict[int, _Speaking | None] = {}
+        """None: it has ended."""
 
     def speak(
         self, utterance: int, text: str, *, more: bool, voice: str | None = None, language: str | None = None
@@ -310,15 +311,13 @@ class _CartesiaVoice(Voice):
         """Speak a piece; see `Voice.speak`. Text for an utterance that has ended is ignored."""
         now = self._loop.time()
         speaking = self._utterances.get(utterance)
-        if speaking is None:
-            for ended in [number for number, one in self._utterances.items() if one.ended]:
-                if ended < utterance - _ENDED_KEPT:
-                    del self._utterances[ended]
+        if utterance not in self._utterances:
+            self._forget(utterance)
             speaking = _Speaking(
                 Utterance(self._name, utterance, now, hold_s=self._speech.hold_s), self._emit, voice, language
             )
             self._utterances[utterance] = speaking
-        if speaking.ended:
+        if speaking is None or speaking.ended:
             return
         self._speech.ask(speaking, speaking.utterance.add(text, more=more, now=now))
         if speaking.utterance.finished:
@@ -331,6 +330,14 @@ class _CartesiaVoice(Voice):
         """Stop an utterance; see `Voice.cancel`."""
         if (speaking := self._utterances.get(utterance)) is not None and not speaking.ended:
             self._speech.stop(speaking, tell=True)
+
+    def _forget(self, coming: int) -> None:
+        """Forget what has ended, but that it has."""
+        for number, speaking in [*self._utterances.items()]:
+            if speaking is None and number < coming - _ENDED_KEPT:
+                del self._utterances[number]
+            elif speaking is not None and speaking.ended:
+                self._utterances[number] = None
 
     async def close(self) -> None:
         """Cancel what is open; the shared socket stays."""

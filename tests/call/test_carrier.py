@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -48,6 +49,17 @@ class Deaths:
 
 
 class TestWriting:
+    async def test_there_is_a_task_only_while_something_waits(
+        self, carrier: Carrier, socket: ScriptedSocket
+    ) -> None:
+        idle = len(asyncio.all_tasks())
+        for name in ("m1", "m2"):
+            carrier.send_mark(name)
+            assert len(asyncio.all_tasks()) == idle + 1
+            await settle()
+            assert len(asyncio.all_tasks()) == idle
+        assert kinds(socket) == ["mark", "mark"]
+
     async def test_audio_marks_and_clears_go_out_in_their_order(
         self, carrier: Carrier, socket: ScriptedSocket
     ) -> None:

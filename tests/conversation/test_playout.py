@@ -94,6 +94,18 @@ class TestSending:
         one.finished = finished
         return playout
 
+    def test_of_a_reply_that_is_over_no_audio_is_kept_and_nothing_is_counted_anew(self) -> None:
+        playout = self.ledger(4)
+        playout.pump(0.0)
+        assert playout.sounding(0.5)
+        playout.let_go_all()
+        one = playout.find(1)
+        assert one is not None
+        assert (one.audio.read(0, 32_000), len(one.audio)) == (b"", 32_000)
+        assert playout.sounding(0.5)
+        assert playout.cut(0.5)
+        assert not playout.sounding(0.5)
+
     def test_a_mark_stands_behind_each_segment_and_behind_the_end(self) -> None:
         commands = self.ledger(1.2).pump(10.0)
         sizes = [

@@ -308,3 +308,15 @@ def test_a_pause_takes_away_and_moves_nothing(switches: list[int], clears: list[
         for start, stop in zip(ends[::2], ends[1::2], strict=False):
             wanted[8 * start : 8 * stop] = b"\xff" * len(wanted[8 * start : 8 * stop])
         assert heard == bytes(wanted)
+
+
+def test_long_pieces_are_held_as_they_are_and_short_ones_as_one() -> None:
+    track = Placement().caller
+    message = b"m" * 640
+    track.place(0, message, 0)
+    for number in range(3):
+        track.place(80 + 20 * number, bytes([number]) * 160, 0)
+    track.place(140, message, 0)
+    assert [(start, len(audio)) for start, audio in track.pieces] == [(0, 640), (640, 480), (1120, 640)]
+    assert track.pieces[0][1] is message
+    assert track.pieces[2][1] is message

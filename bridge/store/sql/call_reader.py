@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import msgspec
 from sqlalchemy import ColumnElement, Select, Table, func, or_, select, text, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.store.folder import TIMELINE
 from bridge.store.sql.call_filter import CallFilter
@@ -24,6 +23,9 @@ from bridge.store.sql.rows import clean
 from bridge.store.sql.schema import actions, calls, legs, notes, transcriptions, turns
 from bridge.store.sql.search_index import INDEX, ROWID, VECTOR, found_first
 from bridge.store.sql.search_query import parse_query
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 MOST: Final = 500
 """Rows of one page."""

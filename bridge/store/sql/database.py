@@ -20,6 +20,7 @@ import structlog
 
 from bridge.errors import SettingsError, StoreError, system_reason
 from bridge.store.sql import failures, migrating
+from bridge.store.sql.asyncio_engine import create_async_engine
 from bridge.tasks import spawn
 
 if TYPE_CHECKING:
@@ -268,7 +269,6 @@ async def _connect(engine: AsyncEngine, asked: asyncio.Future[AsyncConnection]) 
 def _engine(url: str, file: Path | None, *, command_s: float | None) -> AsyncEngine:
     """Make an engine. Blocks, as it imports SQLAlchemy."""
     from sqlalchemy import URL, event  # noqa: PLC0415  (see the head of this file)
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
     options: dict[str, Any] = {
         "json_serializer": partial(json.dumps, ensure_ascii=False),

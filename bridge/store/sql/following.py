@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
@@ -328,8 +327,9 @@ def _beginning(call: _Call, name: str) -> Place:
 
 def row_id(name: str, header: CallHeader) -> str:
     """What a call's row is called: by its id, a second one of the same id by the number of its folder, too."""
-    again = re.fullmatch(re.escape(folder_name(header)) + r"(-\d+)", name)
-    full = header.id + (again[1] if again else "")
+    # No pattern: each would be compiled, and kept, for one call.
+    again = name.removeprefix(folder_name(header))
+    full = header.id + (again if again != name and again[:1] == "-" and again[1:].isdecimal() else "")
     if len(full) <= _LONGEST_ID:
         return full
     return f"{full[:47]}-{hashlib.sha256(full.encode()).hexdigest()[:16]}"

@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import URL, Dialect, Table, Update, and_, bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import Insert
 
 from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.rows import Row, Rows
 from bridge.store.sql.schema import actions, calls, legs, notes, tombstones, turns
 from bridge.store.sql.words import search_words
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 _COUNTED: Final = ("turns", "interruptions", "wasted", "problems")
 _OF_END: Final = ("duration_ms", "ended", "transfer_to", "under_runs")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, or_, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.schema import actions, audit, calls, legs, notes, tombstones, transcriptions, turns
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 _OF_CALLS: Final = (turns, actions, legs, notes, transcriptions)
 
