@@ -20,6 +20,7 @@ ERRORS_AND_TASKS = {"bridge.errors", "bridge.tasks"}
 WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.conversation.events"}
 """The dictionary of a conversation, without its machinery."""
 
+SPEECH_SERVICE = {"bridge.speech_link", "bridge.speech_connection"}
 SECTIONS = {f"bridge.settings.{part}" for part in ("base", "sections", "agents", "calls", "record", "values")}
 
 ALLOWED: Mapping[str, set[str] | None] = {
@@ -44,9 +45,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.log": {"bridge.settings", "bridge.privacy"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},
     # Adapters: their own contract and wire, never the call, never each other.
-    "bridge.speech_link": {"bridge.errors"},
-    "bridge.stt": {"bridge.stt", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.tts": {"bridge.tts", "bridge.audio", "bridge.speech_link"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.speech_connection": set(),
+    "bridge.speech_link": {"bridge.errors", "bridge.speech_connection"},
+    "bridge.stt": {"bridge.stt", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
+    "bridge.tts": {"bridge.tts", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
     # What must not be written down: knows what a call's entries are, and nothing of where they go.
     "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
