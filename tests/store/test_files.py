@@ -220,7 +220,7 @@ async def test_settled_waits_for_the_disk_and_growth_is_told_after_it(tmp_path: 
     def busy() -> None:
         held.wait(10)
 
-    disk.put(busy)
+    disk.put(busy, vital=True)
     record.append(KeyPressed(1, "1"))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
