@@ -214,11 +214,12 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield
 
 
-@pytest.fixture
-def logging_as_it_was() -> Iterator[None]:
-    """Undoes what `configure_logging` does to the whole process."""
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Undoes what `configure_logging` does to the whole process, or what other tests look for is not logged."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
+    if structlog.is_configured():
+        root.handlers[:], root.level = handlers, level
+        structlog.reset_defaults()

@@ -29,6 +29,7 @@ from bridge.simulator.phone import Stretch
 from bridge.simulator.rest import FakeTwilioRest
 from bridge.twilio import media_stream
 from bridge.twilio.signature import sign
+from tests.call.house import until
 from tests.scripted_speech import ScriptedSpeech, sound_of
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -217,7 +218,9 @@ class TestTalking:
     ) -> None:
         agent.answers = [[Say("Good bye and thanks."), HangUp()]]
         async with bridge(tmp_path, speech.url, **PYTHON) as up, SimulatedCall(line(up)) as call:
-            await (await speech.listener()).say_turn("Bye")
+            peer = await speech.listener()
+            await until(lambda: agent)  # A caller who speaks at once is asked about before the call's begin is.
+            await peer.say_turn("Bye")
             async with asyncio.timeout(10):
                 assert await call.ended() == "bridge_hung_up"
             assert played(call.heard) == b"".join(sound_of(number) for number in range(4))

@@ -28,7 +28,7 @@ from bridge.settings import Settings
 from bridge.settings.source import rows
 from tests.bench.levels import level
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was", "_empty_folder")
+pytestmark = pytest.mark.usefixtures("_empty_folder")
 
 Serve = Callable[[Settings, Callable[[str], None]], Awaitable[None]]
 

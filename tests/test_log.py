@@ -14,8 +14,6 @@ from bridge.settings import Settings
 from bridge.settings.record import PrivacySettings
 from bridge.settings.sections import LogSettings, SpeechSettings
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
 KEY = "sk_car_0123456789"
 
 

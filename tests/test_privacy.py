@@ -32,7 +32,6 @@ from tests.test_calls import PYTHON, Asked, agent, bridge, kept, line, speech
 
 __all__ = ["agent", "speech"]
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 CARD = "4539148803436467"
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -12,8 +12,6 @@ from bridge.cli import main
 from bridge.store.sql.audit import Audit
 from bridge.store.sql.database import Database
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
 
 def shown(capture: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> tuple[str, str]:
     with pytest.raises(SystemExit) as end:

@@ -17,8 +17,6 @@ from bridge.simulator.line import CallError
 from bridge.simulator.report import Report
 from bridge.simulator.run import CallOptions
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
 
 def report(heard_s: float = 1.5, failures: tuple[str, ...] = ()) -> Report:
     return Report(

@@ -19,8 +19,6 @@ from bridge.store.folder import JOURNAL
 from tests.store.kept_calls import keep
 from tests.store.samples import ENTRIES, HEADER, LOG_ENTRIES, LOG_HEADER, TROUBLED
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
 CALLS = [
     (replace(HEADER, id="aa11", started_at="2026-03-01T10:00:00+00:00"), ENTRIES),
     (replace(HEADER, id="aa22", sid="CA22", started_at="2026-03-01T11:00:00+00:00"), TROUBLED),

@@ -18,8 +18,6 @@ from bridge.cli import main
 from tests.store.kept_calls import keep
 from tests.store.samples import ENTRIES, HEADER, LOG_ENTRIES, LOG_HEADER
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
 HEARD = {"text": "Hi, when do you close?", "words": [{"word": "Hi,", "start": 0.1, "end": 0.2}]}
 
 

@@ -17,8 +17,6 @@ from bridge.simulator.caller import SimulatedCall
 from bridge.simulator.party import Party
 from tests.outbound.world import HUMAN, World, true, world
 
-pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
 
 async def start(it: World, *arguments: str) -> asyncio.subprocess.Process:
     command = (sys.executable, "-m", "bridge", "dial", *arguments, "--url", it.up.url)

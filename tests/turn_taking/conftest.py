@@ -37,6 +37,6 @@ async def relay(speech_url: str) -> AsyncIterator[SpeechRelay]:
 
 
 @pytest.fixture(autouse=True)
-def _quiet_log(logging_as_it_was: None) -> None:
+def _quiet_log() -> None:
     """Keep the log of these many calls, whose faults are meant, from hiding the figures."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
