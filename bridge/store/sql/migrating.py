@@ -6,6 +6,7 @@ name of a file is its revision, so what the newest one is can be told without Al
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,16 @@ def revisions() -> tuple[str, ...]:
 @cache
 def scripts() -> ScriptDirectory:
     """Load Alembic and the migrations. Blocks for a good part of a second when it is first asked."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415  (see above)
+    # Alembic's templates, which nobody uses here, bring a painter of tracebacks along: megabytes that stay. With
+    # None in its place it cannot be imported, and is done without.
+    painted = "pygments" in sys.modules
+    if not painted:
+        sys.modules["pygments"] = None  # type: ignore[assignment]  # Python documents it.
+    try:
+        from alembic.script import ScriptDirectory  # noqa: PLC0415  (see above)
+    finally:
+        if not painted:
+            del sys.modules["pygments"]
 
     found = ScriptDirectory(FOLDER, version_locations=[FOLDER])
     found.get_heads()  # reads the files
