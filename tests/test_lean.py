@@ -38,6 +38,7 @@ _HEAVY = (
     "numpy",
     "pygments",
     "rapidfuzz",
+    "regex",
     "requests",
     "resvg_py",
     "rich",

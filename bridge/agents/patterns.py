@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import regex
 import structlog
 
 WITHIN_S: Final = 0.02
@@ -24,6 +23,8 @@ class Pattern:
 
     def __init__(self, source: str, *, ignore_case: bool = False) -> None:
         """Raises ValueError for what is no regular expression. What Python's own `re` knows is the measure."""
+        import regex  # noqa: PLC0415  (most have no patterns, and it is megabytes)
+
         flags = re.IGNORECASE if ignore_case else 0
         try:
             re.compile(source, flags)

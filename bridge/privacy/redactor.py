@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import regex
-
 from bridge.privacy import cards, kinds
 from bridge.privacy.numbers import Run, Span, few, runs
 
@@ -37,6 +35,16 @@ class _Own:
     compiled: Any
 
 
+def _compiled(source: str) -> Any:
+    """Compile a pattern of the settings. Raises ValueError."""
+    import regex  # noqa: PLC0415  (most have no patterns, and it is megabytes)
+
+    try:
+        return regex.compile(source)
+    except (regex.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"this is no regular expression: {error}") from None
+
+
 class Redactor:
     """Knows what is to be struck out. Raises ValueError for a pattern that is no regular expression.
 
@@ -51,10 +59,7 @@ class Redactor:
         self.phone, self.ssn = "phone" in wanted, "ssn" in wanted
         self.slow: set[str] = set()
         """Own patterns that took too long on some text."""
-        try:
-            self._own = [_Own(source, regex.compile(source)) for source in patterns]
-        except (regex.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"this is no regular expression: {error}") from None
+        self._own = [_Own(source, _compiled(source)) for source in patterns]
         least = [size for on, size in ((self.card, cards.LEAST), (self.phone, 7), (self.ssn, 9)) if on]
         self._least = min(least, default=0)
 

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-import regex
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
 from bridge.settings.base import Section, Texts
@@ -61,6 +60,8 @@ class PrivacySettings(Section):
     @classmethod
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pattern in value:
+            import regex  # noqa: PLC0415  (most have no patterns, and it is megabytes)
+
             try:
                 matches_nothing = re.compile(pattern).match("") is not None
                 regex.compile(pattern)  # which is what tries them, as it can be broken off
