@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 from blockbuster import BlockBuster
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 # Tests start many processes, and each would otherwise compile the whole bridge anew.
@@ -21,6 +22,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 HERE = Path(__file__).parent
+
+# Every run tries the same cases, so that a change is judged by itself, and takes the time that the machine needs.
+# `--hypothesis-profile=default` makes up new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 WATCHED = (
     "time.sleep",
