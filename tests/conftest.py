@@ -134,7 +134,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     items.sort(key=lambda item: (_place(item.path), _group(item.path) or "", str(item.path)))
     for item in items:
-        item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=2))
+        item.add_marker(pytest.mark.flaky(reruns=3, reruns_delay=2))
 
 
 @pytest.hookimpl(optionalhook=True)
