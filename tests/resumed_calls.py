@@ -257,10 +257,12 @@ async def crash(world: World, calls: int, after_s: float, worker: int | None = N
             await peer.say_turn(said[-1])
         await until(lambda: all(_in_journal(world, text) for text in said))
         await until(lambda: all(any(text in one.transcript for one in world.agent.asked) for text in said))
-        await asyncio.sleep(4)  # The last answers are heard.
+        mine = [path for path in world.journals() if path not in before]
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: not any(map(_unanswered, mine)))
         await asyncio.gather(*(talk.call.hang_up() for talk in talks))
     await until(lambda: all((path.parent / "timeline.svg").exists() for path in world.journals()))
-    return await asyncio.to_thread(_look, [path for path in world.journals() if path not in before], said, back)
+    return await asyncio.to_thread(_look, mine, said, back)
 
 
 async def _broken_off(talks: list[Talk]) -> list[Talk]:
@@ -287,6 +289,19 @@ def _in_journal(world: World, text: str) -> bool:
     return any(f'"{text}"'.encode() in path.read_bytes() for path in world.journals())
 
 
+def _answers(entries: list[j.Entry]) -> list[int]:
+    """The turns that were answered."""
+    spoke = [entry for entry in entries if isinstance(entry, j.AgentSpoke)]
+    return [one.turn for one in spoke if one.occasion == "turn.ended" and not one.again]
+
+
+def _unanswered(journal: Path) -> list[str]:
+    """What the caller said in a call and nobody has answered: an answer is for all turns up to its own."""
+    _, entries = read_journal(journal)
+    answered = max(_answers(entries), default=0)
+    return [entry.transcript for entry in entries if isinstance(entry, j.CallerSpoke) and entry.turn > answered]
+
+
 def _look(journals: list[Path], said: list[str], back: list[float]) -> Round:
     seen = Round(back, turns=len(said), records=len(journals))
     spoken: list[str] = []
@@ -296,12 +311,9 @@ def _look(journals: list[Path], said: list[str], back: list[float]) -> Round:
         numbers = [turn.turn for turn in turns]
         assert numbers == [*range(1, len(numbers) + 1)], f"turns are numbered {numbers}"
         spoken += [turn.transcript for turn in turns]
-        answers = [
-            e.turn for e in entries if isinstance(e, j.AgentSpoke) and e.occasion == "turn.ended" and not e.again
-        ]
+        answers = _answers(entries)
         seen.doubled += len(answers) - len({*answers})
-        unanswered = [turn.transcript for turn in turns if all(answer < turn.turn for answer in answers)]
-        if unanswered:
+        if unanswered := _unanswered(journal):
             click.echo(f"{journal.parent}: nobody has answered {unanswered}")
         seen.lost += len(unanswered)
     seen.lost += sum(text not in spoken for text in said)
