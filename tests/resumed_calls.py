@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import os
 import random
 import signal
@@ -93,6 +94,11 @@ class World:
     workers: int
     port: int = field(default_factory=unused_port)
     log: Any = None
+    names: Any = field(default_factory=itertools.count)
+
+    def name(self) -> str:
+        """A name that no other turn has, without digits: those are looked through for numbers to be struck out."""
+        return "".join(chr(ord("a") + int(digit)) for digit in str(next(self.names)))
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -231,13 +237,12 @@ async def crash(world: World, calls: int, after_s: float, worker: int | None = N
         talks = [await begin(world) for _ in range(calls)]
         for talk in talks:
             stack.push_async_callback(talk.call.hang_up)
-        for number, talk in enumerate(talks):
-            await talk.say(f"first {_letters(number)}")
+        for talk in talks:
+            await talk.say(f"first {world.name()}")
         await until(lambda: all(_answered(world, talk) for talk in talks))
         await asyncio.sleep(after_s)
-        for number, talk in enumerate(talks):
-            if number % 2 == 0:
-                await talk.say(f"second {_letters(number)}")
+        for talk in talks[::2]:
+            await talk.say(f"second {world.name()}")
         await until(lambda: all(_in_journal(world, talk.said[-1]) for talk in talks))
         heard = len(world.speech.stt)
         moments = [talk.call.now for talk in talks]
@@ -252,8 +257,8 @@ async def crash(world: World, calls: int, after_s: float, worker: int | None = N
                 await until(functools.partial(_is_back, talk, moment))
                 back.append((talk.heard_after(moment) or 0.0) - moment)
         said = [text for talk in talks for text in talk.said]
-        for number, peer in enumerate(world.speech.stt[heard:]):
-            said.append(f"third {_letters(number)}")
+        for peer in world.speech.stt[heard:]:
+            said.append(f"third {world.name()}")
             await peer.say_turn(said[-1])
         await until(lambda: all(_in_journal(world, text) for text in said))
         await until(lambda: all(any(text in one.transcript for one in world.agent.asked) for text in said))
@@ -274,11 +279,6 @@ async def _broken_off(talks: list[Talk]) -> list[Talk]:
 def _is_back(talk: Talk, moment: float) -> bool:
     assert "call_ended" not in talk.events, f"the call did not come back: {talk.call.ending}"
     return talk.heard_after(moment) is not None
-
-
-def _letters(number: int) -> str:
-    """A name of its own, without digits: those are looked through for numbers that are to be struck out."""
-    return "".join(chr(ord("a") + int(digit)) for digit in str(number))
 
 
 def _answered(world: World, talk: Talk) -> bool:
