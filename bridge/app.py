@@ -14,7 +14,7 @@ from aiohttp import web
 from bridge.api.door import problems
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
-from bridge.doors import House, add_doors
+from bridge.doors import Doors, House
 from bridge.keeping import open_keeping
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
@@ -122,14 +122,14 @@ async def running(
         house = House(
             settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port, worker
         )
-        doors_take = await add_doors(app, house)
+        doors = Doors(app, house)
         listening.append(await _listen(app, settings, registry, worker, stack))
         keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        take = functools.partial(_take, routes, hand_offs, consultations, doors_take)
+        take = functools.partial(_take, routes, hand_offs, consultations, doors)
         yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
 
 
@@ -181,11 +181,11 @@ def _take(
     routes: TwilioRoutes,
     hand_offs: HandOffs,
     consultations: Consultations | None,
-    doors_take: Callable[[Settings], None],
+    doors: Doors,
     own: Settings,
 ) -> None:
     """Pass calls on as changed settings say, and show those."""
-    doors_take(own)
+    doors.take(own)
     routes.departures.transfers = transfer_rules(own.transfer)
     hand_offs.take(own)
     if consultations is not None:

@@ -61,6 +61,10 @@ class Worker(Alone):
         del settings, stack
         return self.place.speech_url
 
+    def answers(self, request: web.Request) -> bool:
+        """As `Alone.answers`: what another process is to answer is handed over before anything is put up for it."""
+        return self._front.answers(request)
+
     # --- what is kept --------------------------------------------------------------------------------------
 
     def hold(self, name: str) -> None:
