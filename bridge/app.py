@@ -80,7 +80,7 @@ async def running(
         keeping = await open_keeping(settings, metrics, stack, live, worker)
 
         speech_url = await worker.speech_url(settings, stack)
-        profiles = Profiles(settings, openers(speech_url), metrics)
+        profiles = Profiles(settings, openers(speech_url, metrics), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 

@@ -49,13 +49,15 @@ class FileStore:
         disk: DiskThread | None = None,
         keys: Keys = NO_KEYS,
         on_growth: OnGrowth = lambda *_: None,
+        on_written: Callable[[float], None] | None = None,
     ) -> None:
-        """`keys`: what recordings are encrypted with."""
+        """`keys`: what recordings are encrypted with. `on_written` as that of `Lines`, for the journals."""
         self._folder = folder
         self._keys = keys
         self._record_audio = record_audio
         self._disk = disk or shared_disk()
         self._on_growth = on_growth
+        self._on_written = on_written
 
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
@@ -66,6 +68,7 @@ class FileStore:
             record_audio=self._record_audio,
             keys=self._keys,
             on_growth=self._on_growth,
+            on_written=self._on_written,
         )
 
     async def finish_left_over(self, ours: Callable[[Path], bool] = lambda _: True) -> None:
@@ -97,6 +100,7 @@ class FileRecord:
         record_audio: bool,
         keys: Keys = NO_KEYS,
         on_growth: OnGrowth,
+        on_written: Callable[[float], None] | None = None,
     ) -> None:
         self._call = header.id
         self._on_growth = on_growth
@@ -110,7 +114,7 @@ class FileRecord:
         if self._recorder is not None and header.recording == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
-        self._journal_lines = Lines(disk, self._write, vital=True)
+        self._journal_lines = Lines(disk, self._write, vital=True, on_written=on_written)
         self._trace_lines = Lines(disk, self._trace.write)
         self._journal_lines.add(header_line(header))
 
