@@ -27,6 +27,7 @@ _AGENT: Final = ("unreachable", "timeout", "status", "answer", "crashed", "break
 _TOKEN: Final = ("missing", "wrong", "used", "expired")
 
 LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
+    "admission_refusals_total": {"reason": frozenset({"draining", "lag", "calls", "number", "speech"})},
     "calls_total": {"mode": frozenset({"agent", "transcribe", "log"})},
     "outbound_calls_total": {"status": _ENDS},
     "refused_requests_total": {
@@ -159,6 +160,8 @@ class Metrics:
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         kind = BoundedCounter if labels else Counter
+        if labels:
+            assert set(labels) == set(LABELS[name]), name  # noqa: S101  What is missing there shows at the start.
         return kind(f"phone_bridge_{name}", about, labels, registry=self.registry)
 
     def _wait(self, name: str, about: str) -> Histogram:
