@@ -19,7 +19,8 @@ from prometheus_client.process_collector import ProcessCollector
 OTHER: Final = "other"
 """The value of a label for everything that is not in `LABELS`."""
 
-_VERSION: Final = version("phone-bridge")
+VERSION: Final = version("phone-bridge")
+"""Of this build."""
 
 _ENDS: Final = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 _SPEECH: Final = ("auth", "plan", "request", "limit", "server", "unreachable", "timeout", "empty")
@@ -74,7 +75,7 @@ class Metrics:
         build = Gauge(
             "phone_bridge_build_info", "Always 1; the version is its label.", ("version",), registry=self.registry
         )
-        build.labels(version=_VERSION).set(1)
+        build.labels(version=VERSION).set(1)
         self.calls = self._counter(
             "calls_total", "Calls that began, by mode: agent, transcribe when nobody answers, or log.", "mode"
         )

@@ -36,6 +36,7 @@ _HEAVY = (
     "moonshine_voice",
     "nats",
     "numpy",
+    "opentelemetry",
     "pygments",
     "rapidfuzz",
     "regex",
