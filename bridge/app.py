@@ -31,6 +31,8 @@ from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
+from bridge.spans import middlewares as span_middlewares
+from bridge.spans import open_spans
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.read_pacing import ReadPacer
@@ -80,7 +82,7 @@ async def running(
         keeping = await open_keeping(settings, metrics, stack, live, worker)
 
         speech_url = await worker.speech_url(settings, stack)
-        profiles = Profiles(settings, openers(speech_url), metrics)
+        profiles = Profiles(settings, openers(speech_url, metrics), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
@@ -90,6 +92,9 @@ async def running(
         registry = make_registry(profiles, keeping.store, metrics, rest)
         holders.append(registry.holds)
         registry.observers += [observer_of(each) for each in hooks]
+        spans = await open_spans(stack)
+        if spans is not None:
+            registry.observers.append(spans.observer)
         auth_token = auth_token_of(settings)
         listening: list[int] = []
         gate = Gate(
@@ -102,7 +107,9 @@ async def running(
             look=worker.webhook,
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
-        app = web.Application(client_max_size=64 * 1024, middlewares=[*worker.middlewares, problems])
+        app = web.Application(
+            client_max_size=64 * 1024, middlewares=[*span_middlewares(spans), *worker.middlewares, problems]
+        )
         pacer = ReadPacer(settings.stt.chunk_ms)
         routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer)
         hand_offs = HandOffs(settings, profiles.relay_session)

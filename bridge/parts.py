@@ -91,11 +91,12 @@ def make_access(settings: Settings) -> Access:
     )
 
 
-def openers(speech_url: str) -> Openers:
+def openers(speech_url: str, metrics: Metrics) -> Openers:
     """Return how recognisers, voices and sounds are opened, with speech from this address."""
+    on_lost = metrics.tts_lost.inc
     return Openers(
         recognizers=lambda own: make_recognizers(own, speech_url),
-        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
+        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url), on_lost), ()),
         sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
     )
 

@@ -29,6 +29,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.errors": set(),
     "bridge.tasks": set(),
     "bridge.metrics": set(),
+    # Sees every step of a call, and knows how a webhook's questions are named.
+    "bridge.spans": {
+        "bridge.agents.base",
+        "bridge.agents.webhook.wire",
+        "bridge.call.session",
+        "bridge.conversation",
+        "bridge.errors",
+        "bridge.metrics",
+    },
     "bridge.opening_hours": set(),
     "bridge.conversation": {"bridge.conversation"},
     "bridge.audio": {"bridge.audio", "bridge.errors"},

@@ -37,6 +37,7 @@ _HEAVY = (
     "moonshine_voice",
     "nats",
     "numpy",
+    "opentelemetry",
     "pygments",
     "rapidfuzz",
     "regex",

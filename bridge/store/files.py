@@ -59,9 +59,10 @@ class FileStore:
         disk: DiskThread | None = None,
         keys: Keys = NO_KEYS,
         on_growth: OnGrowth = lambda *_: None,
+        on_written: Callable[[float], None] | None = None,
         resume_s: float = 0.0,
     ) -> None:
-        """`keys`: what recordings are encrypted with.
+        """`keys`: what recordings are encrypted with. `on_written` as that of `Lines`, for the journals.
 
         `resume_s`: for how long, since anything was last written of it, a call may be taken over from a process
         that has died; then it is finished. 0: none is taken over.
@@ -72,6 +73,7 @@ class FileStore:
         self._record_audio = record_audio
         self._disk = disk or shared_disk()
         self._on_growth = on_growth
+        self._on_written = on_written
 
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
@@ -82,6 +84,7 @@ class FileStore:
             record_audio=self._record_audio,
             keys=self._keys,
             on_growth=self._on_growth,
+            on_written=self._on_written,
         )
 
     async def reopen(self, sid: str) -> Reopened | None:
@@ -107,6 +110,7 @@ class FileStore:
             record_audio=self._record_audio,
             keys=self._keys,
             on_growth=self._on_growth,
+            on_written=self._on_written,
             taken=taken,
         )
 
@@ -154,6 +158,7 @@ class FileRecord:
         record_audio: bool,
         keys: Keys = NO_KEYS,
         on_growth: OnGrowth,
+        on_written: Callable[[float], None] | None = None,
         taken: TakenOver | None = None,
     ) -> None:
         """`taken`: what was taken over of a call that goes on; then this blocks on the disk."""
@@ -173,7 +178,7 @@ class FileRecord:
         if self._recorder is not None and recording_after(entries, header.recording) == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
-        self._journal_lines = Lines(disk, self._write, vital=True)
+        self._journal_lines = Lines(disk, self._write, vital=True, on_written=on_written)
         self._trace_lines = Lines(disk, self._trace.write)
         if taken is None:
             self._journal_lines.add(header_line(header))
