@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from bridge.api.door import problems
+from bridge.call.admitting import Admitting
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.doors import House, add_doors
@@ -19,9 +20,11 @@ from bridge.keeping import open_keeping
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import (
+    admission_limits,
     auth_token_of,
     carrier_rest,
     consult_rules,
+    make_admitting,
     make_dialer,
     make_registry,
     openers,
@@ -102,9 +105,11 @@ async def running(
             look=worker.webhook,
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
+        admitting = make_admitting(settings, profiles, registry, dialer, metrics)
+        stack.callback(admitting.close)
         app = web.Application(client_max_size=64 * 1024, middlewares=[*worker.middlewares, problems])
         pacer = ReadPacer(settings.stt.chunk_ms)
-        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer)
+        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer, admitting)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
@@ -120,7 +125,18 @@ async def running(
             registry.others = consultations
         port = functools.partial(listening.__getitem__, 0)
         house = House(
-            settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port, worker
+            settings,
+            metrics,
+            keeping,
+            profiles,
+            registry,
+            dialer,
+            rest,
+            gate.tokens,
+            routes,
+            port,
+            worker,
+            admitting,
         )
         doors_take = await add_doors(app, house)
         listening.append(await _listen(app, settings, registry, worker, stack))
@@ -129,7 +145,7 @@ async def running(
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        take = functools.partial(_take, routes, hand_offs, consultations, doors_take)
+        take = functools.partial(_take, routes, hand_offs, consultations, doors_take, admitting)
         yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
 
 
@@ -182,10 +198,12 @@ def _take(
     hand_offs: HandOffs,
     consultations: Consultations | None,
     doors_take: Callable[[Settings], None],
+    admitting: Admitting,
     own: Settings,
 ) -> None:
-    """Pass calls on as changed settings say, and show those."""
+    """Take calls, and pass them on, as changed settings say, and show those."""
     doors_take(own)
+    admitting.take(admission_limits(own))
     routes.departures.transfers = transfer_rules(own.transfer)
     hand_offs.take(own)
     if consultations is not None:

@@ -19,6 +19,7 @@ from bridge.api.operations import Operation
 from bridge.api.session import SessionRoutes
 from bridge.api.softphone_routes import SoftphoneRoutes
 from bridge.api_parts import open_record
+from bridge.call.admitting import Admitting
 from bridge.call.registry import Registry
 from bridge.console.files import read_files
 from bridge.console.routes import ConsoleRoutes
@@ -52,6 +53,7 @@ class House:
     port: Callable[[], int]
     """Where we listen; known only after that."""
     worker: Alone
+    admitting: Admitting
 
 
 async def add_doors(app: web.Application, house: House) -> Callable[[Settings], None]:
@@ -70,7 +72,9 @@ async def add_doors(app: web.Application, house: House) -> Callable[[Settings], 
     calls = open_live(app, door, settings, registry, house.keeping, house.rest)
     worker.show(calls, house.keeping.store.recording, house.metrics)
     figures = functools.partial(worker.figures, house.metrics)
-    HealthRoutes(registry, access, house.keeping.database, live, figures, lambda: worker.speech.up).add_to(app)
+    health = HealthRoutes(registry, access, house.keeping.database, live, figures, lambda: worker.speech.up)
+    health.full, health.ready_when_full = house.admitting.full, settings.admission.ready_when_full
+    health.add_to(app)
     about = "Tell what a webhook agent is sent and may answer"
     answers = {200: "application/schema+json"}
     door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))

@@ -12,6 +12,8 @@ import structlog
 
 from bridge.api.access import Access, Token
 from bridge.api.operations import Principal
+from bridge.call.admission import Limits as AdmissionLimits
+from bridge.call.admitting import Admitting
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
@@ -36,6 +38,9 @@ from bridge.twilio.consult import ConsultRules
 from bridge.twilio.departures import TransferRules
 from bridge.twilio.documents import STATUS
 from bridge.twilio.rest import TwilioRest
+
+_RINGS_LATE_S = 60.0
+"""How much longer than it may ring a call of ours keeps its place, until its media stream is there."""
 
 log = structlog.get_logger()
 
@@ -167,12 +172,32 @@ def make_dialer(
 
 
 def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:
-    """Make the registry of live calls, and let it be counted."""
+    """Make the registry of live calls."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
-    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
-    registry.logs.observers.append(lambda info: Meter(metrics, info, "log"))
     metrics.live_calls.set_function(lambda: len(registry.sessions))
     return registry
+
+
+def admission_limits(settings: Settings) -> AdmissionLimits:
+    """Return how many calls this process takes."""
+    own = settings.admission
+    numbers = {entry.number: entry.max_calls for entry in settings.numbers if entry.max_calls is not None}
+    return AdmissionLimits(own.max_calls, own.speech_streams, own.max_lag_ms / 1000, numbers)
+
+
+def make_admitting(
+    settings: Settings, profiles: Profiles, registry: Registry, dialer: Dialer, metrics: Metrics
+) -> Admitting:
+    """Make what says which calls are taken, and let calls be counted, which tell of the speech plan's limits."""
+    admitting = Admitting(admission_limits(settings), registry, metrics)
+    full = admitting.speech_refused
+    registry.observers.insert(0, lambda info: Meter(metrics, info, _mode(profiles.of(info.number)), full))
+    registry.logs.observers.insert(0, lambda info: Meter(metrics, info, "log", full))
+    dialer.room = lambda call: admitting.room_for_ours(
+        call.id, call.order.from_number, call.order.ring_seconds + _RINGS_LATE_S
+    )
+    dialer.no_room_wanted = lambda call: admitting.release(call.id)
+    return admitting
 
 
 def _mode(profile: Profile) -> Literal["agent", "transcribe"]:

@@ -15,7 +15,7 @@ from bridge.profiles import Profiles
 from bridge.settings import Settings
 from bridge.tasks import spawn
 
-LIVE = ("numbers", "agent", "relay", "openai", "stt", "tts", "turns", "transfer")
+LIVE = ("numbers", "agent", "relay", "openai", "stt", "tts", "turns", "transfer", "admission")
 """The sections that can change while the bridge runs; what else is changed waits for its next start."""
 
 log = structlog.get_logger()

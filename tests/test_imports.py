@@ -21,7 +21,9 @@ WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.
 """The dictionary of a conversation, without its machinery."""
 
 SPEECH_SERVICE = {"bridge.speech_link", "bridge.speech_connection"}
-SECTIONS = {f"bridge.settings.{part}" for part in ("base", "sections", "agents", "calls", "record", "values")}
+SECTIONS = {
+    f"bridge.settings.{part}" for part in ("base", "sections", "admission", "agents", "calls", "record", "values")
+}
 
 ALLOWED: Mapping[str, set[str] | None] = {
     # The heart, and what stands on nothing.
@@ -38,7 +40,13 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings.sections": {"bridge.settings.base", "bridge.settings.values"},
     "bridge.settings.record": {"bridge.settings.base", "bridge.settings.values"},
     "bridge.settings.agents": {"bridge.settings.base", "bridge.settings.values"},
-    "bridge.settings.calls": {"bridge.settings.base", "bridge.settings.values", "bridge.opening_hours"},
+    "bridge.settings.admission": {"bridge.settings.base", "bridge.settings.values"},
+    "bridge.settings.calls": {
+        "bridge.settings.admission",
+        "bridge.settings.base",
+        "bridge.settings.values",
+        "bridge.opening_hours",
+    },
     "bridge.settings": SECTIONS,
     "bridge.settings.source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
@@ -71,6 +79,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics"},
     "bridge.twilio.reading": {"bridge.twilio", "bridge.errors", "bridge.metrics"},
+    # What callers get for whom there is no room is said where the rest is said of how a call is answered.
+    "bridge.twilio.overflow": {"bridge.twilio", "bridge.call.answering"},
     "bridge.twilio.departures": {"bridge.twilio", "bridge.call", "bridge.errors"} | WORDS,
     "bridge.twilio.consult": {"bridge.twilio", "bridge.call.others", "bridge.agents.base"}
     | WORDS
@@ -82,7 +92,12 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.api.access", "bridge.store.sql.database"},
+    "bridge.health": {
+        "bridge.call.admission",
+        "bridge.call.registry",
+        "bridge.api.access",
+        "bridge.store.sql.database",
+    },
     # Places calls by the carrier's REST API, and follows them in the registry.
     "bridge.outbound": {
         "bridge.outbound",
@@ -284,6 +299,7 @@ PURE = (
     "bridge.api.call_document",
     "bridge.api.ranges",
     "bridge.api.rate",
+    "bridge.call.admission",
     "bridge.agents.breaker",
     "bridge.agents.openai.wire",
     "bridge.agents.openai.argument_checks",
@@ -357,6 +373,7 @@ PURE = (
     "bridge.twilio.media_stream",
     "bridge.twilio.signature",
     "bridge.twilio.listening",
+    "bridge.twilio.overflow",
     "bridge.twilio.twiml",
 )
 IMPURE = {

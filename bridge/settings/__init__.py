@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bridge.settings.admission import AdmissionSettings
 from bridge.settings.agents import AgentSettings, OpenAISettings, RelaySettings
 from bridge.settings.calls import NumberSettings, OutboundSettings, TransferSettings
 from bridge.settings.record import ApiSettings, BusSettings, PrivacySettings, SinksSettings, StoreSettings
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = RelaySettings()
     openai: OpenAISettings = OpenAISettings()
     turns: TurnsSettings = TurnsSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     transfer: TransferSettings = TransferSettings()
     outbound: OutboundSettings = OutboundSettings()
     store: StoreSettings = StoreSettings()
@@ -90,6 +92,8 @@ class Settings(BaseSettings):
                 " (BRIDGE_TWILIO__AUTH_TOKEN) to the auth token of the Twilio account"
             )
         for entry in self.numbers:
+            if entry.overflow == "transfer" and not (entry.overflow_transfer or self.admission.overflow_transfer):
+                raise ValueError(f"numbers, {entry.number}: overflow is transfer: wanted overflow_transfer as well")
             try:
                 self.for_number(entry.number)
             except ValidationError as error:
