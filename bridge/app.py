@@ -16,6 +16,7 @@ from bridge.call.admitting import Admitting
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.doors import House, add_doors
+from bridge.entrance import Entrance
 from bridge.keeping import open_keeping
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
@@ -26,6 +27,7 @@ from bridge.parts import (
     consult_rules,
     make_admitting,
     make_dialer,
+    make_entrance,
     make_registry,
     openers,
     transfer_rules,
@@ -77,6 +79,7 @@ async def running(
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
+        entrance = make_entrance(settings, metrics)
         worker = worker or Alone()
         holders = [worker.holds]
         live = lambda call: any(holds(call) for holds in holders)  # noqa: E731  It is one expression.
@@ -103,6 +106,8 @@ async def running(
             metrics=metrics,
             stream_path=worker.stream_path,
             look=worker.webhook,
+            proxies=entrance.proxies,
+            proven=entrance.proven,
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         admitting = make_admitting(settings, profiles, registry, dialer, metrics)
@@ -137,9 +142,10 @@ async def running(
             port,
             worker,
             admitting,
+            entrance,
         )
         doors_take = await add_doors(app, house)
-        listening.append(await _listen(app, settings, registry, worker, stack))
+        listening.append(await _listen(app, settings, registry, worker, entrance, stack))
         keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
@@ -211,14 +217,24 @@ def _take(
 
 
 async def _listen(
-    app: web.Application, settings: Settings, registry: Registry, worker: Alone, stack: contextlib.AsyncExitStack
+    app: web.Application,
+    settings: Settings,
+    registry: Registry,
+    worker: Alone,
+    entrance: Entrance,
+    stack: contextlib.AsyncExitStack,
 ) -> int:
     """Open the listener and return its port."""
     runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=5.0, max_line_size=_LONGEST_LINE_BYTES
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=5.0,
+        max_line_size=_LONGEST_LINE_BYTES,
+        keepalive_timeout=settings.server.idle_seconds,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await worker.listen(runner, settings, registry, stack)
+    await worker.listen(runner, settings, registry, entrance, stack)
     port: int = runner.addresses[0][1]
     return port

@@ -23,6 +23,7 @@ from bridge.call.admitting import Admitting
 from bridge.call.registry import Registry
 from bridge.console.files import read_files
 from bridge.console.routes import ConsoleRoutes
+from bridge.entrance import Entrance
 from bridge.health import HealthRoutes
 from bridge.keeping import Keeping
 from bridge.live_parts import open_live
@@ -54,13 +55,14 @@ class House:
     """Where we listen; known only after that."""
     worker: Alone
     admitting: Admitting
+    entrance: Entrance
 
 
 async def add_doors(app: web.Application, house: House) -> Callable[[Settings], None]:
     """Put everything that is not Twilio's at its address. Returns what is to be told of changed settings."""
     settings, registry, worker = house.settings, house.registry, house.worker
     access = make_access(settings)
-    door = Door(access, worker.asked)
+    door = Door(access, worker.asked, house.entrance.proven)
     live = lambda: worker.live(len(registry.sessions))  # noqa: E731  It is one expression.
     SessionRoutes(access).add_to(app, door)
     take = open_record(app, door, settings, registry, house.keeping, house.dialer, live)

@@ -37,6 +37,11 @@ class Metrics:
             " wrong_call and others.",
             "reason",
         )
+        self.refused_connections = self._counter(
+            "refused_connections_total",
+            "Connections closed before their first request: connections, address, head_late, no_request.",
+            "reason",
+        )
         self.admission_refusals = self._counter(
             "admission_refusals_total",
             "Calls that were not taken, by reason: draining, lag, calls, number, speech.",

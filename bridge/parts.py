@@ -17,7 +17,9 @@ from bridge.call.admitting import Admitting
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
+from bridge.entrance import Bounds, Entrance
 from bridge.errors import SettingsError
+from bridge.exposure import check_exposure
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer, NotSetUpError
@@ -25,6 +27,7 @@ from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
 from bridge.privacy.redactor import Redactor
 from bridge.profiles import Openers, Profiles
+from bridge.proxies import Proxies
 from bridge.settings import Settings
 from bridge.settings.calls import TransferSettings
 from bridge.settings.values import is_loopback
@@ -93,7 +96,17 @@ def make_access(settings: Settings) -> Access:
         further,
         public_url=settings.server.public_url,
         requests_per_second=api.requests_per_second,
+        proxies=Proxies(settings.server.trusted_proxies),
     )
+
+
+def make_entrance(settings: Settings, metrics: Metrics) -> Entrance:
+    """Make what lets connections in. Raises SettingsError where it would let in whom it cannot tell from Twilio."""
+    check_exposure(settings)
+    server = settings.server
+    bounds = Bounds(server.max_connections, server.max_connections_per_address, server.head_seconds)
+    refused = lambda reason: metrics.refused_connections.labels(reason=reason).inc()  # noqa: E731  It is one expression.
+    return Entrance(bounds, Proxies(server.trusted_proxies), refused)
 
 
 def openers(speech_url: str) -> Openers:

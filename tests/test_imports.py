@@ -64,6 +64,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
+    # The listener, and whose word counts about who comes.
+    "bridge.proxies": set(),
+    "bridge.entrance": {"bridge.proxies"},
+    "bridge.exposure": {"bridge.errors", "bridge.settings"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
         "bridge.call",
@@ -77,7 +81,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.metrics",
     }
     | ERRORS_AND_TASKS,
-    "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics"},
+    "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics", "bridge.proxies"},
     "bridge.twilio.reading": {"bridge.twilio", "bridge.errors", "bridge.metrics"},
     # What callers get for whom there is no room is said where the rest is said of how a call is answered.
     "bridge.twilio.overflow": {"bridge.twilio", "bridge.call.answering"},
@@ -201,7 +205,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.listen_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
-    "bridge.api": {"bridge.api", "bridge.settings.values"} | ERRORS_AND_TASKS,
+    "bridge.api": {"bridge.api", "bridge.proxies", "bridge.settings.values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
     "bridge.console": {"bridge.console"},
     # What the command line shows and writes of kept calls.

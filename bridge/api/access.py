@@ -18,6 +18,7 @@ from bridge.api.cookies import BrowserSession, Cookies
 from bridge.api.operations import Principal, Scope
 from bridge.api.problems import Problem
 from bridge.api.rate import Buckets
+from bridge.proxies import Proxies
 
 REFUSAL: Final = "Give an API token as a bearer token; without BRIDGE_API__TOKEN only loopback is answered."
 """The sentence for who may not ask; it belongs to a 401 with `WWW-Authenticate: Bearer`."""
@@ -55,10 +56,12 @@ class Access:
         requests_per_second: float = 1000.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        proxies: Proxies | None = None,
     ) -> None:
         """`token` is `api.token`, which may do all. No token at all: nobody but programs on this machine may ask.
 
-        `public_url` is where browsers reach the bridge: https, and cookies go nowhere but over https.
+        `public_url` is where browsers reach the bridge: https, and cookies go nowhere but over https. `proxies` are
+        those whose word counts about who asks; None: those on this machine.
         """
         own = [Token(Principal("api", "admin"), token)] if token else []
         self._tokens = [(one.holder, _digest(one.secret)) for one in (*own, *further)]
@@ -68,10 +71,15 @@ class Access:
         secure = public_url.startswith("https://")
         self.cookie_name = "__Host-phone-bridge" if secure else "phone-bridge"
         self.cookie_secure = secure
+        self._proxies = proxies or Proxies()
         self._clock = clock
         self._wall_clock = wall_clock
         self._asked = Buckets(requests_per_second, max(1.0, 5 * requests_per_second))
         self._guessed = Buckets(_GUESSES_PER_SECOND, _GUESSES_AT_ONCE)
+
+    def remote(self, request: web.Request) -> str:
+        """Return the address that a request comes from, as the proxies before the bridge tell it."""
+        return self._proxies.remote(request)
 
     @property
     def needed(self) -> bool:
@@ -90,9 +98,9 @@ class Access:
         """Return who asks, if they may do what needs `scope`. Raises `Problem`: 401, 403, or 429."""
         principal = self._who(request)
         if principal is None:
-            self.count(who_is_counted(request))
+            self.count(who_is_counted(request, self._proxies))
             raise Problem(401, "unauthorized", REFUSAL, headers=_BEARER)
-        self.count(who_is_counted(request) if principal is LOCAL else f"token {principal.name}")
+        self.count(who_is_counted(request, self._proxies) if principal is LOCAL else f"token {principal.name}")
         if (session := request.get(SIGNED_IN)) is not None and request.method not in _SAFE:
             _check_csrf(request, session)
         return checked(principal, scope)
@@ -132,7 +140,7 @@ class Access:
 
     def _having(self, request: web.Request, token: str) -> Principal | None:
         """Return who has this token. Wrong ones may be tried much less often than anything else."""
-        address, now = who_is_counted(request), self._clock()
+        address, now = who_is_counted(request, self._proxies), self._clock()
         if wait_s := self._guessed.wait(address, now):
             raise _too_often(wait_s, "too_many_guesses", "Too many wrong tokens came from this address.")
         given, found = _digest(token), None

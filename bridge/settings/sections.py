@@ -22,6 +22,7 @@ from bridge.settings.values import (
     header_map,
     http_url,
     lower,
+    networks,
     origin,
     phone_number,
 )
@@ -44,6 +45,24 @@ class ServerSettings(Section):
     """Seconds that live calls may go on after a request to stop."""
     public_url: str = ""
     """The https origin that Twilio reaches, such as https://voice.example.com; empty: http://127.0.0.1:<port>."""
+
+    allow_insecure: bool = False
+    """Listen to the network though nothing tells Twilio from others: no auth token, or unsigned requests taken."""
+    trusted_proxies: Texts = ("127.0.0.0/8", "::1/128")
+    """Networks of proxies before the bridge, whose X-Forwarded-For says who asks; others' counts for nothing."""
+    max_connections: int = Field(default=1000, ge=10, le=60_000)
+    """Connections at the same time of whom nothing is known yet; calls, and who has a token, do not count."""
+    max_connections_per_address: int = Field(default=100, ge=1, le=60_000)
+    """Of these, from one address that is no trusted proxy."""
+    head_seconds: float = Field(default=10, gt=0, le=600)
+    """Seconds that a connection has for its first request's head, and for the handshake of TLS."""
+    idle_seconds: float = Field(default=75, gt=0, le=3600)
+    """Seconds that a connection may idle from request to request; longer than a proxy keeps its own."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _trusted_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return networks(value)
 
     @field_validator("public_url")
     @classmethod

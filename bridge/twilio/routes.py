@@ -190,9 +190,12 @@ class TwilioRoutes:
         except (TokenRefused, ProtocolError, TimeoutError) as error:
             reason = getattr(error, "code", "no_start")
             self._metrics.refused_requests.labels(reason=reason).inc()
-            log.warning("stream_refused", reason=reason, error=str(error), remote=request.remote)
+            log.warning(
+                "stream_refused", reason=reason, error=str(error), remote=self._gate.proxies.remote(request)
+            )
             await socket.close(code=_POLICY_VIOLATION, message=reason.encode())
             return socket
+        self._gate.proven(request)
         transport = request.transport
         cut = None if transport is None else transport.abort
         carrier = Carrier(socket, started.stream_sid, cut, socket.write_at_once)
