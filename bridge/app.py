@@ -12,7 +12,6 @@ import structlog
 from aiohttp import web
 
 from bridge.api.door import problems
-from bridge.call.admitting import Admitting
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.doors import House, add_doors
@@ -22,7 +21,7 @@ from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import (
     admission_limits,
-    auth_token_of,
+    auth_tokens_of,
     carrier_rest,
     consult_rules,
     make_admitting,
@@ -30,6 +29,7 @@ from bridge.parts import (
     make_entrance,
     make_registry,
     openers,
+    renew_certificate,
     transfer_rules,
 )
 from bridge.profiles import Profiles
@@ -96,13 +96,13 @@ async def running(
         registry = make_registry(profiles, keeping.store, metrics, rest)
         holders.append(registry.holds)
         registry.observers += [observer_of(each) for each in hooks]
-        auth_token = auth_token_of(settings)
+        auth_tokens = auth_tokens_of(settings)
         listening: list[int] = []
         gate = Gate(
-            auth_tokens=[auth_token],
+            auth_tokens=auth_tokens,
             validate=settings.twilio.validate_requests,
             public_url=lambda: settings.public_url(listening[0]),
-            tokens=StreamTokens(auth_token, marks=worker.marks),
+            tokens=StreamTokens(auth_tokens, marks=worker.marks),
             metrics=metrics,
             stream_path=worker.stream_path,
             look=worker.webhook,
@@ -150,9 +150,9 @@ async def running(
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
-        host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        take = functools.partial(_take, routes, hand_offs, consultations, doors_take, admitting)
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
+        url = _url(settings, listening[0])
+        take = functools.partial(_take, house, gate, hand_offs, consultations, doors_take)
+        yield Bridge(url, auth_tokens[0], registry, metrics, dialer, profiles, take)
 
 
 async def serve(
@@ -200,20 +200,30 @@ async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
 
 
 def _take(
-    routes: TwilioRoutes,
+    house: House,
+    gate: Gate,
     hand_offs: HandOffs,
     consultations: Consultations | None,
     doors_take: Callable[[Settings], None],
-    admitting: Admitting,
     own: Settings,
 ) -> None:
-    """Take calls, and pass them on, as changed settings say, and show those."""
+    """Take calls, and pass them on, as changed settings say; believe who has the new tokens; and show all that."""
     doors_take(own)
-    admitting.take(admission_limits(own))
-    routes.departures.transfers = transfer_rules(own.transfer)
+    gate.take(auth_tokens_of(own))
+    if house.rest is not None:
+        house.rest.take(gate.auth_tokens[0])
+    renew_certificate(own, house.entrance)
+    house.admitting.take(admission_limits(own))
+    house.twilio.departures.transfers = transfer_rules(own.transfer)
     hand_offs.take(own)
     if consultations is not None:
         consultations.rules = consult_rules(own.transfer)
+
+
+def _url(settings: Settings, port: int) -> str:
+    """Return where a bridge that listens on `port` is found on this machine."""
+    host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
+    return f"{'https' if settings.server.tls_certificate else 'http'}://{host}:{port}"
 
 
 async def _listen(

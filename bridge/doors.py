@@ -29,7 +29,7 @@ from bridge.keeping import Keeping
 from bridge.live_parts import open_live
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
-from bridge.parts import make_access, stream_addresses
+from bridge.parts import api_tokens, make_access, stream_addresses
 from bridge.profiles import Profiles
 from bridge.settings import Settings
 from bridge.twilio.rest import TwilioRest
@@ -82,7 +82,12 @@ async def add_doors(app: web.Application, house: House) -> Callable[[Settings], 
     door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))
     OpenApiRoutes().add_to(app, door)
     await _add_pages(app, settings, access)
-    return take
+
+    def take_all(own: Settings) -> None:
+        take(own)
+        access.take(own.api.token.get_secret_value(), api_tokens(own))
+
+    return take_all
 
 
 async def _add_pages(app: web.Application, settings: Settings, access: Access) -> None:

@@ -12,11 +12,12 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
 
+from bridge.errors import SettingsError
 from bridge.proxies import Proxies
 
 _LONGEST_HEAD_BYTES: Final = 64 * 1024
@@ -170,12 +171,12 @@ class _Arrival(asyncio.Protocol):
         """None when it is closed, or somebody else's by now."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  It is a listener's.
-        self._host = _host(transport.get_extra_info("peername"))
+        opened = cast("asyncio.Transport", transport)  # uvloop's own are none by their class.
+        self._host = _host(opened.get_extra_info("peername"))
         if not self._entrance.enter(self._host, self):
-            transport.abort()
+            opened.abort()
             return
-        self.transport = transport
+        self.transport = opened
         loop = asyncio.get_running_loop()
         self._late = loop.call_later(self._entrance.bounds.head_s, self._close, "head_late")
 
@@ -213,6 +214,18 @@ class _Arrival(asyncio.Protocol):
         self.transport = None
         if self._late is not None:
             self._late.cancel()
+
+
+def read_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Let connections that come from now on be encrypted with this certificate. Raises `SettingsError`."""
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # A broken file is an `ssl.SSLError`, which is an OSError.
+        said = getattr(error, "strerror", None) or error
+        raise SettingsError(
+            f"server.tls_certificate (BRIDGE_SERVER__TLS_CERTIFICATE) is {certificate!r} and server.tls_key"
+            f" (BRIDGE_SERVER__TLS_KEY) is {key!r}, which cannot be used: {said}"
+        ) from None
 
 
 def descriptors() -> int:

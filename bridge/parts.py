@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from bridge.call.admitting import Admitting
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
-from bridge.entrance import Bounds, Entrance
+from bridge.entrance import Bounds, Entrance, read_certificate
 from bridge.errors import SettingsError
 from bridge.exposure import check_exposure
 from bridge.local_token import local_token
@@ -82,8 +83,7 @@ def carrier_rest(settings: Settings) -> TwilioRest | None:
 
 def make_access(settings: Settings) -> Access:
     """Make what tells who may ask the API."""
-    api = settings.api
-    further = [Token(Principal(one.name, one.scope), one.token.get_secret_value()) for one in api.tokens]
+    api, further = settings.api, api_tokens(settings)
     public = urlsplit(settings.server.public_url).hostname
     if public and not is_loopback(public) and not further and not api.token.get_secret_value():
         log.warning(
@@ -100,13 +100,34 @@ def make_access(settings: Settings) -> Access:
     )
 
 
+def api_tokens(settings: Settings) -> list[Token]:
+    """Return the further tokens of the API."""
+    return [Token(Principal(one.name, one.scope), one.token.get_secret_value()) for one in settings.api.tokens]
+
+
 def make_entrance(settings: Settings, metrics: Metrics) -> Entrance:
     """Make what lets connections in. Raises SettingsError where it would let in whom it cannot tell from Twilio."""
     check_exposure(settings)
     server = settings.server
     bounds = Bounds(server.max_connections, server.max_connections_per_address, server.head_seconds)
     refused = lambda reason: metrics.refused_connections.labels(reason=reason).inc()  # noqa: E731  It is one expression.
-    return Entrance(bounds, Proxies(server.trusted_proxies), refused)
+    tls = None
+    if server.tls_certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        read_certificate(tls, server.tls_certificate, server.tls_key)
+    return Entrance(bounds, Proxies(server.trusted_proxies), refused, tls)
+
+
+def renew_certificate(settings: Settings, entrance: Entrance) -> None:
+    """Read the certificate again: it may be a new one. One that cannot be used is told, and the old one stays."""
+    if entrance.tls is None:
+        return
+    files = settings.server.tls_certificate, settings.server.tls_key
+    try:
+        read_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *files)
+        read_certificate(entrance.tls, *files)
+    except SettingsError as error:
+        log.error("certificate_not_taken", problem=error.message)
 
 
 def openers(speech_url: str) -> Openers:
@@ -216,6 +237,11 @@ def make_admitting(
 def _mode(profile: Profile) -> Literal["agent", "transcribe"]:
     """Name how a call is held, for the metrics."""
     return "agent" if profile.policy.agent else "transcribe"
+
+
+def auth_tokens_of(settings: Settings) -> list[str]:
+    """Return what may have signed the carrier's requests: the present token first."""
+    return [auth_token_of(settings), *(old.get_secret_value() for old in settings.twilio.old_auth_tokens)]
 
 
 def auth_token_of(settings: Settings) -> str:

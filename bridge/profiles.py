@@ -351,6 +351,7 @@ def policy_from(settings: Settings) -> Policy:
         outage=turns.outage,
         warm=bool(settings.twilio.account_sid and settings.twilio.auth_token.get_secret_value()),
         longest_ring_s=settings.transfer.ring_seconds,
+        transfer_allow=settings.transfer.allow,
         transfer_failed=settings.transfer.failed,
         silence_s=turns.silence_seconds,
         silence_prompts=(turns.still_there, turns.still_there),

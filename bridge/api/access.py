@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,6 +46,16 @@ class Token:
     secret: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Something that goes on for somebody for as long as they are believed."""
+
+    holder: str
+    session: str
+    """Id of the browser's session; empty: a token was shown."""
+    end: Callable[[], None]
+
+
 class Access:
     """Tells who asks. One for all addresses that are not Twilio's."""
 
@@ -63,10 +75,11 @@ class Access:
         `public_url` is where browsers reach the bridge: https, and cookies go nowhere but over https. `proxies` are
         those whose word counts about who asks; None: those on this machine.
         """
-        own = [Token(Principal("api", "admin"), token)] if token else []
-        self._tokens = [(one.holder, _digest(one.secret)) for one in (*own, *further)]
-        self._holders = {one.holder.name: one.holder for one in (*further, *own)}
-        self.cookies = Cookies({one.holder.name: one.secret for one in (*further, *own)})
+        self.cookies = Cookies({})
+        self._watched: dict[object, _Watched] = {}
+        self._tokens: list[tuple[Principal, bytes]] = []
+        self._holders: dict[str, Principal] = {}
+        self.take(token, further)
         self.public_url = public_url
         secure = public_url.startswith("https://")
         self.cookie_name = "__Host-phone-bridge" if secure else "phone-bridge"
@@ -76,6 +89,51 @@ class Access:
         self._wall_clock = wall_clock
         self._asked = Buckets(requests_per_second, max(1.0, 5 * requests_per_second))
         self._guessed = Buckets(_GUESSES_PER_SECOND, _GUESSES_AT_ONCE)
+
+    def take(self, token: str, further: Sequence[Token]) -> None:
+        """Believe who has these tokens from now on, and end what goes on for who has another."""
+        before = {principal.name: digest for principal, digest in self._tokens}
+        own = [Token(Principal("api", "admin"), token)] if token else []
+        known = (*further, *own)
+        self._tokens = [(one.holder, _digest(one.secret)) for one in (*own, *further)]
+        self._holders = {one.holder.name: one.holder for one in known}
+        self.cookies.take({one.holder.name: one.secret for one in known})
+        after = {principal.name: digest for principal, digest in self._tokens}
+        # Without tokens this machine is believed: with the first of them it is not any more.
+        gone = {name for name in (*before, LOCAL.name) if before.get(name) != after.get(name)}
+        if before or not after:
+            gone.discard(LOCAL.name)
+        self._end(lambda watched: watched.holder in gone)
+
+    @contextlib.contextmanager
+    def until_over(self, request: web.Request, who: Principal, end: Callable[[], None]) -> Iterator[None]:
+        """Call `end` when `who` asks with what is worth nothing any more, for the length of the block.
+
+        That is a cookie that was signed out or is too old, or a token that was exchanged for another.
+        """
+        session = request.get(SIGNED_IN)
+        watch = object()
+        self._watched[watch] = _Watched(who.name, "" if session is None else session.id, end)
+        timer = None
+        if session is not None:
+            left_s = max(0.0, session.expires_at - self._wall_clock())
+            timer = asyncio.get_running_loop().call_later(left_s, end)
+        try:
+            yield
+        finally:
+            del self._watched[watch]
+            if timer is not None:
+                timer.cancel()
+
+    def sign_out(self, session: BrowserSession) -> None:
+        """Take a session's cookie for nothing from now on, and end what goes on for it."""
+        self.cookies.end(session)
+        self._end(lambda watched: watched.session == session.id)
+
+    def _end(self, over: Callable[[_Watched], bool]) -> None:
+        for watched in [*self._watched.values()]:
+            if over(watched):
+                watched.end()
 
     def remote(self, request: web.Request) -> str:
         """Return the address that a request comes from, as the proxies before the bridge tell it."""

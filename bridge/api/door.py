@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar, get_origin
@@ -96,6 +97,10 @@ class Door:
         if id(app) not in self._apps:
             self._apps.add(id(app))
             app.on_response_prepare.append(_keep_private)
+
+    def until_over(self, request: web.Request, end: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+        """Call `end` when whoever asks is not believed any more, for the length of the block; see `Access`."""
+        return self._access.until_over(request, asker(request), end)
 
     def _admit(self, request: web.Request, operation: Operation) -> None:
         try:

@@ -130,7 +130,8 @@ class Settings(BaseSettings):
 
     def public_url(self, port: int) -> str:
         """The origin at which the carrier reaches us, without a final slash. `port` is the one listened on."""
-        return self.server.public_url or f"http://127.0.0.1:{port}"
+        scheme = "https" if self.server.tls_certificate else "http"
+        return self.server.public_url or f"{scheme}://127.0.0.1:{port}"
 
     def stream_url(self, port: int) -> str:
         """Where the carrier opens media streams: `wss://`, or `ws://` where the public URL is plain http."""
@@ -147,6 +148,7 @@ class Settings(BaseSettings):
             # The token counts by itself: what quotes it need not quote `Bearer` as well.
             values += [header, token] if scheme.lower() in {"bearer", "basic", "token"} else [header]
         values += [key.get_secret_value() for key in self.store.old_encryption_keys]
+        values += [token.get_secret_value() for token in self.twilio.old_auth_tokens]
         values += [one.token.get_secret_value() for one in self.api.tokens]
         if password := urlsplit(self.store.url).password if self.store.url.startswith("postgres") else None:
             values.append(password)

@@ -15,6 +15,8 @@ from bridge.settings.values import dial_target, phone_number
 class TransferSettings(Section):
     """How callers are passed on."""
 
+    allow: Texts = ("*",)
+    """Whom agents may pass callers on to: numbers and SIP addresses, such as +49*, sip:*@pbx.example.com."""
     caller_id: str = ""
     """Number that is shown to whom the caller is passed on; empty: the number that was called."""
     ring_seconds: int = Field(default=30, ge=5, le=600)

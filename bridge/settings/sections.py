@@ -19,6 +19,7 @@ from pydantic import (
 
 from bridge.settings.base import BargeIn, Section, Texts
 from bridge.settings.values import (
+    comma_list,
     header_map,
     http_url,
     lower,
@@ -59,6 +60,20 @@ class ServerSettings(Section):
     idle_seconds: float = Field(default=75, gt=0, le=3600)
     """Seconds that a connection may idle from request to request; longer than a proxy keeps its own."""
 
+    tls_certificate: str = ""
+    """File of a certificate chain (PEM), read again at SIGHUP: listen by https without a proxy; empty: http."""
+    tls_key: str = Field(default="", validate_default=True)
+    """File of its private key (PEM)."""
+
+    @field_validator("tls_key")
+    @classmethod
+    def _tls_key(cls, value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get("tls_certificate")):
+            raise ValueError("wanted both server.tls_certificate and server.tls_key, or neither")
+        if value and info.data.get("workers", 1) > 1:
+            raise ValueError("encrypted connections cannot be shared by server.workers: put a proxy before them")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _trusted_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,6 +92,8 @@ class TwilioSettings(Section):
     """The account's SID: AC and 32 hexadecimal digits."""
     auth_token: SecretStr = SecretStr("")
     """The account's primary auth token, which signs Twilio's requests; empty: a token of this machine's own."""
+    old_auth_tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(comma_list)] = Field(default=(), repr=False)
+    """Further auth tokens that may have signed a request: the one before, while it is exchanged for another."""
     api_url: str = ""
     """Origin of Twilio's REST API, for tests and proxies; empty: Twilio's own."""
     validate_requests: bool = Field(default=True, alias="validate")

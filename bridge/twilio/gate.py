@@ -30,7 +30,7 @@ log = structlog.get_logger()
 class Gate:
     """Checks who asks. Every handler of Twilio's requests goes through it."""
 
-    auth_tokens: Sequence[str]
+    auth_tokens: list[str]
     """Any of these may have signed a request: a new and an old one while they are exchanged."""
     validate: bool
     """False: take unsigned requests as well. Streams need their token all the same."""
@@ -46,6 +46,11 @@ class Gate:
     """Told of each connection that has become an admitted media stream."""
     look: LookAtForm | None = None
     """Is shown each request that was found good, and may raise what answers it instead of us; None: nobody is."""
+
+    def take(self, auth_tokens: Sequence[str]) -> None:
+        """Let these sign from now on, the first of them also the tickets of streams."""
+        self.auth_tokens[:] = auth_tokens
+        self.tokens.take(auth_tokens)
 
     @property
     def stream_url(self) -> str:
