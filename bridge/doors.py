@@ -18,15 +18,17 @@ from aiohttp import web
 from bridge.api.access import Access
 from bridge.api.late import LateRoutes
 from bridge.api.own_calls import OwnCalls
+from bridge.call.admitting import Admitting
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
+from bridge.entrance import Entrance
 from bridge.health import HealthRoutes
 from bridge.keeping import Keeping
 from bridge.live.calls import LiveCalls
 from bridge.live_parts import watch_calls
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
-from bridge.parts import make_access
+from bridge.parts import api_tokens, make_access
 from bridge.process import collected_later
 from bridge.profiles import Profiles
 from bridge.settings import Settings
@@ -55,6 +57,8 @@ class House:
     port: Callable[[], int]
     """Where we listen; known only after that."""
     worker: Alone
+    admitting: Admitting
+    entrance: Entrance
 
     def live(self) -> int:
         """Return how many calls go on, in all processes."""
@@ -86,6 +90,8 @@ class Doors:
             figures,
             lambda: house.worker.speech.up,
         )
+        health.full = house.admitting.full
+        health.ready_when_full = house.settings.admission.ready_when_full
         health.add_to(app)
         self._routes = LateRoutes(self._open, house.worker.answers)
         app.router.register_resource(self._routes)
@@ -93,6 +99,7 @@ class Doors:
     def take(self, settings: Settings) -> None:
         """Go by changed settings."""
         self._settings = settings
+        self._access.take(settings.api.token.get_secret_value(), api_tokens(settings))
         if self._late is not None:
             self._late.take(settings)
 

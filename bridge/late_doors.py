@@ -44,7 +44,7 @@ async def open_doors(
 ) -> LateDoors:
     """Put up the API and its pages. `own` are the calls of this process, `calls` those that go on."""
     settings, registry, worker = house.settings, house.registry, house.worker
-    door = Door(access, worker.asked)
+    door = Door(access, worker.asked, house.entrance.proven)
     SessionRoutes(access).add_to(app, door)
     take = open_record(app, door, house, own)
     addresses = lambda: stream_addresses(settings, house.port(), worker.stream_path)  # noqa: E731  It is one expression.
