@@ -36,6 +36,7 @@ LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         | {"signature", "origin", "wrong_call", "no_start", "malformed_message"}
         | {"wrong_format", "call_over", "draining"}
     },
+    "refused_connections_total": {"reason": frozenset({"connections", "address", "head_late", "no_request"})},
     "malformed_messages_total": {"peer": frozenset({"carrier"})},
     "speculations_total": {"outcome": frozenset({"used", "dropped"})},
     "transfers_total": {"how": frozenset({"cold", "warm"}), "status": _ENDS | {"answered", "declined"}},
