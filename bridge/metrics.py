@@ -36,6 +36,7 @@ LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         | {"signature", "origin", "wrong_call", "no_start", "malformed_message"}
         | {"wrong_format", "call_over", "draining"}
     },
+    "refused_connections_total": {"reason": frozenset({"connections", "address", "head_late", "no_request"})},
     "malformed_messages_total": {"peer": frozenset({"carrier"})},
     "speculations_total": {"outcome": frozenset({"used", "dropped"})},
     "transfers_total": {"how": frozenset({"cold", "warm"}), "status": _ENDS | {"answered", "declined"}},
@@ -93,6 +94,17 @@ class Metrics:
             "Requests of the carrier that were refused, by reason, such as signature, token_used or draining.",
             "reason",
         )
+        self.refused_connections = self._counter(
+            "refused_connections_total",
+            "Connections closed before their first request: connections, address, head_late, no_request.",
+            "reason",
+        )
+        self.admission_refusals = self._counter(
+            "admission_refusals_total",
+            "Calls that were not taken, by reason: draining, lag, calls, number, speech.",
+            "reason",
+        )
+        self.loop_lag = self._gauge("loop_lag_seconds", "How late the event loop is, smoothed over a second or so.")
         self.malformed_messages = self._counter("malformed_messages_total", "Messages that did not fit.", "peer")
         self.turns = self._counter("turns_total", "Turns of callers that ended.")
         self.degraded_turns = self._counter(

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ World = Callable[..., Any]
 
 
 @contextlib.asynccontextmanager
-async def bridge(folder: Path, speech_url: str, **environment: str) -> AsyncIterator[Bridge]:
+async def bridge(
+    folder: Path, speech_url: str, overrides: Mapping[str, Any] | None = None, **environment: str
+) -> AsyncIterator[Bridge]:
     settings = load_settings(
         environment={
             "BRIDGE_SERVER__PORT": "0",
@@ -50,6 +52,7 @@ async def bridge(folder: Path, speech_url: str, **environment: str) -> AsyncIter
             **environment,
         },
         files=(),
+        overrides=overrides,
     )
     async with running(settings) as up:
         yield up

@@ -30,6 +30,7 @@ bridge.cli.main(["serve", "--port", "0"])
 _HEAVY = (
     "alembic",
     "asyncpg",
+    "bridge.late_doors",
     "av",
     "cryptography",
     "jsonschema",

@@ -29,12 +29,16 @@ class Meter:
         info: CallInfo,
         mode: Mode = "agent",
         clock: Callable[[], float] = time.monotonic,
+        on_speech_limit: Callable[[CallInfo], None] = lambda _: None,
     ) -> None:
         """`mode`: whether an agent takes the call, nobody does and it is only transcribed, or two people talk.
 
-        `clock` is the event loop's.
+        `clock` is the event loop's. `on_speech_limit` is told that the speech service refused this call because
+        there are too many at once.
         """
         self._metrics = metrics
+        self._info = info
+        self._on_speech_limit = on_speech_limit
         self._mode = mode
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
         self._clock = clock
@@ -96,14 +100,19 @@ class Meter:
                 metrics.transfers.labels(how="warm" if warm else "cold", status=status).inc()
                 self._log.info("transfer_tried", status=status, warm=warm)
             case journal.ProblemMet(source=source, code=code, message=message):
-                counter = metrics.agent_errors if source == "agent" else metrics.speech_errors
-                counter.labels(code=code).inc()
-                self._log.warning("call_problem", source=source, code=code, error=message)
+                self._count_problem(source, code, message)
             case journal.CallClosed(under_runs=under_runs, lost_marks=lost_marks):
                 metrics.under_runs.inc(under_runs)
                 metrics.lost_marks.inc(lost_marks)
             case _:
                 pass
+
+    def _count_problem(self, source: str, code: str, message: str) -> None:
+        counter = self._metrics.agent_errors if source == "agent" else self._metrics.speech_errors
+        counter.labels(code=code).inc()
+        self._log.warning("call_problem", source=source, code=code, error=message)
+        if code == "speech_limit":
+            self._on_speech_limit(self._info)
 
     def _count_reply(self, entry: journal.AgentSpoke) -> None:
         if entry.interrupted:
