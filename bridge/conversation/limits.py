@@ -138,6 +138,8 @@ def loss_told(talk: Talk) -> bool:
     outage.owed = False
     if outage.words_lost or not outage.connected:
         outage.told += 1
+        if not outage.connected:
+            outage.told_at, outage.noted = talk.now, False
         talk.prompt(talk.policy.outage)
     return True
 

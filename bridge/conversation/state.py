@@ -413,14 +413,15 @@ class Talk:
     def fail_speech(self, reply: Reply, utterance: int, code: str, message: str, *, final: bool) -> None:
         """An utterance will not come. When it is the apology that fails, only the carrier's voice is left.
 
-        If only the connection was lost, the rest of the utterance is asked for again, a few times in a reply.
+        If only the connection was lost, the rest of the utterance is asked for again, a few times in a reply; but
+        not where the reply before has failed as well: the caller has waited long enough.
         """
         if code.startswith("sound_"):
             self.record(journal.ProblemMet(self.ms(), "sound", code, message))
             self.speech.playout.give_up(utterance)
             return
         self.record(journal.ProblemMet(self.ms(), "tts", code, message))
-        if not final and self.speech.go_on(reply, utterance, self.now):
+        if not final and not self.speech_failures and self.speech.go_on(reply, utterance, self.now):
             return
         self.speech.fail_utterance(reply, utterance)
         self.speech_failures += 1

@@ -267,8 +267,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "if not final and self.speech.go_on(",
-        "if self.speech.go_on(",
+        "if not final and not self.speech_failures and self.speech.go_on(",
+        "if not self.speech_failures and self.speech.go_on(",
         "What the service has refused is asked for again.",
     ),
     Mutant(
@@ -327,8 +327,8 @@ MUTANTS = (
     ),
     Mutant(
         "rules.py",
-        "    talk.speech_failures = 0\n",
-        "",
+        "        talk.speech_failures = 0\n",
+        "        pass\n",
         "Three failed sentences anywhere in a long call end it.",
     ),
     Mutant(
