@@ -165,7 +165,8 @@ class ScriptedSpeech:
                 message = json.loads(text)
                 peer.texts.append(message)
                 if message.get("type") == "close":
-                    peer.writer.write(peer.wire.send(CloseConnection(1000)))
+                    with contextlib.suppress(LocalProtocolError):  # It was us who closed.
+                        peer.writer.write(peer.wire.send(CloseConnection(1000)))
                 elif "context_id" in message:
                     await self._speak(peer, message)
             case Ping():

@@ -120,7 +120,7 @@ def reply_over(talk: Talk) -> bool:
         return True
     if reply.occasion != "prompt" and reply.answer.strip():
         # What the bridge itself says is kept: that it sounds says nothing of the service.
-        talk.speech_failures = 0
+        talk.speech.failures = 0
     if talk.unanswered and not final:
         return True  # The caller has said something meanwhile: that is answered before anything is done.
     if reply.fallback and reply.silent:

@@ -42,7 +42,6 @@ class Talk:
         self.digits = Digits()
         self.message = Message()
         self.agent_failures = 0
-        self.speech_failures = 0
         self.echoes = 0
         """Turns so far that were the agent's own voice."""
         self.limit_told = False
@@ -421,11 +420,12 @@ class Talk:
             self.speech.playout.give_up(utterance)
             return
         self.record(journal.ProblemMet(self.ms(), "tts", code, message))
-        if not final and not self.speech_failures and self.speech.go_on(reply, utterance, self.now):
+        again, stalled = not final and not self.speech.failures, code == "speech_timeout"
+        if again and self.speech.go_on(reply, utterance, self.now, stalled=stalled):
             return
         self.speech.fail_utterance(reply, utterance)
-        self.speech_failures += 1
-        if self.speech_failures >= self.policy.failures_allowed or reply.occasion == "prompt":
+        self.speech.failures += 1
+        if self.speech.failures >= self.policy.failures_allowed or reply.occasion == "prompt":
             self.leave_for_failure("speech_failed")
         else:
             reply.failed = True

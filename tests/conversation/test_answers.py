@@ -130,6 +130,19 @@ class TestFailures:
         play.hears(on.SpeechFailed(play.did(do.Synthesize)[-1].utterance, "speech_server", "500"))
         return play
 
+    def test_a_voice_that_stalls_is_waited_for_once_and_not_for_each_time_it_is_asked_again(self) -> None:
+        play, reply = asked(speech_timeout_s=10.0)
+        play.hears(on.AgentActed(reply, Say("Hi.")), on.AgentFinished(reply))
+        began = play.now - 100
+        play.at(began + 8).hears(on.SpeechFailed(1, "speech_timeout", "no first audio", final=False))
+        play.at(began + 9.9)
+        assert spoken(play) == ["Hi.", "Hi."]
+        play.at(began + 10)
+        assert spoken(play)[-1] == "Sorry."
+        assert play.did(do.LeaveCall) == []
+        play.at(began + 14)  # The apology does not come either: only the carrier's voice is left.
+        assert play.did(do.LeaveCall) == [do.LeaveCall("speech_failed", farewell="Bye.")]
+
     def test_what_stands_behind_failed_speech_is_neither_made_nor_heard(self) -> None:
         play, reply = asked()
         play.hears(on.AgentActed(reply, Say("aaa. ")), on.AgentActed(reply, Say("bbb.", voice="joe")))
@@ -137,7 +150,7 @@ class TestFailures:
         commands = play.hears(on.SpeechFailed(1, "speech_server", "500"))
         assert do.CancelSpeech(2) in commands
         assert play.hears(on.SpeechArrived(2, b"b" * 4000), on.SpeechFinished(2)) == []
-        play.at(9)
+        play.at(6)
         (spoke,) = play.kept(journal.AgentSpoke)
         assert "bbb" not in spoke.heard
         assert spoken(play)[-1] == "Sorry."

@@ -367,7 +367,7 @@ class TestLostSpeech:
         play = self.half_come(words=False)
         play.hears(self.LOST)
         assert len(play.did(do.Synthesize)) == 1
-        play.at(9)
+        play.at(6)
         (spoke,) = play.kept(journal.AgentSpoke)
         assert spoke.unheard
 

@@ -38,6 +38,8 @@ class Said:
     """Words that no service heard."""
     waits: list[tuple[float, float]] = field(default_factory=list)
     """(from, to) in call time: the caller waited for the bridge."""
+    to_ask: int = 2
+    """How many questions the caller has after the fault."""
 
 
 async def play(there: Stage, said: Said) -> None:
@@ -130,15 +132,15 @@ def _dialling(there: Stage) -> bool:
 
 
 async def _go_on(there: Stage, said: Said) -> None:
-    """Ask twice more, as a caller would who has time."""
+    """Ask more, as a caller would who has time."""
     call, loop = there.call, asyncio.get_running_loop()
     limit = (there.broken_at or loop.time()) + _MOST_S
-    for _ in range(2):
+    for _ in range(said.to_ask):
         if not call.live:
             return
         await say(there, said, QUESTION)
         await _waits(there, said, min(_ANSWER_WITHIN_S, limit - loop.time()))
-    while call.live and loop.time() < limit and _lasting(there):
+    while said.to_ask and call.live and loop.time() < limit and _lasting(there):
         # A service that stays away: whoever holds on must be let go in the end.
         await _waits(there, said, limit - loop.time())
         await say(there, said, QUESTION)
@@ -164,12 +166,10 @@ async def _rest(there: Stage, said: Said) -> None:
         said.unheard.append(SECOND_HALF)
         return
     if peer is not there.speech.stt[0]:
-        await peer.has_audio(4000)  # No service tells words before it has heard something.
+        await peer.has_audio(12_000)  # It hears all of the turn once more.
         await peer.turn("start")
-        await peer.turn("update", SECOND_HALF)
-        await peer.turn("end", SECOND_HALF)
-    else:
-        await peer.turn("end", FIRST_HALF + SECOND_HALF)
+        await peer.turn("update", FIRST_HALF)
+    await peer.turn("end", FIRST_HALF + SECOND_HALF)
     said.finished.append(FIRST_HALF + SECOND_HALF)
 
 

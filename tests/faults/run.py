@@ -24,9 +24,12 @@ _SLOW_LEAVES_S: Final = 30.0
 
 
 async def play_all(
-    cells: Sequence[Cell], *, at_once: int, done: Callable[[Outcome], None] = lambda _: None
+    cells: Sequence[Cell], *, at_once: int, to_ask: int = 2, done: Callable[[Outcome], None] = lambda _: None
 ) -> list[Outcome]:
-    """Play every cell that there can be, so many at once; returns the outcomes in the order of `cells`."""
+    """Play every cell that there can be, so many at once; returns the outcomes in the order of `cells`.
+
+    `to_ask`: how many questions callers still have after the fault.
+    """
     NOBODY.unhandled.clear()
     room = asyncio.Semaphore(at_once)
     starting = asyncio.Lock()
@@ -37,7 +40,7 @@ async def play_all(
             if cell.impossible:
                 return Outcome(cell)
             async with room:
-                outcome = await play_cell(cell, Path(name) / str(number), database, starting)
+                outcome = await play_cell(cell, Path(name) / str(number), database, starting, Said(to_ask=to_ask))
             done(outcome)
             return outcome
 
@@ -48,9 +51,9 @@ async def play_all(
     return outcomes
 
 
-async def play_cell(cell: Cell, folder: Path, database: Path, starting: asyncio.Lock) -> Outcome:
-    """Play one cell. Whatever goes wrong is in its outcome."""
-    outcome, said = Outcome(cell), Said()
+async def play_cell(cell: Cell, folder: Path, database: Path, starting: asyncio.Lock, said: Said) -> Outcome:
+    """Play one cell. Whatever goes wrong is in its outcome; `said` is filled with what the caller says."""
+    outcome = Outcome(cell)
     loop = asyncio.get_running_loop()
     begin = loop.time()
     with logged() as log:

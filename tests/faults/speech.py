@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from wsproto import WSConnection
 from wsproto.events import BytesMessage, Event, Request, TextMessage
+from wsproto.utilities import LocalProtocolError
 
 from bridge.tasks import spawn
 from tests.faults.voice import sound_of_word
@@ -135,5 +136,5 @@ async def send_rubbish(peer: Peer, context: str = "") -> None:
             message = TextMessage(one) if isinstance(one, str) else BytesMessage(one)
             peer.writer.write(peer.wire.send(message))
         await peer.writer.drain()
-    except (ConnectionError, RuntimeError):
-        pass
+    except (ConnectionError, LocalProtocolError):
+        pass  # It is closed already.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.catalogue import (
-    AGENT_SPEAKS,
     BEFORE,
     CALLER_SPEAKS,
     COLD,
@@ -20,23 +19,24 @@ from tests.faults.show import row_of
 from tests.faults.voice import Heard, sentences_in, sound_of_word, words_in
 
 EXPECTED = {
-    Cell("text to speech", "drops", AGENT_SPEAKS): ("answer goes on", "nothing"),
+    Cell("text to speech", "drops", THINKING): ("answer", "nothing"),
     Cell("speech to text", "drops", CALLER_SPEAKS): ("answer (short)", "nothing"),
-    Cell("agent", "500", THINKING): ("apology", "2 answers"),
+    Cell("agent", "500", THINKING): ("apology", "an answer"),
     Cell("stream", "duplicate", BEFORE): ("greeting", "nothing"),
-    Cell("text to speech", "refuses", COLD): ("carrier's voice: farewell", "nothing"),
+    Cell("text to speech", "refuses", COLD): ("silence", "nothing"),
 }
-"""What the caller hears, and what is lost."""
+"""What the caller hears at once, and what is lost."""
 
 
 @pytest.mark.timeout(60)
 async def test_what_callers_hear_when_something_fails() -> None:
-    outcomes = await play_all([*EXPECTED], at_once=len(EXPECTED))
+    outcomes = await play_all([*EXPECTED], at_once=len(EXPECTED), to_ask=0)
     assert {one.cell.name: one.wrong for one in outcomes if one.wrong} == {}
     seen = {one.cell: (one.heard, one.lost) for one in outcomes}
     for cell, (heard, lost) in EXPECTED.items():
         assert heard in seen[cell][0], (cell.name, seen[cell])
         assert lost in seen[cell][1], (cell.name, seen[cell])
+    assert outcomes[-1].later == "carrier's voice: farewell", "without any voice there is the carrier's"
     assert all(all(row_of(one)) for one in outcomes), "no cell of the table is empty"
 
 

@@ -67,8 +67,8 @@ MUTANTS = (
     ),
     Mutant(
         _LIMITS,
-        "talk.now < reply.audio_at + talk.policy.speech_timeout_s",
-        "talk.now < reply.asked_at + talk.policy.speech_timeout_s",
+        "talk.now < reply.audio_at + limit_s",
+        "talk.now < reply.asked_at + limit_s",
         "The second half of a long answer is cut off.",
     ),
     Mutant(
