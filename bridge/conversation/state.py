@@ -412,8 +412,7 @@ class Talk:
     def fail_speech(self, reply: Reply, utterance: int, code: str, message: str, *, final: bool) -> None:
         """An utterance will not come. When it is the apology that fails, only the carrier's voice is left.
 
-        If only the connection was lost, the rest of the utterance is asked for again, a few times in a reply; but
-        not where the reply before has failed as well: the caller has waited long enough.
+        If only the connection was lost, the rest is asked for again, a few times in a reply, unless the last failed.
         """
         if code.startswith("sound_"):
             self.record(journal.ProblemMet(self.ms(), "sound", code, message))

@@ -24,6 +24,8 @@ from tests.soak.process import TOKEN, Look, Process, bridge_process
 
 _OVER_WITHIN_S: Final = 40.0
 """How soon after the last caller all calls must be recorded: longer than a bridge waits for a lost stream."""
+_IDLE_S: Final = 1.0
+"""How long connections are kept that nobody uses."""
 _MOST_MB: Final = 40
 _MOST_FILES: Final = 12
 _MOST_TASKS: Final = 5
@@ -61,7 +63,7 @@ async def soak(
             RandomSpeech(seed).running() as speech,
             RandomAgent().running() as agent,
             bridge_process(Path(name), _settings(speech.url, agent.url)) as process,
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_S)) as session,
         ):
             chance = random.Random(seed)
             first = max(at_once, calls // 10)
@@ -70,13 +72,14 @@ async def soak(
                 await _callers(part, at_once, process, session, chance, longest_s, soaked)
                 await _look(process, session, f"after {part.stop} calls", soaked, tell)
             await _see_all_over(process, session, soaked)
+            await asyncio.sleep(2 * _IDLE_S)  # Else each connection of ours that is idle has a task over there.
             await _look(process, session, "at the end", soaked, tell)
             soaked.tasks = process.tasks() or {}
             soaked.seen |= Counter({"turns said": speech.turns, "speech connections broken": speech.broken})
             soaked.seen["agent asked"] = agent.asked
             if process.running.returncode is not None:
                 soaked.wrong.append(f"the bridge has died with {process.running.returncode}")
-        soaked.wrong += [f"in the log: {line[:500]}" for line in process.faults()]
+        soaked.wrong += [f"in the log: {line[:120]} … {line[-1500:]}" for line in process.faults()]
     soaked.seconds = time.monotonic() - begin
     _compare(soaked)
     return soaked
