@@ -412,7 +412,7 @@ class Talk:
     def fail_speech(self, reply: Reply, utterance: int, code: str, message: str, *, final: bool) -> None:
         """An utterance will not come. When it is the apology that fails, only the carrier's voice is left.
 
-        If only the connection was lost, the rest is asked for again a few times, unless the reply before failed too.
+        If only the connection was lost, the rest is asked for again, unless the reply before has failed too.
         """
         if code.startswith("sound_"):
             self.record(journal.ProblemMet(self.ms(), "sound", code, message))
