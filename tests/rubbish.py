@@ -2,7 +2,7 @@
 
 `python -m tests.rubbish` runs a bridge as a user starts it, holds calls as `phone-bridge bench` does, and measures
 them twice: alone, and while another process opens connections from another address of this machine. Those bring
-nothing, noise, halves of requests, requests for nothing, unsigned webhooks, and streams without a ticket. For Linux.
+nothing, noise, halves of requests, requests for nothing, unsigned webhooks, streams without a ticket. For Linux.
 """
 
 from __future__ import annotations
@@ -151,7 +151,6 @@ def main(calls: int, connections: int, seconds: float, flood_port: int) -> None:
             refusals.extend(_refusals(system.port))
             return
         # They begin while the second window is made ready, and go on through all of it.
-        lasting = seconds + options.settle_s
         command = (sys.executable, "-m", "tests.rubbish", "--flood-port", str(system.port))
         how = ("--connections", str(connections), "--seconds", str(seconds + options.settle_s))
         strangers.append(subprocess.Popen([*command, *how], stdout=subprocess.PIPE, text=True))
