@@ -29,7 +29,8 @@ ENV PATH=/opt/phone-bridge/bin:$PATH \
     BRIDGE_STORE__RECORDINGS=/data/calls \
     BRIDGE_LOG__FORMAT=json \
     XDG_STATE_HOME=/data/state
-USER bridge
+# By its number: Kubernetes' runAsNonRoot cannot look a name up.
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

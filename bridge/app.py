@@ -14,7 +14,7 @@ from aiohttp import web
 from bridge.api.door import problems
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
-from bridge.doors import House, add_doors
+from bridge.doors import Doors, House
 from bridge.entrance import Entrance
 from bridge.keeping import open_keeping
 from bridge.metrics import Metrics
@@ -36,6 +36,8 @@ from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
+from bridge.spans import middlewares as span_middlewares
+from bridge.spans import open_spans
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.read_pacing import ReadPacer
@@ -86,7 +88,7 @@ async def running(
         keeping = await open_keeping(settings, metrics, stack, live, worker)
 
         speech_url = await worker.speech_url(settings, stack)
-        profiles = Profiles(settings, openers(speech_url), metrics)
+        profiles = Profiles(settings, openers(speech_url, metrics), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
@@ -96,6 +98,9 @@ async def running(
         registry = make_registry(profiles, keeping.store, metrics, rest)
         holders.append(registry.holds)
         registry.observers += [observer_of(each) for each in hooks]
+        spans = await open_spans(stack)
+        if spans is not None:
+            registry.observers.append(spans.observer)
         auth_tokens = auth_tokens_of(settings)
         listening: list[int] = []
         gate = Gate(
@@ -112,9 +117,18 @@ async def running(
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         admitting = make_admitting(settings, profiles, registry, dialer, metrics)
         stack.callback(admitting.close)
-        app = web.Application(client_max_size=64 * 1024, middlewares=[*worker.middlewares, problems])
-        pacer = ReadPacer(settings.stt.chunk_ms)
-        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer, admitting)
+        app = web.Application(
+            client_max_size=64 * 1024, middlewares=[*span_middlewares(spans), *worker.middlewares, problems]
+        )
+        routes = TwilioRoutes(
+            gate,
+            registry,
+            metrics,
+            transfer_rules(settings.transfer),
+            dialer,
+            ReadPacer(settings.stt.chunk_ms),
+            admitting,
+        )
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
@@ -128,7 +142,6 @@ async def running(
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-        port = functools.partial(listening.__getitem__, 0)
         house = House(
             settings,
             metrics,
@@ -139,20 +152,19 @@ async def running(
             rest,
             gate.tokens,
             routes,
-            port,
+            functools.partial(listening.__getitem__, 0),
             worker,
             admitting,
             entrance,
         )
-        doors_take = await add_doors(app, house)
+        doors = Doors(app, house)
         listening.append(await _listen(app, settings, registry, worker, entrance, stack))
         keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
-        url = _url(settings, listening[0])
-        take = functools.partial(_take, house, gate, hand_offs, consultations, doors_take)
-        yield Bridge(url, auth_tokens[0], registry, metrics, dialer, profiles, take)
+        take = functools.partial(_take, house, gate, hand_offs, consultations, doors)
+        yield Bridge(_url(settings, listening[0]), auth_tokens[0], registry, metrics, dialer, profiles, take)
 
 
 async def serve(
@@ -204,11 +216,11 @@ def _take(
     gate: Gate,
     hand_offs: HandOffs,
     consultations: Consultations | None,
-    doors_take: Callable[[Settings], None],
+    doors: Doors,
     own: Settings,
 ) -> None:
     """Take calls, and pass them on, as changed settings say; believe who has the new tokens; and show all that."""
-    doors_take(own)
+    doors.take(own)
     gate.take(auth_tokens_of(own))
     if house.rest is not None:
         house.rest.take(gate.auth_tokens[0])

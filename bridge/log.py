@@ -25,8 +25,8 @@ SECRET_KEYS = frozenset({"api_key", "auth_token", "authorization", "password", "
 
 MASK = "********"
 
-_IDENTIFIERS = frozenset({"call", "sid", "timestamp", "level", "logger"})
-"""Keys whose values nobody has said."""
+_IDENTIFIERS = frozenset({"call", "sid", "folder", "timestamp", "level", "logger"})
+"""Keys whose values nobody has said. A folder has date and time in it, which may look like a card's number."""
 _LONG_NUMBER = 10**9
 """From here on a number may be one that somebody has said."""
 

@@ -130,11 +130,12 @@ def renew_certificate(settings: Settings, entrance: Entrance) -> None:
         log.error("certificate_not_taken", problem=error.message)
 
 
-def openers(speech_url: str) -> Openers:
+def openers(speech_url: str, metrics: Metrics) -> Openers:
     """Return how recognisers, voices and sounds are opened, with speech from this address."""
+    on_lost = metrics.tts_lost.inc
     return Openers(
         recognizers=lambda own: make_recognizers(own, speech_url),
-        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
+        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url), on_lost), ()),
         sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
     )
 
@@ -225,8 +226,10 @@ def make_admitting(
     """Make what says which calls are taken, and let calls be counted, which tell of the speech plan's limits."""
     admitting = Admitting(admission_limits(settings), registry, metrics)
     full = admitting.speech_refused
-    registry.observers.insert(0, lambda info: Meter(metrics, info, _mode(profiles.of(info.number)), full))
-    registry.logs.observers.insert(0, lambda info: Meter(metrics, info, "log", full))
+    registry.observers.insert(
+        0, lambda info: Meter(metrics, info, _mode(profiles.of(info.number)), on_speech_limit=full)
+    )
+    registry.logs.observers.insert(0, lambda info: Meter(metrics, info, "log", on_speech_limit=full))
     dialer.room = lambda call: admitting.room_for_ours(
         call.id, call.order.from_number, call.order.ring_seconds + _RINGS_LATE_S
     )

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 130 interrupted (co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import os
@@ -13,7 +14,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,6 +129,17 @@ def end_start() -> None:
         gc.set_threshold(*_THRESHOLDS)
 
     asyncio.get_running_loop().call_later(_SETTLED_S, settled)
+
+
+@contextlib.contextmanager
+def collected_later() -> Iterator[None]:
+    """For what a server imports while it serves: no look for garbage halts calls meanwhile, or ever visits it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def guard(work: Callable[[], int], *, debug: bool = False) -> int:

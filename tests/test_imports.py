@@ -31,6 +31,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.errors": set(),
     "bridge.tasks": set(),
     "bridge.metrics": set(),
+    # Sees every step of a call, and knows how a webhook's questions are named.
+    "bridge.spans": {
+        "bridge.agents.base",
+        "bridge.agents.webhook.wire",
+        "bridge.call.session",
+        "bridge.conversation",
+        "bridge.errors",
+        "bridge.metrics",
+    },
     "bridge.opening_hours": set(),
     "bridge.conversation": {"bridge.conversation"},
     "bridge.audio": {"bridge.audio", "bridge.errors"},
@@ -177,9 +186,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.answers": {"bridge.outbound.progress"},
     "bridge.api.call_document": {"bridge.api.answers", "bridge.outbound.progress", "bridge.store.sql.call_rows"},
     "bridge.api.call_queries": {"bridge.store.sql.calls"},
+    "bridge.api.own_calls": {"bridge.agents.base"},
     # Finds what is kept, in the database and in the folders.
-    "bridge.api.kept": {"bridge.api", "bridge.agents.base", "bridge.conversation.journal", "bridge.store"}
-    | ERRORS_AND_TASKS,
+    "bridge.api.kept": {"bridge.api", "bridge.conversation.journal", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.api.record_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.api.media_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.api.media_operations": {"bridge.api", "bridge.store.compress"},
@@ -273,6 +282,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.sink_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
+    "bridge.late_doors": None,
     "bridge.api_parts": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,

@@ -48,6 +48,7 @@ def check_python() -> Finding:
         "nats": "nats",
         "encryption": "cryptography",
         "formats": "av",
+        "otel": "opentelemetry",
     }
     there = [name for name, module in extras.items() if find_spec(module)]
     version = ".".join(map(str, sys.version_info[:3]))

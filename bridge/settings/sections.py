@@ -44,6 +44,8 @@ class ServerSettings(Section):
     """Number of processes that share the calls."""
     drain_seconds: float = Field(default=30, ge=0, le=3600)
     """Seconds that live calls may go on after a request to stop."""
+    resume_seconds: float = Field(default=30, ge=0, le=600)
+    """Seconds that a call may be taken up again in whose midst its process died; 0: it ends with the process."""
     public_url: str = ""
     """The https origin that Twilio reaches, such as https://voice.example.com; empty: http://127.0.0.1:<port>."""
 
@@ -242,6 +244,8 @@ class TurnsSettings(Section):
     """Seconds that a caller's turn waits for a speech-to-text service that broke off; then it is given up."""
     outage: str = "Sorry, I lost you for a moment. Could you say that again, please?"
     """Said when a turn was given up because the speech-to-text service broke off."""
+    resumed: str = "Sorry, we were cut off for a moment."
+    """Said when a call goes on after the process that carried it has died; empty: nothing."""
     still_there: str = "Are you still there?"
     """Said to a silent caller."""
     goodbye: str = "I can't hear anything, so I'll hang up now. Good-bye."

@@ -181,8 +181,10 @@ class TwilioRoutes:
         self._gate.check_upgrade(request)
         socket = StreamSocket(compress=False, max_msg_size=_MAX_FRAME_BYTES)
         await socket.prepare(request)
+        sid = ""
         try:
             started, before = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
+            sid = started.call_sid
             facts = self._facts(started)
             listens = facts.get("mode") == LISTEN
             session = None if listens else self._admit(started, facts)
@@ -190,15 +192,14 @@ class TwilioRoutes:
         except (TokenRefused, ProtocolError, TimeoutError) as error:
             reason = getattr(error, "code", "no_start")
             self._metrics.refused_requests.labels(reason=reason).inc()
-            log.warning(
-                "stream_refused", reason=reason, error=str(error), remote=self._gate.proxies.remote(request)
-            )
+            remote = self._gate.proxies.remote(request)
+            log.warning("stream_refused", sid=sid, reason=reason, error=str(error), remote=remote)
             await socket.close(code=_POLICY_VIOLATION, message=reason.encode())
             return socket
         self._gate.proven(request)
         transport = request.transport
         cut = None if transport is None else transport.abort
-        carrier = Carrier(socket, started.stream_sid, cut, socket.write_at_once)
+        carrier = Carrier(socket, started.stream_sid, cut, socket.write_at_once, started.call_sid)
         if overheard is not None:
             await self.logs.carry(socket, carrier, overheard, before, self._pacer)
         elif session is not None:

@@ -48,6 +48,11 @@ class Alone:
     asked: LookAtRequest | None = None
     """Looks at what people ask once it is known who asks."""
 
+    def answers(self, request: web.Request) -> bool:
+        """Tell whether what people ask is answered by this process, as far as the request's address tells."""
+        del request
+        return True
+
     async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         """Return where speech comes from; the stack's end stops what was started for it."""
         return await open_speech(settings, stack, self.speech)
