@@ -31,6 +31,8 @@ _WAITING: Final = 1024
 """How many may wait for that."""
 _RUN_OUT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _AGAIN_S: Final = 0.5
+_REST_S: Final = 0.01
+"""Pause after a turn in which everybody was refused: 800 a second at most cost a twentieth of a core."""
 _TOLD_EVERY_S: Final = 10.0
 _SWEPT_EVERY_S: Final = 0.1
 _MOST_DESCRIPTORS: Final = 65_536
@@ -178,6 +180,7 @@ class _Site(web.BaseSite):
         """Take some of the connections that wait; the others are taken in the next turn."""
         answer = self._runner.server
         assert answer is not None  # noqa: S101  It was set up, or this could not have been made.
+        refused = 0
         for _ in range(_AT_ONCE):
             try:
                 connection, peer = listener.accept()
@@ -189,16 +192,22 @@ class _Site(web.BaseSite):
             arrival = _Arrival(self._entrance, answer, _host(peer), connection)
             if not self._entrance.enter(arrival.host, arrival):
                 connection.close()
+                refused += 1
                 continue
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             spawn(arrival.open(connection), name="connection")
+        if refused == _AT_ONCE:
+            self._rest(listener, _REST_S)  # Whoever floods us is to wait, not the calls.
 
     def _not_taken(self, listener: socket.socket, error: OSError) -> None:
         """Nothing more can be opened now: look again in a while. Or a connection has gone that was waiting."""
         if error.errno not in _RUN_OUT:
             return
         self._entrance.refuse("connections", "")
+        self._rest(listener, _AGAIN_S)
+
+    def _rest(self, listener: socket.socket, seconds: float) -> None:
         loop, descriptor = asyncio.get_running_loop(), listener.fileno()
         loop.remove_reader(descriptor)
 
@@ -206,7 +215,7 @@ class _Site(web.BaseSite):
             if listener.fileno() == descriptor:  # It is open still.
                 loop.add_reader(descriptor, self._accept, listener)
 
-        loop.call_later(_AGAIN_S, again)
+        loop.call_later(seconds, again)
 
 
 class _Listeners:

@@ -122,6 +122,9 @@ def shown(levels: Sequence[Level]) -> str:
         lines.append(f"{measure:34}" + "".join(f"{text:>20}" for text in told))
     counts = ("turns", "unanswered", "dropped_calls", "lost_up", "lost_down", "underruns")
     lines += [f"{name:34}" + "".join(f"{getattr(level, name):>20}" for level in levels) for name in counts]
+    for name, about in (("cpu", "cores used by the bridge"), ("others_cpu", "and by others on the same")):
+        told = [getattr(level.usage, name) for level in levels]
+        lines.append(f"{about:34}" + "".join(f"{value or 0:>20.2f}" for value in told))
     return "\n".join([*lines, "(p50 / p99)"])
 
 
