@@ -117,8 +117,15 @@ async def running(
             client_max_size=64 * 1024,
             middlewares=[*await open_spans(stack, registry.observers), *worker.middlewares, problems],
         )
-        pacer = ReadPacer(settings.stt.chunk_ms)
-        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer, admitting)
+        routes = TwilioRoutes(
+            gate,
+            registry,
+            metrics,
+            transfer_rules(settings.transfer),
+            dialer,
+            ReadPacer(settings.stt.chunk_ms),
+            admitting,
+        )
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
@@ -132,7 +139,6 @@ async def running(
             routes.departures.joined = consultations.joined
             stack.push_async_callback(consultations.close)
             registry.others = consultations
-        port = functools.partial(listening.__getitem__, 0)
         house = House(
             settings,
             metrics,
@@ -143,7 +149,7 @@ async def running(
             rest,
             gate.tokens,
             routes,
-            port,
+            functools.partial(listening.__getitem__, 0),
             worker,
             admitting,
             entrance,
@@ -154,9 +160,8 @@ async def running(
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
-        url = _url(settings, listening[0])
         take = functools.partial(_take, house, gate, hand_offs, consultations, doors)
-        yield Bridge(url, auth_tokens[0], registry, metrics, dialer, profiles, take)
+        yield Bridge(_url(settings, listening[0]), auth_tokens[0], registry, metrics, dialer, profiles, take)
 
 
 async def serve(
