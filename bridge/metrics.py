@@ -29,7 +29,6 @@ _TOKEN: Final = ("missing", "wrong", "used", "expired")
 
 LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "admission_refusals_total": {"reason": frozenset({"draining", "lag", "calls", "number", "speech"})},
-    "refused_connections_total": {"reason": frozenset({"connections", "address", "head_late", "no_request"})},
     "calls_total": {"mode": frozenset({"agent", "transcribe", "log"})},
     "outbound_calls_total": {"status": _ENDS},
     "refused_requests_total": {
