@@ -75,6 +75,10 @@ async def running(
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
         worker = worker or Alone()
+        if settings.bus.url:
+            from bridge.bus.node import Node  # noqa: PLC0415  Most have no bus, and pay nothing for it.
+
+            worker = Node(settings, worker)
         holders = [worker.holds]
         live = lambda call: any(holds(call) for holds in holders)  # noqa: E731  It is one expression.
         keeping = await open_keeping(settings, metrics, stack, live, worker)

@@ -70,7 +70,9 @@ async def add_doors(app: web.Application, house: House) -> Callable[[Settings], 
     calls = open_live(app, door, settings, registry, house.keeping, house.rest)
     worker.show(calls, house.keeping.store.recording, house.metrics)
     figures = functools.partial(worker.figures, house.metrics)
-    HealthRoutes(registry, access, house.keeping.database, live, figures, lambda: worker.speech.up).add_to(app)
+    speech_is_up = lambda: worker.speech.up  # noqa: E731  It is one expression.
+    database = house.keeping.database
+    HealthRoutes(registry, access, database, live, figures, speech_is_up, worker.health).add_to(app)
     about = "Tell what a webhook agent is sent and may answer"
     answers = {200: "application/schema+json"}
     door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))

@@ -45,6 +45,9 @@ class ServerSettings(Section):
     public_url: str = ""
     """The https origin that Twilio reaches, such as https://voice.example.com; empty: http://127.0.0.1:<port>."""
 
+    node: str = Field(default="", pattern=r"^[A-Za-z0-9._:-]{0,100}$")
+    """Name of this bridge among others at one bus, each with its own; empty: host name and port."""
+
     @field_validator("public_url")
     @classmethod
     def _public_url(cls, value: str) -> str:

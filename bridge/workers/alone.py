@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -75,6 +75,10 @@ class Alone:
     def live(self, own: int) -> int:
         """Return how many calls go on, where `own` do here."""
         return own
+
+    def health(self) -> Mapping[str, str]:
+        """Return what else `/readyz` is to show: names of things, and how they are."""
+        return {}
 
     async def figures(self, metrics: Metrics) -> tuple[bytes, str]:
         """Return the page for Prometheus, and its content type."""

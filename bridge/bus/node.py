@@ -1,0 +1,254 @@
+"""A bridge as one of many behind a load balancer: what it does for the others, and they for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import socket
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from bridge.api.problems import Problem
+from bridge.bus.asking import BY_BUS, AnsweredElsewhere, Answering, ask_holder, name_of_holder, taken_over
+from bridge.bus.connection import Bus, BusError
+from bridge.bus.live import LiveNodes
+from bridge.call.registry import Registry
+from bridge.live.calls import LiveCalls
+from bridge.metrics import Metrics
+from bridge.settings import Settings
+from bridge.store.base import CallHeader, CallRecord, Store
+from bridge.tasks import spawn
+from bridge.workers.alone import Alone, OnGrowth
+
+_ALIVE_S: Final = 2.0
+"""How long the node that holds a call may take to say that it is there."""
+_PEOPLE_WAIT_S: Final = 10.0
+_CARRIER_WAITS_S: Final = 12.0
+"""Twilio waits 15 s for a webhook's answer; an agent's own hand-off webhook may take its time."""
+_REMEMBERED: Final = 5_000
+"""Names at which a node listens at most: of calls that are over as well, as the carrier asks late."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_VOICE: Final = "/twilio/voice"
+_LISTEN: Final = "/api/v1/calls/{call}/listen"
+_SHOW: Final = "/api/v1/calls/{call}"
+_ORDER: Final = "call"
+_CONSULTATION: Final = "id"
+_AGAIN: Final = {"Retry-After": "1"}
+
+
+class Node(Alone):
+    """This process among those of many nodes, around what it is on its own machine."""
+
+    def __init__(self, settings: Settings, inner: Alone) -> None:
+        """Raises MissingExtraError."""
+        super().__init__()
+        self._inner = inner
+        self.also_grew, self.speech = inner.also_grew, inner.speech
+        self.first, self.several = inner.first, inner.several
+        self.stream_path, self.marks = inner.stream_path, inner.marks
+        self.middlewares: Sequence[Any] = (self._middleware, *inner.middlewares)
+        self.webhook, self.asked = self._webhook, self._asked
+        self.bus: Bus = Bus(settings.bus.url)
+        self._subject = settings.bus.subject
+        self._port = settings.server.port
+        self._named = settings.server.node
+        self._answering = Answering(self.bus, lambda: self.name)
+        self._held: OrderedDict[str, None] = OrderedDict()
+        self._goes_on: Callable[[str], bool] = lambda _: False
+        self._live: LiveNodes | None = None
+        self._own: Callable[[], list[dict[str, Any]]] = list
+
+    @property
+    def name(self) -> str:
+        """What this node is called."""
+        return self._named or f"{socket.gethostname()}:{self._port}"
+
+    # --- as on its own machine -----------------------------------------------------------------------------
+
+    async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+        """As `Alone.speech_url`."""
+        return await self._inner.speech_url(settings, stack)
+
+    def mends(self, folder: Path) -> bool:
+        """As `Alone.mends`."""
+        return self._inner.mends(folder)
+
+    def on_growth(self, follow: OnGrowth) -> OnGrowth:
+        """As `Alone.on_growth`."""
+        return self._inner.on_growth(follow)
+
+    def live(self, own: int) -> int:
+        """As `Alone.live`; of this node."""
+        return self._inner.live(own)
+
+    def health(self) -> Mapping[str, str]:
+        """As `Alone.health`: without the bus calls are taken all the same."""
+        return {**self._inner.health(), "bus": "up" if self.bus.up else "down"}
+
+    async def figures(self, metrics: Metrics) -> tuple[bytes, str]:
+        """As `Alone.figures`; of this node."""
+        return await self._inner.figures(metrics)
+
+    # --- who holds what ------------------------------------------------------------------------------------
+
+    def hold(self, name: str) -> None:
+        """As `Alone.hold`, for all nodes: what is asked about it anywhere comes to this one."""
+        self._inner.hold(name)
+        if not _NAME.fullmatch(name):
+            return
+        if name not in self._held:
+            self.bus.listen(self._call(name), self._answering.take)
+        self._held[name] = None
+        self._held.move_to_end(name)
+        if len(self._held) > _REMEMBERED:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        name, _ = self._held.popitem(last=False)
+        if self._goes_on(name):
+            self._held[name] = None
+        else:
+            self.bus.leave(self._call(name))
+
+    def keep(self, store: Store) -> Store:
+        """As `Alone.keep`."""
+        return _Held(self._inner.keep(store), self.hold)
+
+    def holds(self, call: str) -> bool:
+        """As `Alone.holds`; also by another node."""
+        return self._inner.holds(call) or (self._live is not None and self._live.elsewhere.holds(call))
+
+    def _call(self, name: str) -> str:
+        return f"{self._subject}.call.{name}"
+
+    # --- what is asked -------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _middleware(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        return await handler(taken_over(request))
+
+    async def _webhook(self, request: web.Request, form: Mapping[str, str]) -> None:
+        """Let the node that holds its call answer a signed request of the carrier's. Raises `AnsweredElsewhere`.
+
+        Where that node is not there, or there is no bus, it is answered here, as by a bridge that was started anew.
+        """
+        if self._inner.webhook is not None:
+            await self._inner.webhook(request, form)
+        query = request.query
+        order = query.get(_ORDER, "")
+        if request.path == _VOICE and not order:
+            return  # A call that comes in is nobody's yet.
+        for name in (query.get(_CONSULTATION, ""), form.get("CallSid", ""), order):
+            if self._here(name) or request.get(BY_BUS):
+                return
+            with contextlib.suppress(BusError):
+                raise AnsweredElsewhere(await self._ask(request, name, _CARRIER_WAITS_S))
+
+    async def _asked(self, request: web.Request) -> None:
+        """The same for what people ask about a call that goes on. Raises `AnsweredElsewhere`, and `Problem`."""
+        if self._inner.asked is not None:
+            await self._inner.asked(request)
+        names, resource = request.match_info, request.match_info.route.resource
+        name = names.get("call") or names.get("sid") or ""
+        path = "" if resource is None else resource.canonical
+        if request.method in {"GET", "HEAD"} and path not in {_SHOW, _LISTEN}:
+            return  # What is kept of it, the database tells anywhere.
+        if not name or self._here(name) or request.get(BY_BUS):
+            return
+        try:
+            if path == _LISTEN:
+                raise await self._heard_there(name)
+            raise AnsweredElsewhere(await self._ask(request, name, _PEOPLE_WAIT_S))
+        except BusError as error:
+            self._not_answered(name, error)
+
+    def _not_answered(self, name: str, error: BusError) -> None:
+        """Raise `Problem`, if it is known that the call goes on at another node."""
+        node = None if self._live is None else self._live.node_of(name)
+        if error.code == "bus_late":
+            detail = f"The node that holds this call ({node or 'its name is not known'}) does not answer."
+            raise Problem(504, "node_late", detail, headers=_AGAIN, node=node)
+        if node is not None:
+            detail = f"This call is at the node {node}, which cannot be reached from here at this moment."
+            raise Problem(503, "node_away", detail, headers=_AGAIN, node=node)
+
+    async def _heard_there(self, name: str) -> Problem:
+        node = await name_of_holder(self.bus, self._call(name), _ALIVE_S)
+        detail = f"This call is at the node {node}: its sound can be listened to there only."
+        return Problem(409, "call_elsewhere", detail, node=node)
+
+    def _here(self, name: str) -> bool:
+        return name in self._held or self._goes_on(name)
+
+    async def _ask(self, request: web.Request, name: str, within_s: float) -> Any:
+        if not _NAME.fullmatch(name):
+            raise BusError("this is no name of a call", code="bus_nobody")
+        return await ask_holder(self.bus, self._call(name), request, alive_s=_ALIVE_S, within_s=within_s)
+
+    # --- what people see -----------------------------------------------------------------------------------
+
+    def show(self, calls: LiveCalls, recording: Callable[[str], str], metrics: Metrics) -> None:
+        """As `Alone.show`; the first process of a node shows the calls of all nodes, too."""
+        if not self.first:
+            self._inner.show(calls, recording, metrics)
+            return
+        run = secrets.token_hex(8)
+        live = self._live = LiveNodes(self.bus, self._subject, run, calls.feed, lambda: self.name)
+        calls.teller = live
+        self._inner.show(calls, recording, metrics)
+        here = calls.elsewhere
+        self._own = lambda: [*(call.as_dict(recording(call.id)) for call in calls.all()), *here()]
+        calls.elsewhere = lambda: [*here(), *live.elsewhere.all()]
+        metrics.bus_up.set_function(lambda: self.bus.up)
+        metrics.nodes.set_function(lambda: len(live.nodes()))
+        live.on_fine = calls.feed.on_fine
+        calls.feed.on_fine = lambda _: live.look_whether_fine()
+
+    # --- its life ------------------------------------------------------------------------------------------
+
+    async def listen(
+        self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
+    ) -> None:
+        """As `Alone.listen`, and where other nodes ask."""
+        self._goes_on = registry.holds
+        await self._inner.listen(runner, settings, registry, stack)
+        self._port = runner.addresses[0][1]
+        stack.push_async_callback(self._answering.close)
+        await self._answering.open(runner)
+        stack.push_async_callback(self.bus.close)
+        if self._live is not None:
+            telling = spawn(self._live.run(self._own), name="tell-nodes")
+            stack.push_async_callback(self._live.last_words)
+            stack.push_async_callback(_stopped, telling)
+        self.bus.open()
+
+
+class _Held:
+    """A store around another one; a `bridge.store.base.Store`."""
+
+    def __init__(self, store: Store, hold: Callable[[str], None]) -> None:
+        self._store = store
+        self._hold = hold
+
+    def open(self, header: CallHeader) -> CallRecord:
+        """Begin the record of a call. Returns at once; never raises."""
+        self._hold(header.id)
+        self._hold(header.sid)
+        return self._store.open(header)
+
+    async def close(self) -> None:
+        """As the store around which this is."""
+        await self._store.close()
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
