@@ -72,7 +72,9 @@ async def open_keeping(
     stack.push_async_callback(database.close)
     keeper = Keeper(database, folder)
     stack.push_async_callback(keeper.close)
-    files = FileStore(folder, keys=keys, on_growth=worker.on_growth(keeper.grew))
+    files = FileStore(
+        folder, keys=keys, on_growth=worker.on_growth(keeper.grew), resume_s=settings.server.resume_seconds
+    )
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(worker.mends), name="finish-left-over").cancel)
     store = await open_sinks(settings, files, metrics, stack, worker)

@@ -203,6 +203,16 @@ class StreamResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class CallTakenOver:
+    """The process that carried the call has died, and another one goes on with it."""
+
+    at_ms: int
+    """When the other one took it over; what was heard and said since the entry before is not kept."""
+    epoch: int
+    """Which process of the call's that is: 2 for the first that took it over, and higher each time."""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingPaused:
     """From then on both sides of the recording are silence; what is said is still transcribed."""
 
@@ -246,6 +256,7 @@ Entry: TypeAlias = (
     | ProblemMet
     | StreamBroke
     | StreamResumed
+    | CallTakenOver
     | RecordingPaused
     | RecordingResumed
     | CallClosed
@@ -268,6 +279,7 @@ _KINDS: dict[str, type[Any]] = {
     "problem_met": ProblemMet,
     "stream_broke": StreamBroke,
     "stream_resumed": StreamResumed,
+    "call_taken_over": CallTakenOver,
     "recording_paused": RecordingPaused,
     "recording_resumed": RecordingResumed,
     "call_closed": CallClosed,
@@ -301,6 +313,19 @@ def name_of(entry: Entry) -> str:
 def kind_named(name: str) -> type[Any] | None:
     """Return the kind of this name, or None for one that a newer version may have written."""
     return _KINDS.get(name)
+
+
+def recording_after(
+    entries: Iterable[Entry], begins: Literal["on", "paused", "off"]
+) -> Literal["on", "paused", "off"]:
+    """Return whether a call's sound is recorded behind these entries; `begins` as its header says."""
+    state = begins
+    for entry in entries:
+        if isinstance(entry, RecordingPaused):
+            state = "paused"
+        elif isinstance(entry, RecordingResumed):
+            state = "on"
+    return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class ServerSettings(Section):
     """Number of processes that share the calls."""
     drain_seconds: float = Field(default=30, ge=0, le=3600)
     """Seconds that live calls may go on after a request to stop."""
+    resume_seconds: float = Field(default=30, ge=0, le=600)
+    """Seconds that a call may be taken up again in whose midst its process died; 0: it ends with the process."""
     public_url: str = ""
     """The https origin that Twilio reaches, such as https://voice.example.com; empty: http://127.0.0.1:<port>."""
 

@@ -17,7 +17,7 @@ from bridge.live.elsewhere import Elsewhere
 from bridge.live.events import News
 from bridge.metrics import Metrics
 from bridge.settings import MEDIA_PATH, Settings
-from bridge.store.base import CallHeader, CallRecord, Store
+from bridge.store.base import CallHeader, CallRecord, Reopened, Store
 from bridge.tasks import spawn
 from bridge.workers.alone import Alone, OnGrowth
 from bridge.workers.board import Board
@@ -190,6 +190,14 @@ class _Held:
         self._board.hold(header.id)
         self._board.hold(header.sid)
         return self._store.open(header)
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        """Take over a call whose worker has died: from then on this one holds it. See `Store`."""
+        found = await self._store.reopen(sid)
+        if found is not None:
+            self._board.hold(found.header.id)
+            self._board.hold(found.header.sid)
+        return found
 
     async def close(self) -> None:
         """As the store around which this is."""

@@ -41,6 +41,7 @@ ENTRIES: list[j.Entry] = [
     j.RecordingPaused(12_600),
     j.RecordingResumed(12_900),
     j.StreamBroke(13000),
+    j.CallTakenOver(14000, 2),
     j.StreamResumed(15000),
     j.CallerSpoke(4, "uh-huh", 15500, 15800, meaning="backchannel"),
     j.CallerSpoke(5, "Bye", 16000, 16400, incomplete=True),
