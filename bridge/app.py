@@ -104,6 +104,7 @@ async def running(
             metrics=metrics,
             stream_path=worker.stream_path,
             look=worker.webhook,
+            once=worker.once,
         )
         dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
         app = web.Application(client_max_size=64 * 1024, middlewares=[*worker.middlewares, problems])

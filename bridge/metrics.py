@@ -70,6 +70,10 @@ class Metrics:
         self.bus_up = self._gauge(
             "bus_up", "Whether the message bus is connected: 1 or 0, also where there is none."
         )
+        self.unchecked_tokens = self._counter(
+            "unchecked_tokens_total",
+            "Tokens of media streams taken without a look at what other bridges have used.",
+        )
         self.nodes = self._gauge("other_nodes", "Other bridges at the same bus that are there.")
         self.store_waiting = self._gauge(
             "store_waiting_calls", "Calls with entries in their journals that the database lacks."

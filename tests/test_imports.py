@@ -257,6 +257,13 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.live.feed",
     }
     | ERRORS_AND_TASKS,
+    "bridge.bus.taking": {
+        "bridge.bus",
+        "bridge.store.base",
+        "bridge.store.bringing",
+        "bridge.store.sql.owning",
+    }
+    | ERRORS_AND_TASKS,
     "bridge.bus.node": None,
     # The composition and the commands: everything.
     "bridge.app": None,

@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,12 @@ from bridge.tasks import spawn
 
 BY_BUS: Final = web.RequestKey("by_bus", bool)
 """True: another node has found that this one is to answer the request, and nobody else."""
+GIVE: Final = b"give"
+"""Asks whoever holds a call to give it away. The answer is its journal; without anything in it: it is not given."""
+NOT_WHOLE: Final = b"-"
+"""The answer where the journal is too long: it was given away, and the database has it."""
+LOST: Final = b"lost "
+"""Says that a node, whose name follows, has lost a call."""
 _REMOTE: Final = "Bridge-Asked-By"
 """Name of the header that says for which address another node asks."""
 _OF_CONNECTION: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
@@ -94,10 +100,22 @@ async def name_of_holder(bus: Bus, subject: str, within_s: float) -> str:
 class Answering:
     """Answers what other nodes ask about the calls that are held here."""
 
-    def __init__(self, bus: Bus, name: Callable[[], str]) -> None:
-        """`name` returns what this node is called."""
+    def __init__(
+        self,
+        bus: Bus,
+        name: Callable[[], str],
+        give: Callable[[str], Awaitable[bytes]],
+        lost: Callable[[str, str], None],
+    ) -> None:
+        """`name` returns what this node is called.
+
+        `give` gives a call away, by any of its names, and returns its journal. `lost` is told of a call that a node
+        has lost, and which node.
+        """
         self._bus = bus
         self._name = name
+        self._give = give
+        self._lost = lost
         self._folder: Path | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -121,10 +139,22 @@ class Answering:
 
     async def take(self, message: Any) -> None:
         """Answer a message, beside what else is asked. One without anything in it asks who is there."""
-        if message.data:
+        call = str(message.subject).rpartition(".")[2]
+        if message.data == GIVE:
+            spawn(self._hand_over(message, call), name="give-call")
+        elif message.data.startswith(LOST):
+            self._lost(call, message.data.removeprefix(LOST).decode(errors="replace"))
+        elif message.data:
             spawn(self._answer(message), name="answer-node")
         else:
             await message.respond(self._name().encode())
+
+    async def _hand_over(self, message: Any, call: str) -> None:
+        journal = await self._give(call)
+        if len(journal) + _HEAD_BYTES > self._bus.most_bytes:
+            journal = NOT_WHOLE
+        with contextlib.suppress(Exception):  # As below.
+            await message.respond(journal)
 
     async def _answer(self, message: Any) -> None:
         try:

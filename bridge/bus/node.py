@@ -12,17 +12,24 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from aiohttp import web
 
 from bridge.api.problems import Problem
-from bridge.bus.asking import BY_BUS, AnsweredElsewhere, Answering, ask_holder, name_of_holder, taken_over
+from bridge.bus.asking import BY_BUS, LOST, AnsweredElsewhere, Answering, ask_holder, name_of_holder, taken_over
 from bridge.bus.connection import Bus, BusError
 from bridge.bus.live import LiveNodes
+from bridge.bus.taking import HeldStore, Taking
 from bridge.call.registry import Registry
+from bridge.call.session import Session
+from bridge.errors import StoreError
 from bridge.live.calls import LiveCalls
 from bridge.metrics import Metrics
 from bridge.settings import Settings
-from bridge.store.base import CallHeader, CallRecord, Store
+from bridge.store.base import Store
+from bridge.store.sql.database import Database
+from bridge.store.sql.keeper import Keeper
+from bridge.store.sql.owning import Owners
 from bridge.tasks import spawn
 from bridge.workers.alone import Alone, OnGrowth
 
@@ -31,6 +38,7 @@ _ALIVE_S: Final = 2.0
 _PEOPLE_WAIT_S: Final = 10.0
 _CARRIER_WAITS_S: Final = 12.0
 """Twilio waits 15 s for a webhook's answer; an agent's own hand-off webhook may take its time."""
+_TOKEN_WITHIN_S: Final = 1.0
 _REMEMBERED: Final = 5_000
 """Names at which a node listens at most: of calls that are over as well, as the carrier asks late."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -40,6 +48,8 @@ _SHOW: Final = "/api/v1/calls/{call}"
 _ORDER: Final = "call"
 _CONSULTATION: Final = "id"
 _AGAIN: Final = {"Retry-After": "1"}
+
+log = structlog.get_logger()
 
 
 class Node(Alone):
@@ -58,9 +68,17 @@ class Node(Alone):
         self._subject = settings.bus.subject
         self._port = settings.server.port
         self._named = settings.server.node
-        self._answering = Answering(self.bus, lambda: self.name)
+        self._answering = Answering(self.bus, lambda: self.name, self._give, self._told_lost)
         self._held: OrderedDict[str, None] = OrderedDict()
         self._goes_on: Callable[[str], bool] = lambda _: False
+        self._registry: Registry | None = None
+        self._metrics: Metrics | None = None
+        folder, url = settings.store.recordings, settings.store.url
+        self._shares = url.startswith("postgresql")
+        self._database = Database(url, folder)
+        self._owners = Owners(self._database) if self._shares else None
+        self._taking = Taking(self.bus, self._call, self._owners, folder, lambda: self.name)
+        self.once = self._first_use if self._shares else None
         self._live: LiveNodes | None = None
         self._own: Callable[[], list[dict[str, Any]]] = list
 
@@ -118,11 +136,64 @@ class Node(Alone):
 
     def keep(self, store: Store) -> Store:
         """As `Alone.keep`."""
-        return _Held(self._inner.keep(store), self.hold)
+        return HeldStore(self._inner.keep(store), self.hold, self._taking)
 
     def holds(self, call: str) -> bool:
         """As `Alone.holds`; also by another node."""
         return self._inner.holds(call) or (self._live is not None and self._live.elsewhere.holds(call))
+
+    def owner(self) -> str:
+        """As `Alone.owner`: where nodes share a database."""
+        return self.name if self._shares else ""
+
+    def own(self, keeper: Keeper) -> None:
+        """As `Alone.own`."""
+        keeper.on_lost(self._lost)
+
+    def _lost(self, call: str) -> None:
+        """Another node holds a call of this one by now: end it here, in whatever process it is."""
+        self._abandon(call)
+        told = LOST + self.name.encode()
+        spawn(self.bus.publish(self._call(call), told), name=f"tell-lost-{call}")
+
+    def _abandon(self, call: str) -> Session | None:
+        """Let go of a live call, by either id, and return it; None: it is not one of this process."""
+        sessions = [] if self._registry is None else [*self._registry.live.values()]
+        session = next((one for one in sessions if call in {one.info.id, one.info.sid}), None)
+        if session is None or session.over_for_carrier:
+            return None
+        log.info("call_let_go", call=session.info.id, sid=session.info.sid)
+        session.abandon()
+        for name in (session.info.id, session.info.sid):
+            self._held.pop(name, None)
+            self.bus.leave(self._call(name))
+        return session
+
+    def _told_lost(self, call: str, node: str) -> None:
+        if node == self.name:
+            self._abandon(call)
+
+    async def _give(self, call: str) -> bytes:
+        """Give a call away, and return its journal; empty: it is not given."""
+        session = self._abandon(call)
+        if session is None:
+            return b""
+        await session.ended.wait()
+        if session.files is None:
+            return b""
+        return await asyncio.to_thread(session.files.journal.read_bytes)
+
+    async def _first_use(self, token: str) -> bool:
+        """Tell whether a media stream's token is new; where the database is away, for the caller: it is."""
+        assert self._owners is not None  # noqa: S101  Else this is not asked.
+        try:
+            async with asyncio.timeout(_TOKEN_WITHIN_S):
+                return await self._owners.use(token)
+        except (StoreError, TimeoutError) as error:
+            log.warning("token_not_checked", error=str(error) or "the database does not answer")
+            if self._metrics is not None:
+                self._metrics.unchecked_tokens.inc()
+            return True
 
     def _call(self, name: str) -> str:
         return f"{self._subject}.call.{name}"
@@ -197,6 +268,7 @@ class Node(Alone):
 
     def show(self, calls: LiveCalls, recording: Callable[[str], str], metrics: Metrics) -> None:
         """As `Alone.show`; the first process of a node shows the calls of all nodes, too."""
+        self._metrics = metrics
         if not self.first:
             self._inner.show(calls, recording, metrics)
             return
@@ -218,7 +290,8 @@ class Node(Alone):
         self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
     ) -> None:
         """As `Alone.listen`, and where other nodes ask."""
-        self._goes_on = registry.holds
+        self._goes_on, self._registry = registry.holds, registry
+        stack.push_async_callback(self._database.close)
         await self._inner.listen(runner, settings, registry, stack)
         self._port = runner.addresses[0][1]
         stack.push_async_callback(self._answering.close)
@@ -229,24 +302,6 @@ class Node(Alone):
             stack.push_async_callback(self._live.last_words)
             stack.push_async_callback(_stopped, telling)
         self.bus.open()
-
-
-class _Held:
-    """A store around another one; a `bridge.store.base.Store`."""
-
-    def __init__(self, store: Store, hold: Callable[[str], None]) -> None:
-        self._store = store
-        self._hold = hold
-
-    def open(self, header: CallHeader) -> CallRecord:
-        """Begin the record of a call. Returns at once; never raises."""
-        self._hold(header.id)
-        self._hold(header.sid)
-        return self._store.open(header)
-
-    async def close(self) -> None:
-        """As the store around which this is."""
-        await self._store.close()
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

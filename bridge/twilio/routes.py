@@ -139,7 +139,7 @@ class TwilioRoutes:
         await socket.prepare(request)
         try:
             started, before = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
-            facts = self._facts(started)
+            facts = await self._facts(started)
             listens = facts.get("mode") == LISTEN
             session = None if listens else self._admit(started, facts)
             overheard = self.logs.admit(started, facts) if listens else None
@@ -170,9 +170,9 @@ class TwilioRoutes:
                 return event, number + 1
         raise ProtocolError("the stream does not start", code="no_start")
 
-    def _facts(self, started: media_stream.Started) -> dict[str, str]:
+    async def _facts(self, started: media_stream.Started) -> dict[str, str]:
         """Return what the stream's token says of the call. Raises when it is not good, or the sound no phone's."""
-        facts = self._gate.tokens.redeem(started.parameters.get("token", ""), started.call_sid)
+        facts = await self._gate.redeem(started.parameters.get("token", ""), started.call_sid)
         if (started.encoding, started.sample_rate, started.channels) != (
             media_stream.ENCODING,
             media_stream.SAMPLE_RATE_HZ,

@@ -16,7 +16,8 @@ from bridge.local_speech import SpeechState, open_speech
 from bridge.metrics import Metrics
 from bridge.settings import MEDIA_PATH, Settings
 from bridge.store.base import Store
-from bridge.twilio.gate import LookAtForm
+from bridge.store.sql.keeper import Keeper
+from bridge.twilio.gate import FirstUse, LookAtForm
 from bridge.twilio.tokens import Marks
 
 LookAtRequest: TypeAlias = Callable[[web.Request], Awaitable[None]]
@@ -46,6 +47,8 @@ class Alone:
     """Looks at the carrier's requests once they are known to be the carrier's."""
     asked: LookAtRequest | None = None
     """Looks at what people ask once it is known who asks."""
+    once: FirstUse | None = None
+    """Looks whether a token of a media stream was used at another node; None: there are none."""
 
     async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         """Return where speech comes from; the stack's end stops what was started for it."""
@@ -66,6 +69,14 @@ class Alone:
     def on_growth(self, follow: OnGrowth) -> OnGrowth:
         """Return what is told of journals that have grown, where `follow` is what puts them into the database."""
         return follow
+
+    def owner(self) -> str:
+        """Return under which name the database has this process's calls, among nodes; empty: there are none."""
+        return ""
+
+    def own(self, keeper: Keeper) -> None:
+        """Be told by `keeper` of calls of this process that another node holds by now."""
+        del keeper
 
     def holds(self, call: str) -> bool:
         """Tell whether a call goes on in another process."""

@@ -76,17 +76,21 @@ class _Gain:
 class Follower:
     """Puts calls' entries in, step by step. Everything here is called on the event loop, one step at a time."""
 
-    def __init__(self, database: Database, folder: Path, node: str = "") -> None:
-        """`node` is this one's name among many; empty: there is one, whose calls are nobody else's."""
+    def __init__(self, database: Database, folder: Path, node: Callable[[], str] = str) -> None:
+        """`node` returns this one's name among many; empty: there is one, whose calls are nobody else's."""
         self.entries = 0
         """How many entries were put in."""
         self.lost: Callable[[str], None] = lambda _: None
         """Is told of a call, by its id, that another node holds by now."""
-        self._node = node
+        self._name_of_node = node
         self._database = database
         self._folder = folder
         self._known: OrderedDict[Path, _Call] = OrderedDict()
         self._told: set[Path] = set()
+
+    @property
+    def _node(self) -> str:
+        return self._name_of_node()
 
     async def step(self, folders: Sequence[Path]) -> set[Path]:
         """Put in the next entries of the calls in `folders`, 200 at most; returns those that have more.

@@ -43,7 +43,7 @@ _NAMES: Final = 20_000
 class Keeper:
     """Follows the journals below `folder`. `grew` may be called on any thread, the rest on the event loop."""
 
-    def __init__(self, database: Database, folder: Path, node: str = "") -> None:
+    def __init__(self, database: Database, folder: Path, node: Callable[[], str] = str) -> None:
         """`node` as in `Follower`."""
         self._database = database
         self._folder = folder

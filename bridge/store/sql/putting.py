@@ -215,7 +215,8 @@ def _sort(dialect: Dialect, statement: Insert | Update | Delete, table: Table | 
 def _in_order(names: Sequence[str], fixed: dict[str, Any]) -> Callable[[Row], tuple[Any, ...]]:
     """What takes the values of these names out of a row; `fixed` has those that the statement brings itself."""
     brought = {name: value for name, value in fixed.items() if value is not None}
-    values: Callable[[Row], tuple[Any, ...]] = itemgetter(*names)
+    several: Callable[[Row], tuple[Any, ...]] = itemgetter(*names)
+    values = several if len(names) > 1 else lambda row: (row[names[0]],)
     return (lambda row: values({**brought, **row})) if brought else values
 
 
