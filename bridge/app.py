@@ -31,6 +31,7 @@ from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
+from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.read_pacing import ReadPacer
@@ -60,6 +61,8 @@ class Bridge:
     profiles: Profiles
     take: Callable[[Settings], None]
     """Goes by changed settings in what the profiles do not hold: how calls are passed on."""
+    worker: Alone
+    """What this process is among others."""
 
 
 @contextlib.asynccontextmanager
@@ -135,7 +138,7 @@ async def running(
         stack.push_async_callback(dialer.close)
         host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
         take = functools.partial(_take, routes, hand_offs, consultations, doors_take)
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
+        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take, worker)
 
 
 async def serve(
@@ -168,18 +171,24 @@ async def serve(
                 ready(bridge.url)
                 await asyncio.Event().wait()
         finally:
-            await _drain(bridge.registry, bridge.dialer, settings.server.drain_seconds)
+            await _drain(bridge, settings.server.drain_seconds)
 
 
-async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
+async def _drain(bridge: Bridge, seconds: float) -> None:
+    registry = bridge.registry
     registry.draining = True
-    await dialer.close()
+    await bridge.dialer.close()
     if registry.sessions:
         log.info("calls_draining", live=len(registry.sessions), within_s=seconds)
-    with contextlib.suppress(TimeoutError):
+    handing_over = spawn(bridge.worker.hand_over(registry), name="hand-over")
+    try:
         async with asyncio.timeout(seconds):
             for session in registry.sessions:
                 await session.ended.wait()
+    except TimeoutError:
+        pass
+    finally:
+        handing_over.cancel()
 
 
 def _take(

@@ -7,6 +7,7 @@ import contextlib
 import re
 import secrets
 import socket
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,11 +39,18 @@ _ALIVE_S: Final = 2.0
 _PEOPLE_WAIT_S: Final = 10.0
 _CARRIER_WAITS_S: Final = 12.0
 """Twilio waits 15 s for a webhook's answer; an agent's own hand-off webhook may take its time."""
+_LOOK_S: Final = 0.1
+_SPEAKS_S: Final = 5.0
+"""How long a node that stops lets its callers hear out what is said to them."""
+_BACK_S: Final = 5.0
+"""How long a call that was handed over and has come back is left in peace."""
 _TOKEN_WITHIN_S: Final = 1.0
 _REMEMBERED: Final = 5_000
 """Names at which a node listens at most: of calls that are over as well, as the carrier asks late."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _VOICE: Final = "/twilio/voice"
+_GOES_ON: Final = ("/twilio/stream-ended", "/twilio/dial-ended")
+"""Where it is asked how a call goes on, which may be one of a node that has died."""
 _LISTEN: Final = "/api/v1/calls/{call}/listen"
 _SHOW: Final = "/api/v1/calls/{call}"
 _ORDER: Final = "call"
@@ -183,6 +191,35 @@ class Node(Alone):
             return b""
         return await asyncio.to_thread(session.files.journal.read_bytes)
 
+    async def hand_over(self, registry: Registry) -> None:
+        """As `Alone.hand_over`: breaks off their streams, at a moment when the caller is not being spoken to.
+
+        The carrier then asks another node, which asks for the call and gets it.
+        """
+        broken: dict[str, float] = {}
+        began = time.monotonic()
+        while True:
+            now = time.monotonic()
+            for sid, session in [*registry.live.items()] if await self._others() else []:
+                quiet = session.floor == "listening" or now > began + _SPEAKS_S
+                if session.attached and not session.away and quiet and now > broken.get(sid, 0.0) + _BACK_S:
+                    broken[sid] = now
+                    log.info("call_handed_over", call=session.info.id, sid=sid)
+                    session.break_off()
+            await asyncio.sleep(_LOOK_S)
+
+    async def _others(self) -> bool:
+        """Tell whether another node is there that takes calls."""
+        try:
+            await self.bus.ask(f"{self._subject}.takes", self.name.encode(), _LOOK_S * 5)
+        except BusError:
+            return False
+        return True
+
+    async def _takes_calls(self, message: Any) -> None:
+        if message.data != self.name.encode() and not (self._registry is None or self._registry.draining):
+            await message.respond(b"")
+
     async def _first_use(self, token: str) -> bool:
         """Tell whether a media stream's token is new; where the database is away, for the caller: it is."""
         assert self._owners is not None  # noqa: S101  Else this is not asked.
@@ -194,6 +231,9 @@ class Node(Alone):
             if self._metrics is not None:
                 self._metrics.unchecked_tokens.inc()
             return True
+
+    def _node(self, name: str) -> str:
+        return f"{self._subject}.node.{name.encode().hex()}"
 
     def _call(self, name: str) -> str:
         return f"{self._subject}.call.{name}"
@@ -222,6 +262,17 @@ class Node(Alone):
                 return
             with contextlib.suppress(BusError):
                 raise AnsweredElsewhere(await self._ask(request, name, _CARRIER_WAITS_S))
+        if request.path in _GOES_ON:
+            await self._ask_owner(request, form.get("CallSid", ""))
+
+    async def _ask_owner(self, request: web.Request, sid: str) -> None:
+        """Let the node answer to which a call belongs, if it was started anew: it has the record."""
+        owner = await self._taking.owner(sid)
+        if owner is None or owner == self.name:
+            return
+        with contextlib.suppress(BusError):
+            asking = ask_holder(self.bus, self._node(owner), request, alive_s=_ALIVE_S, within_s=_CARRIER_WAITS_S)
+            raise AnsweredElsewhere(await asking)
 
     async def _asked(self, request: web.Request) -> None:
         """The same for what people ask about a call that goes on. Raises `AnsweredElsewhere`, and `Problem`."""
@@ -297,6 +348,9 @@ class Node(Alone):
         stack.push_async_callback(self._answering.close)
         await self._answering.open(runner)
         stack.push_async_callback(self.bus.close)
+        if self.first:
+            self.bus.listen(f"{self._subject}.takes", self._takes_calls)
+            self.bus.listen(self._node(self.name), self._answering.take)
         if self._live is not None:
             telling = spawn(self._live.run(self._own), name="tell-nodes")
             stack.push_async_callback(self._live.last_words)

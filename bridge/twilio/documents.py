@@ -36,17 +36,25 @@ class StreamDocuments:
         """What was answered to the questions about each leg."""
 
     def stream(
-        self, sid: str, facts: Mapping[str, str], parameters: Mapping[str, str] | None = None, digits: str = ""
+        self,
+        sid: str,
+        facts: Mapping[str, str],
+        parameters: Mapping[str, str] | None = None,
+        digits: str = "",
+        *,
+        again: bool = False,
     ) -> str:
-        """Open a media stream both ways.
+        """Open a media stream both ways; `again`: it is not the call's first.
 
         `facts` travel inside the stream's token (`from`, `to`, `direction`), `parameters` beside it, as the agent
         gets them; `digits` are sent into the call before.
         """
-        origin = self._gate.public_url()
+        origin, leg = self._gate.public_url(), self.answers.next_leg(sid)
+        if again:
+            facts = {**facts, LEG: leg}
         return twiml.answer_with_stream(
             self._gate.stream_url,
-            action_url=self.address(STREAM_ENDED, self.answers.next_leg(sid)),
+            action_url=self.address(STREAM_ENDED, leg),
             status_url=origin + STATUS,
             parameters={"token": self._gate.tokens.issue(sid, facts), **(parameters or {})},
             digits=digits,

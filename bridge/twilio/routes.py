@@ -26,6 +26,7 @@ from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, s
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
+from bridge.twilio.once import LEG
 from bridge.twilio.outbound_routes import CALL, OutboundRoutes
 from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.reading import read_stream
@@ -141,7 +142,7 @@ class TwilioRoutes:
             started, before = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
             facts = await self._facts(started)
             listens = facts.get("mode") == LISTEN
-            session = None if listens else self._admit(started, facts)
+            session = None if listens else await self._admit(started, facts)
             overheard = self.logs.admit(started, facts) if listens else None
         except (TokenRefused, ProtocolError, TimeoutError) as error:
             reason = getattr(error, "code", "no_start")
@@ -181,9 +182,13 @@ class TwilioRoutes:
             raise ProtocolError("the stream's audio is not mu-law at 8000 Hz", code="wrong_format")
         return facts
 
-    def _admit(self, started: media_stream.Started, facts: Mapping[str, str]) -> Session:
+    async def _admit(self, started: media_stream.Started, facts: Mapping[str, str]) -> Session:
         """Find or open the call that the stream belongs to. Raises when it may not come in."""
         session = self._registry.live.get(started.call_sid)
+        if session is None and (leg := facts.get(LEG)):
+            # It is not the call's first stream, so the call was held by a process that is not this one.
+            session = await self._registry.revive(started.call_sid)
+            self._documents.answers.count_from(started.call_sid, leg)
         if session is not None:
             if session.over_for_carrier:
                 raise ProtocolError("the call is over", code="call_over")

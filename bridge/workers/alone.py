@@ -99,6 +99,10 @@ class Alone:
         """Let people see calls and figures of all processes; `recording` tells whether a call's sound is kept."""
         del calls, recording, metrics
 
+    async def hand_over(self, registry: Registry) -> None:
+        """Let other nodes go on with the calls of this process, which stops, one by one; until cancelled."""
+        del registry
+
     async def listen(
         self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
     ) -> None:
