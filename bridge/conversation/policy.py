@@ -88,6 +88,8 @@ class Policy:
     """How long a caller's turn waits for a speech-to-text service that broke off."""
     outage: str = "Sorry, I lost you for a moment. Could you say that again, please?"
     """Said when the service did not come back within that time."""
+    resumed: str = "Sorry, we were cut off for a moment."
+    """Said when the call goes on after the process that carried it has died; empty: nothing."""
     outage_limit_s: float = 30.0
     """A call whose speech-to-text service is away for this long is ended."""
 

@@ -211,6 +211,8 @@ class TurnsSettings(Section):
     """Seconds that a caller's turn waits for a speech-to-text service that broke off; then it is given up."""
     outage: str = "Sorry, I lost you for a moment. Could you say that again, please?"
     """Said when a turn was given up because the speech-to-text service broke off."""
+    resumed: str = "Sorry, we were cut off for a moment."
+    """Said when a call goes on after the process that carried it has died; empty: nothing."""
     still_there: str = "Are you still there?"
     """Said to a silent caller."""
     goodbye: str = "I can't hear anything, so I'll hang up now. Good-bye."

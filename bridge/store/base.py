@@ -133,6 +133,8 @@ class Reopened:
     epoch: int
     """Which process of the call's this is: 2 for the first that goes on with it, and higher each time. No two have
     the same: who holds a lower one has been overtaken, and nothing more of it is kept."""
+    at_ms: int
+    """Time of the call when it was taken over."""
     record: CallRecord
     """The same record, which goes on: times still count from the start of the call's first media stream."""
 

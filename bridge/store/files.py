@@ -97,7 +97,7 @@ class FileStore:
             _log.error("call_not_taken_over", sid=sid, error=str(error))
             return None
         self._on_growth(taken.folder, taken.header.id)
-        return Reopened(taken.header, taken.entries, taken.epoch, record)
+        return Reopened(taken.header, taken.entries, taken.epoch, taken.at_ms, record)
 
     def _go_on(self, taken: TakenOver) -> FileRecord:
         return FileRecord(

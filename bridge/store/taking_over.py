@@ -43,6 +43,7 @@ class TakenOver:
     entries: tuple[Entry, ...]
     """The last of them says that it was taken over."""
     epoch: int
+    at_ms: int
     journal: BinaryIO
     """Open for what follows; while it is, nobody else gets the call."""
     trace: BinaryIO
@@ -142,7 +143,7 @@ def _take_with(folder: Path, file: BinaryIO) -> TakenOver | None:
     write_all(file, entry_line(taken))
     trace = os.fdopen(os.open(folder / TRACE, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
     _cut_torn_end(trace)
-    return TakenOver(folder, header, (*entries, taken), epoch, file, trace)
+    return TakenOver(folder, header, (*entries, taken), epoch, taken.at_ms, file, trace)
 
 
 def now_ms(header: CallHeader) -> int:

@@ -15,6 +15,10 @@ __all__ = ["MEDIA", "SOFTPHONE", "STATUS", "STREAM_ENDED", "StreamDocuments", "s
 STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
 
+_TRY_AGAIN = "#rc=5&rp=ct,rt,5xx"
+"""Never sent: a question that nobody answers, as the process is being started anew, is asked up to five times more
+("Twilio: webhook connection overrides")."""
+
 SOFTPHONE = "softphone"
 """The fact of a stream's token that says that a page of ours is the phone; its value is of no meaning."""
 
@@ -61,8 +65,8 @@ class StreamDocuments:
         )
 
     def address(self, path: str, leg: str) -> str:
-        """Return the address of a question about one leg of a call."""
-        return f"{self._gate.public_url()}{path}?{LEG}={leg}"
+        """Return the address of a question about one leg of a call, with how the carrier is to try again."""
+        return f"{self._gate.public_url()}{path}?{LEG}={leg}{_TRY_AGAIN}"
 
 
 def xml(text: str) -> web.Response:

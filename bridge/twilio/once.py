@@ -33,6 +33,11 @@ class AnsweredOnce:
             self._answers.pop(forgotten, None)
         return str(leg)
 
+    def count_from(self, sid: str, leg: str) -> None:
+        """Go on with the legs of a call that another process has numbered up to this one."""
+        if leg.isascii() and leg.isdecimal():
+            self._legs[sid] = max(self._legs.get(sid, 0), int(leg))
+
     def given(self, sid: str, what: str, leg: str) -> str | None:
         """Return the answer that was given to this question before; None: it was not asked.
 
