@@ -71,7 +71,7 @@ async def open_keeping(
     database = Database(settings.store.url, folder)
     stack.push_async_callback(database.close)
     keeper = Keeper(database, folder, worker.owner)
-    worker.own(keeper)
+    worker.own(keeper, database)
     stack.push_async_callback(keeper.close)
     files = FileStore(
         folder, keys=keys, on_growth=worker.on_growth(keeper.grew), resume_s=settings.server.resume_seconds

@@ -169,9 +169,10 @@ class Answering:
             return
         found = msgspec.msgpack.encode(answer)
         if len(found) + _HEAD_BYTES > self._bus.most_bytes:
-            problem = Problem(502, "answer_too_long", "The answer is too long to come from another node.").answer()
+            detail = f"This is too long to come from another node: ask the node {self._name()} for it."
+            problem = Problem(409, "call_elsewhere", detail, node=self._name()).answer()
             body = (problem.text or "").encode()
-            found = msgspec.msgpack.encode(Answer(502, _but(problem.headers, _NOT_ANSWERED), body))
+            found = msgspec.msgpack.encode(Answer(409, _but(problem.headers, _NOT_ANSWERED), body))
         with contextlib.suppress(Exception):  # The bus is away again: whoever asked waits no longer.
             await message.respond(found)
 

@@ -44,7 +44,9 @@ _SPEAKS_S: Final = 5.0
 """How long a node that stops lets its callers hear out what is said to them."""
 _BACK_S: Final = 5.0
 """How long a call that was handed over and has come back is left in peace."""
-_TOKEN_WITHIN_S: Final = 1.0
+_MOVES_S: Final = 5.0
+_TOKEN_WITHIN_S: Final = 0.5
+_STORE_WITHIN_S: Final = 5.0
 _REMEMBERED: Final = 5_000
 """Names at which a node listens at most: of calls that are over as well, as the carrier asks late."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -52,7 +54,6 @@ _VOICE: Final = "/twilio/voice"
 _GOES_ON: Final = ("/twilio/stream-ended", "/twilio/dial-ended")
 """Where it is asked how a call goes on, which may be one of a node that has died."""
 _LISTEN: Final = "/api/v1/calls/{call}/listen"
-_SHOW: Final = "/api/v1/calls/{call}"
 _ORDER: Final = "call"
 _CONSULTATION: Final = "id"
 _AGAIN: Final = {"Retry-After": "1"}
@@ -78,14 +79,15 @@ class Node(Alone):
         self._named = settings.server.node
         self._answering = Answering(self.bus, lambda: self.name, self._give, self._told_lost)
         self._held: OrderedDict[str, None] = OrderedDict()
+        self._moving: dict[str, float] = {}
+        """Since when calls are on their way to another node, on the monotonic clock."""
         self._goes_on: Callable[[str], bool] = lambda _: False
         self._registry: Registry | None = None
         self._metrics: Metrics | None = None
         folder, url = settings.store.recordings, settings.store.url
         self._shares = url.startswith("postgresql")
-        self._database = Database(url, folder)
-        self._owners = Owners(self._database) if self._shares else None
-        self._taking = Taking(self.bus, self._call, self._owners, folder, lambda: self.name)
+        self._owners: Owners | None = None
+        self._taking = Taking(self.bus, self._call, lambda: self._owners, folder, lambda: self.name)
         self.once = self._first_use if self._shares else None
         self._live: LiveNodes | None = None
         self._own: Callable[[], list[dict[str, Any]]] = list
@@ -128,6 +130,7 @@ class Node(Alone):
         self._inner.hold(name)
         if not _NAME.fullmatch(name):
             return
+        self._moving.pop(name, None)
         if name not in self._held:
             self.bus.listen(self._call(name), self._answering.take)
         self._held[name] = None
@@ -154,9 +157,11 @@ class Node(Alone):
         """As `Alone.owner`: where nodes share a database."""
         return self.name if self._shares else ""
 
-    def own(self, keeper: Keeper) -> None:
+    def own(self, keeper: Keeper, database: Database) -> None:
         """As `Alone.own`."""
         keeper.on_lost(self._lost)
+        if self._shares:
+            self._owners = Owners(database, follows=self.first)
 
     def _lost(self, call: str) -> None:
         """Another node holds a call of this one by now: end it here, in whatever process it is."""
@@ -174,6 +179,7 @@ class Node(Alone):
         session.abandon()
         for name in (session.info.id, session.info.sid):
             self._held.pop(name, None)
+            self._moving[name] = time.monotonic()
             self.bus.leave(self._call(name))
         return session
 
@@ -223,14 +229,14 @@ class Node(Alone):
     async def _first_use(self, token: str) -> bool:
         """Tell whether a media stream's token is new; where the database is away, for the caller: it is."""
         assert self._owners is not None  # noqa: S101  Else this is not asked.
-        try:
-            async with asyncio.timeout(_TOKEN_WITHIN_S):
-                return await self._owners.use(token)
-        except (StoreError, TimeoutError) as error:
-            log.warning("token_not_checked", error=str(error) or "the database does not answer")
-            if self._metrics is not None:
-                self._metrics.unchecked_tokens.inc()
-            return True
+        using = spawn(_used(self._owners, token), name="use-token")
+        if self._owners.up:  # Else no caller waits for it.
+            await asyncio.wait([using], timeout=_TOKEN_WITHIN_S)
+        if using.done() and (first := using.result()) is not None:
+            return first
+        if self._metrics is not None:
+            self._metrics.unchecked_tokens.inc()
+        return True
 
     def _node(self, name: str) -> str:
         return f"{self._subject}.node.{name.encode().hex()}"
@@ -281,16 +287,36 @@ class Node(Alone):
         names, resource = request.match_info, request.match_info.route.resource
         name = names.get("call") or names.get("sid") or ""
         path = "" if resource is None else resource.canonical
-        if request.method in {"GET", "HEAD"} and path not in {_SHOW, _LISTEN}:
-            return  # What is kept of it, the database tells anywhere.
+        if self._moves(name):
+            detail = "This call is on its way to another node at this moment."
+            raise Problem(503, "call_moves", detail, headers=_AGAIN)
         if not name or self._here(name) or request.get(BY_BUS):
             return
         try:
             if path == _LISTEN:
                 raise await self._heard_there(name)
-            raise AnsweredElsewhere(await self._ask(request, name, _PEOPLE_WAIT_S))
+            raise AnsweredElsewhere(await self._ask_about(request, name))
         except BusError as error:
             self._not_answered(name, error)
+
+    def _moves(self, name: str) -> bool:
+        """Tell whether a call has just left this node, so that where it is now may not be known yet."""
+        now = time.monotonic()
+        if self._moving:
+            self._moving = {call: since for call, since in self._moving.items() if now < since + _MOVES_S}
+        return name in self._moving and (self._live is None or self._live.node_of(name) is None)
+
+    async def _ask_about(self, request: web.Request, name: str) -> Any:
+        try:
+            return await self._ask(request, name, _PEOPLE_WAIT_S)
+        except BusError as error:
+            node = None if self._live is None else self._live.node_of(name)
+            # The call has begun this very moment, and its node is about to listen at its names; or it is over.
+            node = node or await self._taking.node_of(name)
+            if error.code != "bus_nobody" or node in {None, self.name}:
+                raise
+        assert node is not None  # noqa: S101  It was looked at.
+        return await ask_holder(self.bus, self._node(node), request, alive_s=_ALIVE_S, within_s=_PEOPLE_WAIT_S)
 
     def _not_answered(self, name: str, error: BusError) -> None:
         """Raise `Problem`, if it is known that the call goes on at another node."""
@@ -342,7 +368,6 @@ class Node(Alone):
     ) -> None:
         """As `Alone.listen`, and where other nodes ask."""
         self._goes_on, self._registry = registry.holds, registry
-        stack.push_async_callback(self._database.close)
         await self._inner.listen(runner, settings, registry, stack)
         self._port = runner.addresses[0][1]
         stack.push_async_callback(self._answering.close)
@@ -356,6 +381,18 @@ class Node(Alone):
             stack.push_async_callback(self._live.last_words)
             stack.push_async_callback(_stopped, telling)
         self.bus.open()
+        if self._owners is not None:
+            stack.push_async_callback(_stopped, spawn(self._owners.get_ready(), name="open-owners"))
+
+
+async def _used(owners: Owners, token: str) -> bool | None:
+    """Use up a token; None: the database is away."""
+    try:
+        async with asyncio.timeout(_STORE_WITHIN_S):
+            return await owners.use(token)
+    except (StoreError, TimeoutError) as error:
+        log.warning("token_not_checked", error=str(error) or "the database does not answer")
+        return None
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

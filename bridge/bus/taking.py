@@ -33,17 +33,17 @@ class Taking:
         self,
         bus: Bus,
         subject_of: Callable[[str], str],
-        owners: Owners | None,
+        owners: Callable[[], Owners | None],
         folder: Path,
         name: Callable[[], str],
     ) -> None:
         """`subject_of` tells where the holder of a call listens, `name` what this node is called.
 
-        `owners`: None where nodes share no database; then a call moves only if its node gives it away.
+        `owners` returns None where nodes share no database; then a call moves only if its node gives it away.
         """
         self._bus = bus
         self._subject_of = subject_of
-        self._owners = owners
+        self._owners_of = owners
         self._folder = folder
         self._name = name
 
@@ -69,6 +69,20 @@ class Taking:
         """Return the node to which the database says that a call belongs; None: to none, or it cannot tell."""
         owner = await self._owner(sid)
         return None if owner is None else owner.node
+
+    async def node_of(self, name: str) -> str | None:
+        """Return the node that holds or held a call, by either of its ids: what is kept of it is there."""
+        if self._owners is None:
+            return None
+        try:
+            async with asyncio.timeout(_STORE_WITHIN_S):
+                return await self._owners.node_of(name)
+        except (StoreError, TimeoutError):
+            return None  # Whoever asks is told by the database itself.
+
+    @property
+    def _owners(self) -> Owners | None:
+        return self._owners_of()
 
     async def _given(self, sid: str) -> tuple[bytes, bool]:
         """Return the journal of a call that was given away, and whether somebody keeps it for themselves."""

@@ -16,6 +16,7 @@ from bridge.local_speech import SpeechState, open_speech
 from bridge.metrics import Metrics
 from bridge.settings import MEDIA_PATH, Settings
 from bridge.store.base import Store
+from bridge.store.sql.database import Database
 from bridge.store.sql.keeper import Keeper
 from bridge.twilio.gate import FirstUse, LookAtForm
 from bridge.twilio.tokens import Marks
@@ -74,9 +75,9 @@ class Alone:
         """Return under which name the database has this process's calls, among nodes; empty: there are none."""
         return ""
 
-    def own(self, keeper: Keeper) -> None:
-        """Be told by `keeper` of calls of this process that another node holds by now."""
-        del keeper
+    def own(self, keeper: Keeper, database: Database) -> None:
+        """Be told by `keeper` of calls of this process that another node holds by now, as `database` has it."""
+        del keeper, database
 
     def holds(self, call: str) -> bool:
         """Tell whether a call goes on in another process."""

@@ -133,12 +133,13 @@ class Nodes:
         self.balancer.route = lambda _: at
         self.rest.line = line = self.line(**options)
         async with SimulatedCall(line, exchange=self.rest.exchange) as call:
-            await eventually(lambda: self._has(at, call.call_sid))
+            for each in range(len(self.bridges)):
+                await eventually(lambda each=each: self._has(each, call.call_sid))  # type: ignore[misc]
             self.balancer.route = route
             yield call
 
     async def _has(self, at: int, sid: str) -> bool:
-        return sid in await self.seen(at)
+        return self.bridges[at].process.returncode is not None or sid in await self.seen(at)
 
     async def ask(self, at: int, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Ask the API of one bridge."""
@@ -206,9 +207,12 @@ async def _stop(bridge: Bridge) -> None:
 
 
 async def _all_there(up: Nodes) -> bool:
-    """Whether each has heard of all others."""
+    """Whether each has heard of all others, and has its database."""
     for bridge in up.bridges:
         async with up.http.get(bridge.url + "/metrics") as response:
-            if f"phone_bridge_other_nodes {len(up.bridges) - 1}.0" not in await response.text():
+            page = await response.text()
+            if "phone_bridge_store_up 1.0" not in page:
+                return False
+            if f"phone_bridge_other_nodes {len(up.bridges) - 1}.0" not in page:
                 return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 
 from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.owning import Claimed, Owner
@@ -21,6 +21,12 @@ async def owner_of(connection: AsyncConnection, sid: str) -> Owner | None:
     going_on = select(*columns).join(calls).where(owners.c.sid == sid, calls.c.ended.is_(None))
     row = (await connection.execute(going_on.order_by(calls.c.started_at.desc()).limit(1))).first()
     return None if row is None else Owner(*row)
+
+
+async def node_of(connection: AsyncConnection, name: str) -> str | None:
+    """The node of a call, by either of its ids, also when it is over."""
+    found = select(owners.c.node).where(or_(owners.c.call_id == name, owners.c.sid == name))
+    return (await connection.execute(found.order_by(owners.c.claimed_at.desc()).limit(1))).scalar()
 
 
 async def claim(connection: AsyncConnection, owner: Owner, node: str) -> Claimed | None:

@@ -6,17 +6,22 @@ Whoever holds a call writes its rows. A node that has been overtaken finds them 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+import importlib
 import time
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from bridge.errors import StoreError
 from bridge.store.sql.database import Database
 
 _TOKENS_KEPT_MS: Final = 600_000
 """Tokens of media streams are too old much sooner."""
+_LOOK_S: Final = 0.05
 _CLEAR_EVERY: Final = 500
 """After so many tokens the old ones are taken out."""
 
@@ -46,10 +51,17 @@ class Claimed:
 class Owners:
     """Asks and claims. Everything raises StoreError where the database is away."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, follows: bool = False) -> None:
+        """`follows`: a `Keeper` of this process opens the database, and is waited for; else it is opened here."""
         self._database = database
+        self._follows = follows
         self._opened = False
         self._tokens = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether it did what it was asked last."""
+        return self._database.up
 
     async def of(self, sid: str) -> Owner | None:
         """Return who holds the call with this id of the carrier's; None: nobody in particular, or it is over."""
@@ -58,6 +70,14 @@ class Owners:
 
         async with self._database.reading() as connection:
             return await owner_of(connection, sid)
+
+    async def node_of(self, name: str) -> str | None:
+        """Return the node that holds a call, by either of its ids, or held it last; None: none in particular."""
+        await self._open()
+        from bridge.store.sql import claims  # noqa: PLC0415
+
+        async with self._database.reading() as connection:
+            return await claims.node_of(connection, name)
 
     async def claim(self, owner: Owner, node: str) -> Claimed | None:
         """Let `node` hold the call in the place of `owner`; None: somebody else does by now, or it is over."""
@@ -81,10 +101,18 @@ class Owners:
         async with self._database.writing() as connection:
             return await claims.use(connection, digest, _now_ms(), before)
 
+    async def get_ready(self) -> None:
+        """Do early what takes its time: when a call is asked for, somebody waits in silence. Raises nothing."""
+        with contextlib.suppress(StoreError):
+            await self._open()
+
     async def _open(self) -> None:
-        """The bridge answers before the database is open: who comes early waits."""
+        """Wait for what is still to be opened: two threads must not import SQLAlchemy at the same time."""
+        while self._follows and not self._database.up:  # noqa: ASYNC110  Nobody tells.
+            await asyncio.sleep(_LOOK_S)
         if not self._opened:
             await self._database.open()
+            await asyncio.to_thread(importlib.import_module, "bridge.store.sql.claims")
             self._opened = True
 
 
