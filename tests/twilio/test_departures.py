@@ -50,7 +50,7 @@ class TestStreamEnded:
         assert document[1].attrib == {
             "callerId": FACTS["to"],
             "timeout": "30",
-            "action": house.origin + "/twilio/dial-ended?leg=1",
+            "action": house.origin + "/twilio/dial-ended?leg=1#rc=5&rp=ct,rt,5xx",
         }
 
     async def test_a_transfer_without_a_word(self, house: House) -> None:
@@ -71,7 +71,7 @@ class TestStreamEnded:
         self.leave(house, do.LeaveCall("transfer", Transfer("the desk")))
         with capture_logs() as logs:
             (connect,) = await self.ended(house)
-        assert connect.attrib["action"].endswith("/twilio/stream-ended?leg=1")
+        assert connect.attrib["action"].endswith("/twilio/stream-ended?leg=1#rc=5&rp=ct,rt,5xx")
         assert house.script.events[-1] == on.TransferEnded("failed")
         assert [(line["event"], line["sid"]) for line in logs] == [("transfer_refused", "CA1")]
 
@@ -89,7 +89,7 @@ class TestStreamEnded:
         house.routes.departures.joined = joined.append
         (dial,) = await self.ended(house)
         assert joined == ["room-1"]
-        assert dial.attrib == {"action": house.origin + "/twilio/dial-ended?leg=1"}
+        assert dial.attrib == {"action": house.origin + "/twilio/dial-ended?leg=1#rc=5&rp=ct,rt,5xx"}
         assert (dial[0].tag, dial[0].text, dial[0].attrib["endConferenceOnExit"]) == (
             "Conference",
             "room-1",
