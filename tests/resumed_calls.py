@@ -12,17 +12,24 @@ import asyncio
 import contextlib
 import functools
 import os
+import random
+import signal
+import statistics
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from bridge.conversation import journal as j
 from bridge.simulator.caller import Line, SimulatedCall
+from bridge.store.files import read_journal
 from tests.scripted_speech import Peer, ScriptedSpeech
 
 ROOT = Path(__file__).parents[1]

@@ -44,6 +44,8 @@ _SPEAKS_S: Final = 5.0
 """How long a node that stops lets its callers hear out what is said to them."""
 _BACK_S: Final = 5.0
 """How long a call that was handed over and has come back is left in peace."""
+_PUT_IN_WITHIN_S: Final = 0.1
+"""How long the agent's question waits for the database: a slow one must not be heard."""
 _MOVES_S: Final = 5.0
 _TOKEN_WITHIN_S: Final = 0.5
 _STORE_WITHIN_S: Final = 5.0
@@ -84,6 +86,7 @@ class Node(Alone):
         self._goes_on: Callable[[str], bool] = lambda _: False
         self._registry: Registry | None = None
         self._metrics: Metrics | None = None
+        self._keeper: Keeper | None = None
         folder, url = settings.store.recordings, settings.store.url
         self._shares = url.startswith("postgresql")
         self._owners: Owners | None = None
@@ -147,7 +150,8 @@ class Node(Alone):
 
     def keep(self, store: Store) -> Store:
         """As `Alone.keep`."""
-        return HeldStore(self._inner.keep(store), self.hold, self._taking)
+        put_in = self._put_in if self._shares and self.first else None
+        return HeldStore(self._inner.keep(store), self.hold, self._taking, put_in)
 
     def holds(self, call: str) -> bool:
         """As `Alone.holds`; also by another node."""
@@ -160,8 +164,17 @@ class Node(Alone):
     def own(self, keeper: Keeper, database: Database) -> None:
         """As `Alone.own`."""
         keeper.on_lost(self._lost)
+        self._keeper = keeper
         if self._shares:
             self._owners = Owners(database, follows=self.first)
+
+    async def _put_in(self, call: str) -> None:
+        """Wait until the database has what is kept of a call so far: what it lacks when this node dies is lost."""
+        if self._keeper is None or self._owners is None or not self._owners.up:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PUT_IN_WITHIN_S):
+                await self._keeper.caught_up(call)
 
     def _lost(self, call: str) -> None:
         """Another node holds a call of this one by now: end it here, in whatever process it is."""

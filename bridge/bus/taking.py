@@ -7,9 +7,10 @@ Of one that has died the database has the journal, as far as its keeper had come
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -22,6 +23,9 @@ from bridge.store.sql.owning import Claimed, Owner, Owners
 
 _GIVEN_WITHIN_S: Final = 3.0
 _STORE_WITHIN_S: Final = 3.0
+
+PutIn: TypeAlias = Callable[[str], Awaitable[None]]
+"""Waits until what is kept of a call, by its id, is where other nodes find it; not for long, and never raises."""
 
 log = structlog.get_logger()
 
@@ -126,25 +130,55 @@ class Taking:
 class HeldStore:
     """A store around another one; a `bridge.store.base.Store`."""
 
-    def __init__(self, store: Store, hold: Callable[[str], None], taking: Taking) -> None:
+    def __init__(self, store: Store, hold: Callable[[str], None], taking: Taking, put_in: PutIn | None) -> None:
+        """`put_in` waits until what is kept of a call is where other nodes find it; None: nobody looks there."""
         self._store = store
         self._hold = hold
         self._taking = taking
+        self._put_in = put_in
 
     def open(self, header: CallHeader) -> CallRecord:
         """Begin the record of a call. Returns at once; never raises."""
         self._hold(header.id)
         self._hold(header.sid)
-        return self._store.open(header)
+        return self._seen(self._store.open(header), header.id)
 
     async def reopen(self, sid: str) -> Reopened | None:
         """Take over a call, wherever it was held. See `Store`."""
         found = await self._taking.reopen(self._store, sid)
-        if found is not None:
-            self._hold(found.header.id)
-            self._hold(found.header.sid)
-        return found
+        if found is None:
+            return None
+        self._hold(found.header.id)
+        self._hold(found.header.sid)
+        return replace(found, record=self._seen(found.record, found.header.id))
+
+    def _seen(self, record: CallRecord, call_id: str) -> CallRecord:
+        return record if self._put_in is None else SeenRecord(record, call_id, self._put_in)
 
     async def close(self) -> None:
         """As the store around which this is."""
         await self._store.close()
+
+
+class SeenRecord:
+    """The record of one call, which has settled when other nodes find it; a `bridge.store.base.CallRecord`."""
+
+    def __init__(self, record: CallRecord, call_id: str, put_in: PutIn) -> None:
+        self._record = record
+        self._call_id = call_id
+        self._put_in = put_in
+        # The audio of every frame goes by here: handed on without a step in between.
+        self.append = record.append
+        self.trace = record.trace
+        self.caller_audio = record.caller_audio
+        self.callee_audio = record.callee_audio
+        self.agent_audio = record.agent_audio
+        self.agent_cleared = record.agent_cleared
+        self.pause_audio = record.pause_audio
+        self.resume_audio = record.resume_audio
+        self.close = record.close
+
+    async def settled(self) -> None:
+        """Wait until the entries so far have left the process, and are in the database if that is quick."""
+        await self._record.settled()
+        await self._put_in(self._call_id)

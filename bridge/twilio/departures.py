@@ -178,7 +178,7 @@ class Departures:
         facts = {"from": info.caller, "to": info.called, "direction": info.direction}
         if self._registry.by_softphone(info.sid):
             facts[SOFTPHONE] = "1"
-        return self._documents.stream(info.sid, facts, digits=digits, again=True)
+        return self._documents.stream(info.sid, facts, digits=digits)
 
 
 def _lets_go(departure: LeaveCall | None, form: Fields) -> bool:

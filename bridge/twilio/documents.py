@@ -40,22 +40,15 @@ class StreamDocuments:
         """What was answered to the questions about each leg."""
 
     def stream(
-        self,
-        sid: str,
-        facts: Mapping[str, str],
-        parameters: Mapping[str, str] | None = None,
-        digits: str = "",
-        *,
-        again: bool = False,
+        self, sid: str, facts: Mapping[str, str], parameters: Mapping[str, str] | None = None, digits: str = ""
     ) -> str:
-        """Open a media stream both ways; `again`: it is not the call's first.
+        """Open a media stream both ways.
 
         `facts` travel inside the stream's token (`from`, `to`, `direction`), `parameters` beside it, as the agent
         gets them; `digits` are sent into the call before.
         """
         origin, leg = self._gate.public_url(), self.answers.next_leg(sid)
-        if again:
-            facts = {**facts, LEG: leg}
+        facts = {**facts, LEG: leg}  # Whoever gets the stream goes on to count from there.
         return twiml.answer_with_stream(
             self._gate.stream_url,
             action_url=self.address(STREAM_ENDED, leg),

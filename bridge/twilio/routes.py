@@ -26,7 +26,7 @@ from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, s
 from bridge.twilio.gate import Gate
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes
-from bridge.twilio.once import LEG
+from bridge.twilio.once import FIRST_LEG, LEG
 from bridge.twilio.outbound_routes import CALL, OutboundRoutes
 from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.reading import read_stream
@@ -184,11 +184,10 @@ class TwilioRoutes:
 
     async def _admit(self, started: media_stream.Started, facts: Mapping[str, str]) -> Session:
         """Find or open the call that the stream belongs to. Raises when it may not come in."""
-        session = self._registry.live.get(started.call_sid)
-        if session is None and (leg := facts.get(LEG)):
-            # It is not the call's first stream, so the call was held by a process that is not this one.
+        session, leg = self._registry.live.get(started.call_sid), facts.get(LEG, "")
+        self._documents.answers.count_from(started.call_sid, leg)
+        if session is None and leg not in {"", FIRST_LEG}:  # Then another process has held the call.
             session = await self._registry.revive(started.call_sid)
-            self._documents.answers.count_from(started.call_sid, leg)
         if session is not None:
             if session.over_for_carrier:
                 raise ProtocolError("the call is over", code="call_over")

@@ -61,7 +61,7 @@ async def heard(up: Nodes, at: int, call_id: str) -> list[str]:
     async def over() -> bool:
         _, document = await up.ask(at, "GET", f"/api/v1/calls/{call_id}")
         found.update(document)
-        return document.get("state") == "ended"
+        return found.get("state") == "ended"
 
     await eventually(over)
     _, text = await up.ask(at, "GET", f"/api/v1/calls/{call_id}/transcript?format=text")

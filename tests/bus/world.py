@@ -52,6 +52,8 @@ class Balancer:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
+        self.resting: Callable[[int], bool] = lambda _: False
+        """Tells of a bridge whether it takes no new requests, as `/readyz` would."""
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._met, "127.0.0.1", 0)
@@ -102,6 +104,8 @@ class Balancer:
         for _ in self.ports:
             port = self.ports[self._next % len(self.ports) if wanted is None else wanted]
             self._next, wanted = self._next + 1, None
+            if self.resting(self.ports.index(port)):
+                continue
             with contextlib.suppress(OSError):
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
@@ -121,7 +125,16 @@ class Nodes:
         self, bridges: list[Bridge], balancer: Balancer, bus: Bus, speech: ScriptedSpeech, rest: FakeTwilioRest
     ) -> None:
         self.bridges, self.balancer, self.bus, self.speech, self.rest = bridges, balancer, bus, speech, rest
+        self.given: dict[str, str] = {}
+        """The settings of all, as environment."""
         self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0))
+
+    async def start_again(self, at: int) -> None:
+        """Start one that has ended, with its folder and under its name, at whatever port."""
+        old = self.bridges[at]
+        self.bridges[at] = await _start(old.folder, at, self.given)
+        self.balancer.ports[at] = int(self.bridges[at].url.rpartition(":")[2])
+        await eventually(lambda: _all_there(self))
 
     def line(self, **options: Any) -> Line:
         return Line(self.balancer.url, TOKEN, account_sid=ACCOUNT, **options)
@@ -182,9 +195,10 @@ async def nodes(folder: Path, count: int = 2, *, store: str = "", **environment:
         }
         bridges = await asyncio.gather(*(_start(folder / str(number), number, given) for number in range(count)))
         for bridge in bridges:
-            stack.push_async_callback(_stop, bridge)
             balancer.ports.append(int(bridge.url.rpartition(":")[2]))
         up = Nodes(bridges, balancer, bus, speech, rest)
+        up.given = given
+        stack.push_async_callback(_stop_all, up)
         stack.push_async_callback(up.http.close)
         rest.line = up.line()
         await eventually(lambda: _all_there(up))
@@ -192,10 +206,15 @@ async def nodes(folder: Path, count: int = 2, *, store: str = "", **environment:
 
 
 async def _start(folder: Path, number: int, given: dict[str, str]) -> Bridge:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     name = f"node-{number}"
     process, url = await start(folder, **given, BRIDGE_SERVER__NODE=name)
     return Bridge(name, process, url, folder)
+
+
+async def _stop_all(up: Nodes) -> None:
+    for bridge in up.bridges:
+        await _stop(bridge)
 
 
 async def _stop(bridge: Bridge) -> None:
