@@ -30,6 +30,8 @@ _AT_ONCE: Final = 8
 _WAITING: Final = 1024
 """How many may wait for that."""
 _RUN_OUT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""A machine without IPv6 listens to what it has."""
 _AGAIN_S: Final = 0.5
 _REST_S: Final = 0.01
 """Pause after a turn in which everybody was refused: 800 a second at most cost a twentieth of a core."""
@@ -167,7 +169,11 @@ class _Site(web.BaseSite):
         self._server = cast("asyncio.AbstractServer", opened)
         try:
             for family, _, _, _, address in dict.fromkeys(infos):
-                listeners.append(_listener(family, address, reuse_port=self._reuse_port))
+                try:
+                    listeners.append(_listener(family, address, reuse_port=self._reuse_port))
+                except OSError as error:
+                    if not listeners or error.errno not in _NOT_HERE:
+                        raise
                 if port == 0:
                     break  # Each address would get a port of its own.
         except BaseException:
