@@ -36,7 +36,6 @@ from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
-from bridge.spans import middlewares as span_middlewares
 from bridge.spans import open_spans
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
@@ -98,9 +97,6 @@ async def running(
         registry = make_registry(profiles, keeping.store, metrics, rest)
         holders.append(registry.holds)
         registry.observers += [observer_of(each) for each in hooks]
-        spans = await open_spans(stack)
-        if spans is not None:
-            registry.observers.append(spans.observer)
         auth_tokens = auth_tokens_of(settings)
         listening: list[int] = []
         gate = Gate(
@@ -118,7 +114,8 @@ async def running(
         admitting = make_admitting(settings, profiles, registry, dialer, metrics)
         stack.callback(admitting.close)
         app = web.Application(
-            client_max_size=64 * 1024, middlewares=[*span_middlewares(spans), *worker.middlewares, problems]
+            client_max_size=64 * 1024,
+            middlewares=[*await open_spans(stack, registry.observers), *worker.middlewares, problems],
         )
         routes = TwilioRoutes(
             gate,

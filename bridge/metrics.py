@@ -29,7 +29,6 @@ _TOKEN: Final = ("missing", "wrong", "used", "expired")
 
 LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "admission_refusals_total": {"reason": frozenset({"draining", "lag", "calls", "number", "speech"})},
-    "refused_connections_total": {"reason": frozenset({"connections", "address", "head_late", "no_request"})},
     "calls_total": {"mode": frozenset({"agent", "transcribe", "log"})},
     "outbound_calls_total": {"status": _ENDS},
     "refused_requests_total": {
@@ -37,6 +36,7 @@ LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         | {"signature", "origin", "wrong_call", "no_start", "malformed_message"}
         | {"wrong_format", "call_over", "draining"}
     },
+    "refused_connections_total": {"reason": frozenset({"connections", "address", "head_late", "no_request"})},
     "malformed_messages_total": {"peer": frozenset({"carrier"})},
     "speculations_total": {"outcome": frozenset({"used", "dropped"})},
     "transfers_total": {"how": frozenset({"cold", "warm"}), "status": _ENDS | {"answered", "declined"}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -225,11 +226,9 @@ def make_admitting(
 ) -> Admitting:
     """Make what says which calls are taken, and let calls be counted, which tell of the speech plan's limits."""
     admitting = Admitting(admission_limits(settings), registry, metrics)
-    full = admitting.speech_refused
-    registry.observers.insert(
-        0, lambda info: Meter(metrics, info, _mode(profiles.of(info.number)), on_speech_limit=full)
-    )
-    registry.logs.observers.insert(0, lambda info: Meter(metrics, info, "log", on_speech_limit=full))
+    meter = functools.partial(Meter, metrics, on_speech_limit=admitting.speech_refused)
+    registry.observers.insert(0, lambda info: meter(info, _mode(profiles.of(info.number))))
+    registry.logs.observers.insert(0, lambda info: meter(info, "log"))
     dialer.room = lambda call: admitting.room_for_ours(
         call.id, call.order.from_number, call.order.ring_seconds + _RINGS_LATE_S
     )

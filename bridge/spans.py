@@ -44,20 +44,24 @@ def wanted(environment: Mapping[str, str]) -> bool:
     return any(environment.get(name) for name in _ENDPOINTS)
 
 
-async def open_spans(stack: contextlib.AsyncExitStack) -> CallSpans | None:
+async def open_spans(
+    stack: contextlib.AsyncExitStack, observers: list[Callable[[CallInfo], Observer]]
+) -> list[Any]:
     """Begin to send traces, if the environment says where to; the stack's end sends what is left.
 
+    Joins the `observers` of calls, and returns what is to look at requests.
     Raises MissingExtraError where the libraries are not installed.
     """
     if not wanted(os.environ):
-        return None
+        return []
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415  (heavy)
     except ImportError:
         raise MissingExtraError("otel", "OTEL_EXPORTER_OTLP_ENDPOINT, which asks for traces,") from None
     spans = await asyncio.to_thread(lambda: CallSpans(OTLPSpanExporter()))
     stack.push_async_callback(asyncio.to_thread, spans.close)
-    return spans
+    observers.append(spans.observer)
+    return [spans.middleware]
 
 
 class CallSpans:
@@ -262,8 +266,3 @@ class _OneCall:
             span.set_status(StatusCode.ERROR, error)
             span.set_attribute("error.type", error)
         span.end(at)
-
-
-def middlewares(spans: CallSpans | None) -> list[Any]:
-    """Return what looks at requests for the traces."""
-    return [] if spans is None else [spans.middleware]

@@ -7,6 +7,7 @@ import itertools
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -136,7 +137,8 @@ async def test_without_a_collector_there_is_nothing(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
     async with contextlib.AsyncExitStack() as stack:
-        assert await spans.open_spans(stack) is None
+        observers: list[Any] = []
+        assert (await spans.open_spans(stack, observers), observers) == ([], [])
 
 
 async def test_a_collector_without_the_library_is_told_how_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,4 +149,4 @@ async def test_a_collector_without_the_library_is_told_how_to_be_had(monkeypatch
         with pytest.raises(
             MissingExtraError, match=r"OTEL_EXPORTER_OTLP_ENDPOINT.*pip install 'phone-bridge\[otel\]'"
         ):
-            await spans.open_spans(stack)
+            await spans.open_spans(stack, [])

@@ -8,7 +8,8 @@ from typing import Final
 
 from bridge.agents.base import CallInfo
 
-_REMEMBERED: Final = 10_000
+_REMEMBERED: Final = 1_000
+"""The database finds those before: it is a second or so behind, or a time of being away."""
 
 
 class OwnCalls:

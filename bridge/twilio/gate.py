@@ -113,7 +113,7 @@ async def _form(request: web.Request) -> Form:
             fields = await request.post()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the form did not come to its end\n") from None
-    except (ValueError, LookupError, web.RequestPayloadError):
+    except (ValueError, LookupError, web.RequestPayloadError, ConnectionError):
         raise web.HTTPBadRequest(text="the form cannot be read\n") from None
     return [(name, value) for name, value in fields.items() if isinstance(value, str)]
 

@@ -33,8 +33,8 @@ KUBERNETES = DEPLOY / "kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 RECORDED_S = 15
 """As long as `bridge.app` gives recordings at a stop."""
-OF_OTHERS = {"up", "phone_bridge_admission_refusals_total", "phone_bridge_loop_lag_seconds"}
-"""Metrics that others make than `Metrics`: Prometheus, and what admits calls."""
+OF_OTHERS = {"up", "phone_bridge_bus_up", "phone_bridge_other_nodes"}
+"""Metrics that others make than `Metrics`: Prometheus itself, and bridges that share a message bus."""
 
 
 def loaded(path: Path) -> Any:
@@ -74,6 +74,9 @@ def test_the_bridge_starts_with_the_settings_and_secrets_that_the_manifests_give
     settings = settings_of(environment)
     assert settings.server.public_url == f"https://{resource('ingress')['spec']['rules'][0]['host']}"
     assert settings.bus.url.startswith("nats://")
+    assert settings.server.trusted_proxies, "else the limit of connections from one address meets the ingress"
+    target = int(resource("autoscaler")["spec"]["metrics"][0]["pods"]["target"]["averageValue"])
+    assert target < settings.admission.max_calls, "there is room for those who call before another pod is there"
     assert settings.store.url.startswith("postgresql://")
 
 
