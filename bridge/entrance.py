@@ -121,6 +121,10 @@ class Entrance:
         held.discard(before)
         held.add(after)
 
+    def arrivals(self) -> list[_Arrival]:
+        """Return the connections that have brought no request yet."""
+        return [one for held in self._held.values() for one in held if isinstance(one, _Arrival)]
+
     def refuse(self, reason: str, host: str) -> None:
         """Tell that a connection is closed. Thousands of them are one line of the log."""
         self._tell(reason)
@@ -181,6 +185,11 @@ class _Site(web.BaseSite):
             raise
         for listener in listeners:
             loop.add_reader(listener.fileno(), self._accept, listener)
+
+    async def stop(self) -> None:
+        await super().stop()
+        for arrival in self._entrance.arrivals():
+            arrival.drop()
 
     def _accept(self, listener: socket.socket) -> None:
         """Take some of the connections that wait; the others are taken in the next turn."""
@@ -309,6 +318,11 @@ class _Arrival(asyncio.Protocol):
         handler.connection_made(transport)
         handler.data_received(bytes(self._head))
         self._head.clear()
+
+    def drop(self) -> None:
+        """Close it, if it has begun; what has not is closed by its own task."""
+        if self._late is not None and self.transport is not None:
+            cast("asyncio.Transport", self.transport).abort()
 
     def _close(self, reason: str) -> None:
         if self.transport is not None:
