@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bridge.arrivals import Site
 from bridge.entrance import Bounds, Entrance
 from bridge.proxies import Proxies
 
@@ -61,7 +62,7 @@ async def house(
     app.router.add_get("/", answer)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_s)
     await runner.setup()
-    await entrance.site(runner, "127.0.0.1", 0).start()
+    await Site(runner, entrance, "127.0.0.1", 0).start()
     it = House(entrance, runner.addresses[0][1], refused, runner)
     try:
         yield it
@@ -142,8 +143,7 @@ async def test_who_has_brought_nothing_yet_does_not_hold_up_a_stop() -> None:
     async with house(Bounds()) as it:
         reader, _ = await it.connect()
         await asyncio.sleep(0.05)
-        stopping = [arrival.transport for arrival in it.entrance.arrivals()]
-        assert len(stopping) == 1
+        assert len(it.entrance.held()) == 1
         await it.stop()
         assert await closed_within(reader, 2)
 
