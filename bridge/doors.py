@@ -68,6 +68,7 @@ async def add_doors(app: web.Application, house: House) -> Callable[[Settings], 
     house.twilio.logs.restart = None if house.rest is None else listener.restart
     SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
     calls = open_live(app, door, settings, registry, house.keeping, house.rest)
+    worker.orders(house.dialer, house.twilio.outbound)
     worker.show(calls, house.keeping.store.recording, house.metrics)
     figures = functools.partial(worker.figures, house.metrics)
     speech_is_up = lambda: worker.speech.up  # noqa: E731  It is one expression.

@@ -17,7 +17,16 @@ import structlog
 from aiohttp import web
 
 from bridge.api.problems import Problem
-from bridge.bus.asking import BY_BUS, LOST, AnsweredElsewhere, Answering, ask_holder, name_of_holder, taken_over
+from bridge.bus.asking import (
+    BY_BUS,
+    LOST,
+    AnsweredElsewhere,
+    Answering,
+    ask_holder,
+    name_of_holder,
+    ordered_elsewhere,
+    taken_over,
+)
 from bridge.bus.connection import Bus, BusError
 from bridge.bus.live import LiveNodes
 from bridge.bus.taking import HeldStore, Taking
@@ -26,12 +35,14 @@ from bridge.call.session import Session
 from bridge.errors import StoreError
 from bridge.live.calls import LiveCalls
 from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer
 from bridge.settings import Settings
 from bridge.store.base import Store
 from bridge.store.sql.database import Database
 from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.owning import Owners
 from bridge.tasks import spawn
+from bridge.twilio.outbound_routes import Order, OutboundRoutes
 from bridge.workers.alone import Alone, OnGrowth
 
 _ALIVE_S: Final = 2.0
@@ -44,8 +55,8 @@ _SPEAKS_S: Final = 5.0
 """How long a node that stops lets its callers hear out what is said to them."""
 _BACK_S: Final = 5.0
 """How long a call that was handed over and has come back is left in peace."""
-_PUT_IN_WITHIN_S: Final = 0.1
-"""How long the agent's question waits for the database: a slow one must not be heard."""
+_PUT_IN_WITHIN_S: Final = 0.005
+"""How long the agent's question waits until the database has the turn that it is about."""
 _MOVES_S: Final = 5.0
 _TOKEN_WITHIN_S: Final = 0.5
 _STORE_WITHIN_S: Final = 5.0
@@ -88,6 +99,7 @@ class Node(Alone):
         self._metrics: Metrics | None = None
         self._keeper: Keeper | None = None
         folder, url = settings.store.recordings, settings.store.url
+        self._resumes = settings.server.resume_seconds > 0
         self._shares = url.startswith("postgresql")
         self._owners: Owners | None = None
         self._taking = Taking(self.bus, self._call, lambda: self._owners, folder, lambda: self.name)
@@ -150,12 +162,25 @@ class Node(Alone):
 
     def keep(self, store: Store) -> Store:
         """As `Alone.keep`."""
+        if not self._resumes:
+            return HeldStore(self._inner.keep(store), self.hold, None, None)
         put_in = self._put_in if self._shares and self.first else None
         return HeldStore(self._inner.keep(store), self.hold, self._taking, put_in)
 
     def holds(self, call: str) -> bool:
         """As `Alone.holds`; also by another node."""
         return self._inner.holds(call) or (self._live is not None and self._live.elsewhere.holds(call))
+
+    def orders(self, dialer: Dialer, outbound: OutboundRoutes) -> None:
+        """As `Alone.orders`."""
+        dialer.on_order = self.hold
+        outbound.elsewhere = self._ordered
+        self._answering.orders = outbound.given_away
+
+    async def _ordered(self, order: str, sid: str) -> Order | None:
+        with contextlib.suppress(BusError):
+            return await ordered_elsewhere(self.bus, self._call(order), sid, _ALIVE_S)
+        return None
 
     def owner(self) -> str:
         """As `Alone.owner`: where nodes share a database."""
@@ -169,12 +194,14 @@ class Node(Alone):
             self._owners = Owners(database, follows=self.first)
 
     async def _put_in(self, call: str) -> None:
-        """Wait until the database has what is kept of a call so far: what it lacks when this node dies is lost."""
+        """Let the database have at once what is kept of a call so far: what it lacks when this node dies is lost.
+
+        It is waited for only for a moment: an answer that comes later for it would be heard.
+        """
         if self._keeper is None or self._owners is None or not self._owners.up:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PUT_IN_WITHIN_S):
-                await self._keeper.caught_up(call)
+        putting = spawn(_within(self._keeper.caught_up(call), _STORE_WITHIN_S), name=f"put-in-{call}")
+        await asyncio.wait([putting], timeout=_PUT_IN_WITHIN_S)
 
     def _lost(self, call: str) -> None:
         """Another node holds a call of this one by now: end it here, in whatever process it is."""
@@ -396,6 +423,12 @@ class Node(Alone):
         self.bus.open()
         if self._owners is not None:
             stack.push_async_callback(_stopped, spawn(self._owners.get_ready(), name="open-owners"))
+
+
+async def _within(work: Awaitable[None], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work
 
 
 async def _used(owners: Owners, token: str) -> bool | None:

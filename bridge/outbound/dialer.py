@@ -71,6 +71,8 @@ class Dialer:
         self._work: set[asyncio.Task[None]] = set()
         self._stirred: dict[str, asyncio.Event] = {}
         self._closed = False
+        self.on_order: Callable[[str], None] = lambda _: None
+        """Is told the id of every call that is ordered, before anybody else hears of it."""
 
     # --- what programs ask ---------------------------------------------------------------------------------
 
@@ -99,6 +101,7 @@ class Dialer:
         call = self._dispatch.submit(new_id, order, now, key=key, created_at=created_at)
         new = call.id == new_id
         if new:
+            self.on_order(call.id)
             log.info("outbound_call_ordered", call=call.id, called=order.to, waiting=self._dispatch.waiting)
             self._pump()
         return call, new
