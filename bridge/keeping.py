@@ -74,7 +74,11 @@ async def open_keeping(
     worker.own(keeper, database)
     stack.push_async_callback(keeper.close)
     files = FileStore(
-        folder, keys=keys, on_growth=worker.on_growth(keeper.grew), resume_s=settings.server.resume_seconds
+        folder,
+        keys=keys,
+        on_growth=worker.on_growth(keeper.grew),
+        on_written=metrics.journal.observe,
+        resume_s=settings.server.resume_seconds,
     )
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(worker.mends), name="finish-left-over").cancel)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import os
 import random
 import signal
@@ -93,6 +94,11 @@ class World:
     workers: int
     port: int = field(default_factory=unused_port)
     log: Any = None
+    names: Any = field(default_factory=itertools.count)
+
+    def name(self) -> str:
+        """A name that no other turn has, without digits: those are looked through for numbers to be struck out."""
+        return "".join(chr(ord("a") + int(digit)) for digit in str(next(self.names)))
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -231,13 +237,12 @@ async def crash(world: World, calls: int, after_s: float, worker: int | None = N
         talks = [await begin(world) for _ in range(calls)]
         for talk in talks:
             stack.push_async_callback(talk.call.hang_up)
-        for number, talk in enumerate(talks):
-            await talk.say(f"first {_letters(number)}")
+        for talk in talks:
+            await talk.say(f"first {world.name()}")
         await until(lambda: all(_answered(world, talk) for talk in talks))
         await asyncio.sleep(after_s)
-        for number, talk in enumerate(talks):
-            if number % 2 == 0:
-                await talk.say(f"second {_letters(number)}")
+        for talk in talks[::2]:
+            await talk.say(f"second {world.name()}")
         await until(lambda: all(_in_journal(world, talk.said[-1]) for talk in talks))
         heard = len(world.speech.stt)
         moments = [talk.call.now for talk in talks]
@@ -252,15 +257,17 @@ async def crash(world: World, calls: int, after_s: float, worker: int | None = N
                 await until(functools.partial(_is_back, talk, moment))
                 back.append((talk.heard_after(moment) or 0.0) - moment)
         said = [text for talk in talks for text in talk.said]
-        for number, peer in enumerate(world.speech.stt[heard:]):
-            said.append(f"third {_letters(number)}")
+        for peer in world.speech.stt[heard:]:
+            said.append(f"third {world.name()}")
             await peer.say_turn(said[-1])
         await until(lambda: all(_in_journal(world, text) for text in said))
         await until(lambda: all(any(text in one.transcript for one in world.agent.asked) for text in said))
-        await asyncio.sleep(4)  # The last answers are heard.
+        mine = [path for path in world.journals() if path not in before]
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: not any(map(_unanswered, mine)))
         await asyncio.gather(*(talk.call.hang_up() for talk in talks))
     await until(lambda: all((path.parent / "timeline.svg").exists() for path in world.journals()))
-    return await asyncio.to_thread(_look, [path for path in world.journals() if path not in before], said, back)
+    return await asyncio.to_thread(_look, mine, said, back)
 
 
 async def _broken_off(talks: list[Talk]) -> list[Talk]:
@@ -274,17 +281,25 @@ def _is_back(talk: Talk, moment: float) -> bool:
     return talk.heard_after(moment) is not None
 
 
-def _letters(number: int) -> str:
-    """A name of its own, without digits: those are looked through for numbers that are to be struck out."""
-    return "".join(chr(ord("a") + int(digit)) for digit in str(number))
-
-
 def _answered(world: World, talk: Talk) -> bool:
     return any(talk.said[-1] in one.transcript for one in world.agent.asked)
 
 
 def _in_journal(world: World, text: str) -> bool:
     return any(f'"{text}"'.encode() in path.read_bytes() for path in world.journals())
+
+
+def _answers(entries: list[j.Entry]) -> list[int]:
+    """The turns that were answered."""
+    spoke = [entry for entry in entries if isinstance(entry, j.AgentSpoke)]
+    return [one.turn for one in spoke if one.occasion == "turn.ended" and not one.again]
+
+
+def _unanswered(journal: Path) -> list[str]:
+    """What the caller said in a call and nobody has answered: an answer is for all turns up to its own."""
+    _, entries = read_journal(journal)
+    answered = max(_answers(entries), default=0)
+    return [entry.transcript for entry in entries if isinstance(entry, j.CallerSpoke) and entry.turn > answered]
 
 
 def _look(journals: list[Path], said: list[str], back: list[float]) -> Round:
@@ -296,12 +311,9 @@ def _look(journals: list[Path], said: list[str], back: list[float]) -> Round:
         numbers = [turn.turn for turn in turns]
         assert numbers == [*range(1, len(numbers) + 1)], f"turns are numbered {numbers}"
         spoken += [turn.transcript for turn in turns]
-        answers = [
-            e.turn for e in entries if isinstance(e, j.AgentSpoke) and e.occasion == "turn.ended" and not e.again
-        ]
+        answers = _answers(entries)
         seen.doubled += len(answers) - len({*answers})
-        unanswered = [turn.transcript for turn in turns if all(answer < turn.turn for answer in answers)]
-        if unanswered:
+        if unanswered := _unanswered(journal):
             click.echo(f"{journal.parent}: nobody has answered {unanswered}")
         seen.lost += len(unanswered)
     seen.lost += sum(text not in spoken for text in said)

@@ -32,6 +32,7 @@ from bridge.bus.live import LiveNodes
 from bridge.bus.taking import HeldStore, Taking
 from bridge.call.registry import Registry
 from bridge.call.session import Session
+from bridge.entrance import Entrance
 from bridge.errors import StoreError
 from bridge.live.calls import LiveCalls
 from bridge.metrics import Metrics
@@ -113,6 +114,10 @@ class Node(Alone):
         return self._named or f"{socket.gethostname()}:{self._port}"
 
     # --- as on its own machine -----------------------------------------------------------------------------
+
+    def answers(self, request: web.Request) -> bool:
+        """As `Alone.answers`: what this machine answers. Another node is asked once it is known who asks."""
+        return self._inner.answers(request)
 
     async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         """As `Alone.speech_url`."""
@@ -404,11 +409,16 @@ class Node(Alone):
     # --- its life ------------------------------------------------------------------------------------------
 
     async def listen(
-        self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
+        self,
+        runner: web.AppRunner,
+        settings: Settings,
+        registry: Registry,
+        entrance: Entrance,
+        stack: contextlib.AsyncExitStack,
     ) -> None:
         """As `Alone.listen`, and where other nodes ask."""
         self._goes_on, self._registry = registry.holds, registry
-        await self._inner.listen(runner, settings, registry, stack)
+        await self._inner.listen(runner, settings, registry, entrance, stack)
         self._port = runner.addresses[0][1]
         stack.push_async_callback(self._answering.close)
         await self._answering.open(runner)

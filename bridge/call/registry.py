@@ -31,7 +31,7 @@ from bridge.tasks import spawn
 
 _CARRIER_ASKS_WITHIN_S = 5.0
 """How soon after a stream's end the carrier asks what comes next. If not, the call is ended by request."""
-_REMEMBERED = 10_000
+_REMEMBERED = 1_000
 """How many finished calls' departures are remembered for the carrier's question what comes next."""
 
 log = structlog.get_logger()

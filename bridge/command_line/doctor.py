@@ -20,6 +20,7 @@ from bridge.checks.local import (
     check_python,
     check_settings,
     check_token,
+    check_traces,
 )
 from bridge.checks.network import check_agent, check_clock, check_public_url, check_speech, check_twilio
 from bridge.checks.privacy import check_privacy
@@ -67,6 +68,7 @@ def _look_around(config: Path | None) -> tuple[list[Finding], Settings | None]:
         check_folder(settings),
         check_token(settings),
         *check_privacy(settings),
+        *check_traces(),
     ], settings
 
 

@@ -97,6 +97,8 @@ class Policy:
     """Whether somebody can be called while the caller waits; if not, every transfer is cold."""
     longest_ring_s: float = 30.0
     """How long a phone that a caller is transferred to rings, where the agent does not say."""
+    transfer_allow: tuple[str, ...] = ("*",)
+    """Whom callers may be passed on to, as `bridge.conversation.dialling` reads it; `failure_transfer` always."""
     transfer_failed: str = "Sorry, I could not reach them."
     """Said when the caller is back from a transfer, and the agent says nothing."""
     aside_timeout_s: float = 3.0

@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -51,6 +52,19 @@ _LONGEST_WAIT_S: Final = 900.0
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How calls are kept, the same for all."""
+
+    record_audio: bool = True
+    """Whether there is a recording, where the call's header has nothing against it."""
+    keys: Keys = NO_KEYS
+    """What recordings are encrypted with."""
+    on_growth: OnGrowth = lambda *_: None
+    on_written: Callable[[float], None] | None = None
+    """As that of `Lines`, for the journals."""
+
+
 class FileStore:
     """Keeps calls as files under `folder`; a `bridge.store.base.Store`."""
 
@@ -62,30 +76,22 @@ class FileStore:
         disk: DiskThread | None = None,
         keys: Keys = NO_KEYS,
         on_growth: OnGrowth = lambda *_: None,
+        on_written: Callable[[float], None] | None = None,
         resume_s: float = 0.0,
     ) -> None:
-        """`keys`: what recordings are encrypted with.
+        """`record_audio`, `keys`, `on_growth` and `on_written` as in `Ways`.
 
         `resume_s`: for how long, since anything was last written of it, a call may be taken over from a process
         that has died; then it is finished. 0: none is taken over.
         """
         self._resume_s = resume_s
         self._folder = folder
-        self._keys = keys
-        self._record_audio = record_audio
         self._disk = disk or shared_disk()
-        self._on_growth = on_growth
+        self._ways = Ways(record_audio, keys, on_growth, on_written)
 
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
-        return FileRecord(
-            self._folder,
-            header,
-            self._disk,
-            record_audio=self._record_audio,
-            keys=self._keys,
-            on_growth=self._on_growth,
-        )
+        return FileRecord(self._folder, header, self._disk, self._ways)
 
     async def reopen(self, sid: str) -> Reopened | None:
         """Take over the call with this id of the carrier's; as `bridge.store.base.Store` has it."""
@@ -99,19 +105,11 @@ class FileStore:
         except (OSError, BridgeError) as error:
             _log.error("call_not_taken_over", sid=sid, error=str(error))
             return None
-        self._on_growth(taken.folder, taken.header.id)
+        self._ways.on_growth(taken.folder, taken.header.id)
         return Reopened(taken.header, taken.entries, taken.epoch, taken.at_ms, record)
 
     def _go_on(self, taken: TakenOver) -> FileRecord:
-        return FileRecord(
-            self._folder,
-            taken.header,
-            self._disk,
-            record_audio=self._record_audio,
-            keys=self._keys,
-            on_growth=self._on_growth,
-            taken=taken,
-        )
+        return FileRecord(self._folder, taken.header, self._disk, self._ways, taken)
 
     async def finish_left_over(self, ours: Callable[[Path], bool] = lambda _: True) -> None:
         """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time.
@@ -145,7 +143,7 @@ class FileStore:
         """Finish the call in a folder, unless another process has taken it over, or finished it."""
         with left_behind(folder) as left:
             if left:
-                finish_from_journal(folder, self._keys)
+                finish_from_journal(folder, self._ways.keys)
             return left
 
     async def close(self) -> None:
@@ -161,30 +159,27 @@ class FileRecord:
         folder: Path,
         header: CallHeader,
         disk: DiskThread,
-        *,
-        record_audio: bool,
-        keys: Keys = NO_KEYS,
-        on_growth: OnGrowth,
+        ways: Ways,
         taken: TakenOver | None = None,
     ) -> None:
         """`taken`: what was taken over of a call that goes on; then this blocks on the disk."""
         self._call = header.id
-        self._on_growth = on_growth
+        self._on_growth = ways.on_growth
         self._disk = disk
+        self._keys = keys = ways.keys
         self._folder = CallFolder(folder, header) if taken is None else CallFolder.at(taken.folder, header)
         journal, trace = (None, None) if taken is None else (taken.journal, taken.trace)
         self._journal = JournalFile(self._folder, call=header.id, file=journal, own=own)
         self._trace = JournalFile(self._folder, call=header.id, name=TRACE, file=trace)
         recording = RecordingFile(self._folder, call=header.id, key=keys.current)
-        self._keys = keys
         samples = 0 if taken is None else recording.reopen(keys)
-        recorded = record_audio and header.recording != "off"
+        recorded = ways.record_audio and header.recording != "off"
         self._recorder = Recorder(recording, disk, samples=samples) if recorded else None
         entries = () if taken is None else taken.entries
         if self._recorder is not None and recording_after(entries, header.recording) == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
-        self._journal_lines = Lines(disk, self._write, vital=True)
+        self._journal_lines = Lines(disk, self._write, vital=True, on_written=ways.on_written)
         self._trace_lines = Lines(disk, self._trace.write)
         if taken is None:
             self._journal_lines.add(header_line(header))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import structlog
 from aiohttp import web
 
 from bridge.metrics import Metrics
+from bridge.proxies import Proxies
 from bridge.twilio import signature
 from bridge.twilio.tokens import StreamTokens, TokenRefused
 
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 class Gate:
     """Checks who asks. Every handler of Twilio's requests goes through it."""
 
-    auth_tokens: Sequence[str]
+    auth_tokens: list[str]
     """Any of these may have signed a request: a new and an old one while they are exchanged."""
     validate: bool
     """False: take unsigned requests as well. Streams need their token all the same."""
@@ -42,10 +43,19 @@ class Gate:
     metrics: Metrics
     stream_path: str = MEDIA
     """Where calls of this process are to open their media streams."""
+    proxies: Proxies = field(default_factory=Proxies)
+    """Whose word counts about where a request comes from."""
+    proven: Callable[[web.Request], None] = lambda _: None
+    """Told of each connection that has become an admitted media stream."""
     look: LookAtForm | None = None
     """Is shown each request that was found good, and may raise what answers it instead of us; None: nobody is."""
     once: FirstUse | None = None
     """Is asked about each token that is good as far as this process knows; None: that is enough."""
+
+    def take(self, auth_tokens: Sequence[str]) -> None:
+        """Let these sign from now on, the first of them also the tickets of streams."""
+        self.auth_tokens[:] = auth_tokens
+        self.tokens.take(auth_tokens)
 
     @property
     def stream_url(self) -> str:
@@ -83,7 +93,7 @@ class Gate:
             self._refuse("signature", request, url)
         if not checked and self._by_a_foreign_page(request):
             self.metrics.refused_requests.labels(reason="origin").inc()
-            log.warning("request_refused", reason="origin", url=url, remote=request.remote)
+            log.warning("request_refused", reason="origin", url=url, remote=self.proxies.remote(request))
             raise web.HTTPForbidden(text="Pages of other sites may not open media streams here.\n")
 
     def _by_a_foreign_page(self, request: web.Request) -> bool:
@@ -97,7 +107,7 @@ class Gate:
     def _refuse(self, reason: str, request: web.Request, url: str) -> None:
         self.metrics.refused_requests.labels(reason=reason).inc()
         signed = signature.HEADER in request.headers
-        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=request.remote)
+        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=self.proxies.remote(request))
         raise web.HTTPForbidden(
             text="The request's Twilio signature is missing or wrong. If Twilio did send it, check that"
             f" BRIDGE_TWILIO__AUTH_TOKEN and BRIDGE_SERVER__PUBLIC_URL are right: the URL checked was {url}\n"
@@ -113,7 +123,7 @@ async def _form(request: web.Request) -> Form:
             fields = await request.post()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the form did not come to its end\n") from None
-    except (ValueError, LookupError, web.RequestPayloadError):
+    except (ValueError, LookupError, web.RequestPayloadError, ConnectionError):
         raise web.HTTPBadRequest(text="the form cannot be read\n") from None
     return [(name, value) for name, value in fields.items() if isinstance(value, str)]
 

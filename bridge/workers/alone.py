@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from bridge.call.registry import Registry
+from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.local_speech import SpeechState, open_speech
 from bridge.metrics import Metrics
@@ -52,6 +53,11 @@ class Alone:
     """Looks at what people ask once it is known who asks."""
     once: FirstUse | None = None
     """Looks whether a token of a media stream was used at another node; None: there are none."""
+
+    def answers(self, request: web.Request) -> bool:
+        """Tell whether what people ask is answered by this process, as far as the request's address tells."""
+        del request
+        return True
 
     async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         """Return where speech comes from; the stack's end stops what was started for it."""
@@ -111,8 +117,16 @@ class Alone:
         del registry
 
     async def listen(
-        self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
+        self,
+        runner: web.AppRunner,
+        settings: Settings,
+        registry: Registry,
+        entrance: Entrance,
+        stack: contextlib.AsyncExitStack,
     ) -> None:
-        """Begin to answer; the stack's end stops it. Raises OSError when the listener cannot be opened."""
+        """Begin to answer who comes in by the entrance; the stack's end stops it.
+
+        Raises OSError when the listener cannot be opened.
+        """
         del registry, stack
-        await web.TCPSite(runner, settings.server.host, settings.server.port).start()
+        await entrance.site(runner, settings.server.host, settings.server.port).start()

@@ -12,6 +12,7 @@ from aiohttp import web
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
 from bridge.call.session import Session
+from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.live.elsewhere import Elsewhere
 from bridge.live.events import News
@@ -60,6 +61,10 @@ class Worker(Alone):
         """As `Alone.speech_url`; a local server is started once, for all."""
         del settings, stack
         return self.place.speech_url
+
+    def answers(self, request: web.Request) -> bool:
+        """As `Alone.answers`: what another process is to answer is handed over before anything is put up for it."""
+        return self._front.answers(request)
 
     # --- what is kept --------------------------------------------------------------------------------------
 
@@ -147,7 +152,12 @@ class Worker(Alone):
     # --- its life ------------------------------------------------------------------------------------------
 
     async def listen(
-        self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
+        self,
+        runner: web.AppRunner,
+        settings: Settings,
+        registry: Registry,
+        entrance: Entrance,
+        stack: contextlib.AsyncExitStack,
     ) -> None:
         """As `Alone.listen`, at a port that all share, and where the others hand connections over."""
         self._board.goes_on = registry.holds
@@ -165,7 +175,7 @@ class Worker(Alone):
             link = spawn(self._reporter.run(), name="tell-first-worker")
             stack.push_async_callback(_stopped, link)
             stack.push_async_callback(self._reporter.last_words)
-        await web.TCPSite(runner, settings.server.host, self.place.port, reuse_port=True).start()
+        await entrance.site(runner, settings.server.host, self.place.port, reuse_port=True).start()
         await receiver.open()
 
     async def _tell_load(self, registry: Registry) -> None:

@@ -287,3 +287,12 @@ def test_of_one_call_only_the_last_answers_are_kept() -> None:
         once.keep("CA1", "stream", f"x{number}", "answer")
     kept = [number for number in range(1000) if once.given("CA1", "stream", f"x{number}") is not None]
     assert kept == list(range(900, 1000))
+
+
+def test_legs_go_on_behind_those_that_another_process_has_numbered() -> None:
+    once = AnsweredOnce()
+    once.count_from("CA1", "3")
+    assert once.next_leg("CA1") == "4"
+    once.count_from("CA1", "2")
+    once.count_from("CA1", "x")
+    assert once.next_leg("CA1") == "5"
