@@ -67,6 +67,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _VOICE: Final = "/twilio/voice"
 _GOES_ON: Final = ("/twilio/stream-ended", "/twilio/dial-ended")
 """Where it is asked how a call goes on, which may be one of a node that has died."""
+_TOLD: Final = ("/twilio/status", "/twilio/amd")
+"""Where the carrier tells something, and wants to know nothing."""
+_SHOW: Final = "/api/v1/calls/{call}"
 _LISTEN: Final = "/api/v1/calls/{call}/listen"
 _ORDER: Final = "call"
 _CONSULTATION: Final = "id"
@@ -93,6 +96,8 @@ class Node(Alone):
         self._named = settings.server.node
         self._answering = Answering(self.bus, lambda: self.name, self._give, self._told_lost)
         self._held: OrderedDict[str, None] = OrderedDict()
+        self._orders: OrderedDict[str, None] = OrderedDict()
+        """Calls that this node has placed, or is to place."""
         self._moving: dict[str, float] = {}
         """Since when calls are on their way to another node, on the monotonic clock."""
         self._goes_on: Callable[[str], bool] = lambda _: False
@@ -178,13 +183,19 @@ class Node(Alone):
 
     def orders(self, dialer: Dialer, outbound: OutboundRoutes) -> None:
         """As `Alone.orders`."""
-        dialer.on_order = self.hold
+        dialer.on_order = self._hold_order
         outbound.elsewhere = self._ordered
         self._answering.orders = outbound.given_away
 
+    def _hold_order(self, order: str) -> None:
+        self._orders[order] = None
+        self.bus.listen(self._order(order), self._answering.take)
+        if len(self._orders) > _REMEMBERED:
+            self.bus.leave(self._order(self._orders.popitem(last=False)[0]))
+
     async def _ordered(self, order: str, sid: str) -> Order | None:
         with contextlib.suppress(BusError):
-            return await ordered_elsewhere(self.bus, self._call(order), sid, _ALIVE_S)
+            return await ordered_elsewhere(self.bus, self._order(order), sid, _ALIVE_S)
         return None
 
     def owner(self) -> str:
@@ -286,6 +297,9 @@ class Node(Alone):
     def _node(self, name: str) -> str:
         return f"{self._subject}.node.{name.encode().hex()}"
 
+    def _order(self, order: str) -> str:
+        return f"{self._subject}.order.{order}"
+
     def _call(self, name: str) -> str:
         return f"{self._subject}.call.{name}"
 
@@ -306,13 +320,21 @@ class Node(Alone):
             await self._inner.webhook(request, form)
         query = request.query
         order = query.get(_ORDER, "")
-        if request.path == _VOICE and not order:
+        if request.get(BY_BUS) or (request.path == _VOICE and not order):
             return  # A call that comes in is nobody's yet.
-        for name in (query.get(_CONSULTATION, ""), form.get("CallSid", ""), order):
-            if self._here(name) or request.get(BY_BUS):
-                return
+        asked = [self._call(name) for name in (query.get(_CONSULTATION, ""), form.get("CallSid", "")) if name]
+        here = any(self._here(name) for name in (query.get(_CONSULTATION, ""), form.get("CallSid", "")))
+        at_order = [self._order(order)] if order and order not in self._orders else []
+        if request.path in _TOLD:
+            for subject in (*([] if here else asked), *at_order):
+                with contextlib.suppress(BusError):
+                    await self._ask(request, subject, _CARRIER_WAITS_S)
+            return
+        for subject in () if here or order in self._orders else (*asked, *at_order):
             with contextlib.suppress(BusError):
-                raise AnsweredElsewhere(await self._ask(request, name, _CARRIER_WAITS_S))
+                raise AnsweredElsewhere(await self._ask(request, subject, _CARRIER_WAITS_S))
+        if here or order:
+            return
         if request.path in _GOES_ON:
             await self._ask_owner(request, form.get("CallSid", ""))
 
@@ -335,7 +357,7 @@ class Node(Alone):
         if self._moves(name):
             detail = "This call is on its way to another node at this moment."
             raise Problem(503, "call_moves", detail, headers=_AGAIN)
-        if not name or self._here(name) or request.get(BY_BUS):
+        if not name or self._here(name) or request.get(BY_BUS) or (path == _SHOW and name in self._orders):
             return
         try:
             if path == _LISTEN:
@@ -353,8 +375,11 @@ class Node(Alone):
 
     async def _ask_about(self, request: web.Request, name: str) -> Any:
         try:
-            return await self._ask(request, name, _PEOPLE_WAIT_S)
+            return await self._ask(request, self._call(name), _PEOPLE_WAIT_S)
         except BusError as error:
+            if error.code == "bus_nobody":
+                with contextlib.suppress(BusError):
+                    return await self._ask(request, self._order(name), _PEOPLE_WAIT_S)
             node = None if self._live is None else self._live.node_of(name)
             # The call has begun this very moment, and its node is about to listen at its names; or it is over.
             node = node or await self._taking.node_of(name)
@@ -381,10 +406,10 @@ class Node(Alone):
     def _here(self, name: str) -> bool:
         return name in self._held or self._goes_on(name)
 
-    async def _ask(self, request: web.Request, name: str, within_s: float) -> Any:
-        if not _NAME.fullmatch(name):
+    async def _ask(self, request: web.Request, subject: str, within_s: float) -> Any:
+        if not _NAME.fullmatch(subject.rpartition(".")[2]) or subject.count(".") != self._subject.count(".") + 2:
             raise BusError("this is no name of a call", code="bus_nobody")
-        return await ask_holder(self.bus, self._call(name), request, alive_s=_ALIVE_S, within_s=within_s)
+        return await ask_holder(self.bus, subject, request, alive_s=_ALIVE_S, within_s=within_s)
 
     # --- what people see -----------------------------------------------------------------------------------
 
