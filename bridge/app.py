@@ -37,6 +37,7 @@ from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
 from bridge.spans import open_spans
+from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.read_pacing import ReadPacer
@@ -66,6 +67,8 @@ class Bridge:
     profiles: Profiles
     take: Callable[[Settings], None]
     """Goes by changed settings in what the profiles do not hold: how calls are passed on."""
+    worker: Alone
+    """What this process is among others."""
 
 
 @contextlib.asynccontextmanager
@@ -82,6 +85,10 @@ async def running(
         metrics = Metrics()
         entrance = make_entrance(settings, metrics)
         worker = worker or Alone()
+        if settings.bus.url:
+            from bridge.bus.node import Node  # noqa: PLC0415  Most have no bus, and pay nothing for it.
+
+            worker = Node(settings, worker)
         holders = [worker.holds]
         live = lambda call: any(holds(call) for holds in holders)  # noqa: E731  It is one expression.
         keeping = await open_keeping(settings, metrics, stack, live, worker)
@@ -97,42 +104,30 @@ async def running(
         registry = make_registry(profiles, keeping.store, metrics, rest)
         holders.append(registry.holds)
         registry.observers += [observer_of(each) for each in hooks]
-        auth_tokens = auth_tokens_of(settings)
         listening: list[int] = []
-        gate = Gate(
-            auth_tokens=auth_tokens,
-            validate=settings.twilio.validate_requests,
-            public_url=lambda: settings.public_url(listening[0]),
-            tokens=StreamTokens(auth_tokens, marks=worker.marks),
-            metrics=metrics,
-            stream_path=worker.stream_path,
-            look=worker.webhook,
-            proxies=entrance.proxies,
-            proven=entrance.proven,
-        )
-        dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
+        port = functools.partial(listening.__getitem__, 0)
+        gate = _gate(settings, metrics, entrance, worker, port)
+        dialer = make_dialer(settings, registry, rest, metrics, port)
         admitting = make_admitting(settings, profiles, registry, dialer, metrics)
         stack.callback(admitting.close)
         app = web.Application(
             client_max_size=64 * 1024,
             middlewares=[*await open_spans(stack, registry.observers), *worker.middlewares, problems],
         )
-        pacer = ReadPacer(settings.stt.chunk_ms)
-        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer, admitting)
+        routes = TwilioRoutes(
+            gate,
+            registry,
+            metrics,
+            transfer_rules(settings.transfer),
+            dialer,
+            ReadPacer(settings.stt.chunk_ms),
+            admitting,
+        )
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
         registry.observers.append(hand_offs.observer)
         routes.add_to(app)
-        consultations = None
-        if rest is not None:
-            rules = consult_rules(settings.transfer)
-            consultations = Consultations(gate, rest, rules, routes.departures.bring_back, worker.hold)
-            consultations.add_to(app)
-            routes.departures.joined = consultations.joined
-            stack.push_async_callback(consultations.close)
-            registry.others = consultations
-        port = functools.partial(listening.__getitem__, 0)
         house = House(
             settings,
             metrics,
@@ -148,15 +143,48 @@ async def running(
             admitting,
             entrance,
         )
+        consultations = _consultations(app, house, gate, stack)
         doors = Doors(app, house)
         listening.append(await _listen(app, settings, registry, worker, entrance, stack))
         keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
-        url = _url(settings, listening[0])
         take = functools.partial(_take, house, gate, hand_offs, consultations, doors)
-        yield Bridge(url, auth_tokens[0], registry, metrics, dialer, profiles, take)
+        url = _url(settings, listening[0])
+        yield Bridge(url, gate.auth_tokens[0], registry, metrics, dialer, profiles, take, worker)
+
+
+def _gate(settings: Settings, metrics: Metrics, entrance: Entrance, worker: Alone, port: Callable[[], int]) -> Gate:
+    """Make what tells the carrier from others."""
+    auth_tokens = auth_tokens_of(settings)
+    return Gate(
+        auth_tokens=auth_tokens,
+        validate=settings.twilio.validate_requests,
+        public_url=lambda: settings.public_url(port()),
+        tokens=StreamTokens(auth_tokens, marks=worker.marks),
+        metrics=metrics,
+        stream_path=worker.stream_path,
+        look=worker.webhook,
+        proxies=entrance.proxies,
+        proven=entrance.proven,
+        once=worker.once,
+    )
+
+
+def _consultations(
+    app: web.Application, house: House, gate: Gate, stack: contextlib.AsyncExitStack
+) -> Consultations | None:
+    """Make what calls the other side of warm transfers; None where the carrier's API cannot be used."""
+    if house.rest is None:
+        return None
+    departures, rules = house.twilio.departures, consult_rules(house.settings.transfer)
+    consultations = Consultations(gate, house.rest, rules, departures.bring_back, house.worker.hold)
+    consultations.add_to(app)
+    departures.joined = consultations.joined
+    stack.push_async_callback(consultations.close)
+    house.registry.others = consultations
+    return consultations
 
 
 async def serve(
@@ -189,18 +217,24 @@ async def serve(
                 ready(bridge.url)
                 await asyncio.Event().wait()
         finally:
-            await _drain(bridge.registry, bridge.dialer, settings.server.drain_seconds)
+            await _drain(bridge, settings.server.drain_seconds)
 
 
-async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
+async def _drain(bridge: Bridge, seconds: float) -> None:
+    registry = bridge.registry
     registry.draining = True
-    await dialer.close()
+    await bridge.dialer.close()
     if registry.sessions:
         log.info("calls_draining", live=len(registry.sessions), within_s=seconds)
-    with contextlib.suppress(TimeoutError):
+    handing_over = spawn(bridge.worker.hand_over(registry), name="hand-over")
+    try:
         async with asyncio.timeout(seconds):
             for session in registry.sessions:
                 await session.ended.wait()
+    except TimeoutError:
+        pass
+    finally:
+        handing_over.cancel()
 
 
 def _take(

@@ -89,6 +89,7 @@ class Doors:
             house.live,
             figures,
             lambda: house.worker.speech.up,
+            house.worker.health,
         )
         health.full = house.admitting.full
         health.ready_when_full = house.settings.admission.ready_when_full

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -24,16 +24,19 @@ class HealthRoutes:
         live: Callable[[], int],
         figures: Callable[[], Awaitable[tuple[bytes, str]]],
         speech_is_up: Callable[[], bool] = lambda: True,
+        more: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """`live` tells how many calls go on, `figures` what Prometheus is told: page and content type.
 
-        `speech_is_up`: whether the local speech server is there; True where speech comes from elsewhere.
+        `speech_is_up`: whether the local speech server is there; True where speech comes from elsewhere. `more`
+        returns what else is to be shown; it keeps no call from being taken.
         """
         self._registry = registry
         self._live, self._figures = live, figures
         self._access = access
         self._database = database
         self._speech_is_up = speech_is_up
+        self._more = more
         self.full: Callable[[], Reason | None] = lambda: None
         """Tells why no more calls are taken at this moment; None: they are."""
         self.ready_when_full = True
@@ -65,6 +68,7 @@ class HealthRoutes:
             "live_calls": self._live(),
             "store": "up" if self._database.up else "down",
             "speech": "up" if speech else "down",
+            **self._more(),
         }
         if status == "full":
             body["reason"] = full

@@ -70,7 +70,8 @@ async def open_keeping(
     await asyncio.to_thread(check_folder, folder)
     database = Database(settings.store.url, folder)
     stack.push_async_callback(database.close)
-    keeper = Keeper(database, folder)
+    keeper = Keeper(database, folder, worker.owner)
+    worker.own(keeper, database)
     stack.push_async_callback(keeper.close)
     files = FileStore(
         folder,

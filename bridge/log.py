@@ -84,6 +84,26 @@ def masked(text: str) -> str:
     return _in_force.masked(text)
 
 
+class MalformedRequests(logging.Filter):
+    """Tells of requests that are no HTTP once, in a line, and not each time with a traceback: ports are scanned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        """How many there were."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take the traceback off the first such line, and pass over the others."""
+        error = record.exc_info[1] if record.exc_info else None
+        if type(error).__module__ != "aiohttp.http_exceptions":
+            return True
+        self.count += 1
+        reason = " ".join(str(error).split())[:200]
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args, record.exc_info = f"not HTTP, and refused: {reason}", (), None
+        return self.count == 1
+
+
 class _OurHandler(logging.StreamHandler[TextIO]):
     """A type of its own, to tell ours from the handlers that others (pytest) put on the root logger."""
 
@@ -131,6 +151,7 @@ def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream
     root.setLevel(level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else logging.WARNING)
+    logging.getLogger("aiohttp.server").filters[:] = [MalformedRequests()]
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 

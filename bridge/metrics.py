@@ -139,6 +139,14 @@ class Metrics:
         self.lost_marks = self._counter("lost_marks_total", "Marks that the carrier did not send back in time.")
         self.erased_calls = self._counter("erased_calls_total", "Calls erased, on request or because of their age.")
         self.store_up = self._gauge("store_up", "Whether the database of calls does what it is asked: 1 or 0.")
+        self.bus_up = self._gauge(
+            "bus_up", "Whether the message bus is connected: 1 or 0, also where there is none."
+        )
+        self.unchecked_tokens = self._counter(
+            "unchecked_tokens_total",
+            "Tokens of media streams taken without a look at what other bridges have used.",
+        )
+        self.nodes = self._gauge("other_nodes", "Other bridges at the same bus that are there.")
         self.store_waiting = self._gauge(
             "store_waiting_calls", "Calls with entries in their journals that the database lacks."
         )

@@ -12,7 +12,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from wsproto import ConnectionType, WSConnection
@@ -90,7 +90,7 @@ class ScriptedSpeech:
         self.url = ""
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[ScriptedSpeech]:
+    async def running(self) -> AsyncIterator[Self]:
         """Serve for the length of the block."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -107,6 +107,10 @@ class ScriptedSpeech:
         async with self._arrived, asyncio.timeout(10):
             await self._arrived.wait_for(lambda: len(self.stt) > number)
         return self.stt[number]
+
+    def sound(self, number: int, word: str) -> bytes:
+        """Return how the `number`th word of an utterance sounds."""
+        return sound_of(number)
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -161,7 +165,8 @@ class ScriptedSpeech:
                 message = json.loads(text)
                 peer.texts.append(message)
                 if message.get("type") == "close":
-                    peer.writer.write(peer.wire.send(CloseConnection(1000)))
+                    with contextlib.suppress(LocalProtocolError):  # It was us who closed.
+                        peer.writer.write(peer.wire.send(CloseConnection(1000)))
                 elif "context_id" in message:
                     await self._speak(peer, message)
             case Ping():
@@ -186,7 +191,7 @@ class ScriptedSpeech:
         for number, word in enumerate(message["transcript"].split(), before):
             times = {"words": [word], "start": [number * WORD_S], "end": [(number + 1) * WORD_S]}
             await peer.send({**base, "type": "timestamps", "word_timestamps": times})
-            data = base64.b64encode(sound_of(number)).decode()
+            data = base64.b64encode(self.sound(number, word)).decode()
             await peer.send({**base, "type": "chunk", "data": data, "step_time": 1.0})
         if not message.get("continue"):
             await peer.send({**base, "type": "done", "done": True})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.app import running
+from bridge.checks.local import check_token
 from bridge.errors import SettingsError
 from bridge.exposure import check_exposure
 from bridge.settings.source import load_settings
@@ -53,3 +54,9 @@ async def test_the_bridge_itself_asks(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="auth_token"):
         async with running(settings):
             pass
+
+
+def test_the_doctor_says_so_before_the_bridge_does() -> None:
+    found = check_token(load_settings(environment=EVERYWHERE, files=()))
+    assert (found.check, found.status) == ("auth token", "failed")
+    assert "server.host is '0.0.0.0'" in found.message

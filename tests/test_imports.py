@@ -75,7 +75,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The listener, and whose word counts about who comes.
     "bridge.proxies": set(),
-    "bridge.entrance": {"bridge.errors", "bridge.proxies"},
+    "bridge.entrance": {"bridge.proxies"} | ERRORS_AND_TASKS,
     "bridge.exposure": {"bridge.errors", "bridge.settings"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
@@ -275,6 +275,24 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.workers.worker": None,
     "bridge.workers.supervisor": None,
     "bridge.workers.__main__": None,
+    # Many bridges as one: the bus, what goes over it, and the process as one of them.
+    "bridge.bus": {"bridge.bus"} | ERRORS_AND_TASKS,
+    "bridge.bus.asking": {"bridge.bus", "bridge.api.problems"} | ERRORS_AND_TASKS,
+    "bridge.bus.live": {
+        "bridge.bus",
+        "bridge.live.elsewhere",
+        "bridge.live.events",
+        "bridge.live.feed",
+    }
+    | ERRORS_AND_TASKS,
+    "bridge.bus.taking": {
+        "bridge.bus",
+        "bridge.store.base",
+        "bridge.store.bringing",
+        "bridge.store.sql.owning",
+    }
+    | ERRORS_AND_TASKS,
+    "bridge.bus.node": None,
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,

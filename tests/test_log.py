@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
 
 import pytest
 import structlog
+from aiohttp import web
 from pydantic import SecretStr
 
 from bridge.log import MASK, Redaction, configure_logging
@@ -47,6 +49,23 @@ def test_libraries_speak_in_the_same_format() -> None:
     (line,) = lines(stream)
     assert (line["event"], line["level"], line["attempt"]) == ("lost it", "warning", 3)
     assert line["logger"] == "some.library"
+
+
+async def test_what_is_no_http_is_told_once_and_without_a_traceback() -> None:
+    stream = io.StringIO()
+    logging_to(stream, format="json")
+    runner = web.AppRunner(web.Application(), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    for _ in range(3):
+        reader, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.0 400")
+        writer.close()
+    await runner.cleanup()
+    (line,) = lines(stream)
+    assert str(line["event"]).startswith("not HTTP, and refused: 400")
+    assert (line["level"], "exception" in line) == ("warning", False)
 
 
 def test_the_level_is_the_least_that_is_shown() -> None:

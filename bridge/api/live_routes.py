@@ -105,6 +105,8 @@ class LiveCallItem(BaseModel):
     """What each speaker is saying now."""
     recording: Literal["on", "paused", "off"]
     saying: SayingItem | None
+    node: str = ""
+    """The bridge that holds the call, where it is another than the one that answers; else missing."""
 
 
 class LiveDocument(BaseModel):

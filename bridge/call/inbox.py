@@ -41,6 +41,8 @@ class Inbox(Generic[E]):
         self._waiting: list[E] = []
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        """What it is set to. Not every event loop can tell: uvloop's handle of a moment that is past does not."""
         self._due: float | None = None
         """The deadline after the last step; the timer may be set for an earlier moment."""
 
@@ -74,17 +76,20 @@ class Inbox(Generic[E]):
     def _set_timer(self) -> None:
         """Be woken no later than at the deadline. It moves with most steps: a timer that is too early stays."""
         self._due = deadline = self._deadline()
-        if deadline is None or (self._timer is not None and self._timer.when() > deadline):
+        if deadline is None or (self._timer is not None and self._timer_at > deadline):
             self.stop()
         if self._timer is None and deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._wake, deadline)
+            self._ring_at(deadline)
 
     def _wake(self, when: float) -> None:
         self._timer = None
         if self._due is not None and self._due > when:
-            self._timer = self._loop.call_at(self._due, self._wake, self._due)
+            self._ring_at(self._due)
         else:
             self.take(self._ring)
+
+    def _ring_at(self, when: float) -> None:
+        self._timer, self._timer_at = self._loop.call_at(when, self._wake, when), when
 
 
 async def attempt(work: Coroutine[Any, Any, T], **names: str) -> T | None:

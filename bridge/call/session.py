@@ -233,6 +233,21 @@ class Session:
             self.take(on.StreamLost())  # The stream is one thing, the call that goes on without it another.
         self.take(on.StreamStopped(reason))
 
+    def break_off(self) -> None:
+        """Close the media stream behind what is queued: the carrier asks whom it likes how the call goes on."""
+        if self._carrier is not None:
+            self._carrier.close()
+
+    def abandon(self) -> None:
+        """Let go of the call without a word, as another process goes on with it: nothing more is said or kept."""
+        self._hung_up = True
+        if self._carrier is not None:
+            self._carrier.close()
+            self._carrier = None
+        self._inbox.stop()
+        self._log = self._log.bind(reason="held_elsewhere")
+        self._close()
+
     # --- the loop ------------------------------------------------------------------------------------------
 
     def take(self, event: on.Event) -> None:

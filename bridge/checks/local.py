@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
-from bridge.errors import BridgeError, MissingExtraError
+from bridge.errors import BridgeError, MissingExtraError, SettingsError
+from bridge.exposure import check_exposure
 from bridge.profiles import answering_from, recording_of
 from bridge.settings import Settings
 from bridge.settings.calls import NumberSettings
@@ -130,6 +131,10 @@ def check_traces() -> list[Finding]:
 
 def check_token(settings: Settings) -> Finding:
     """Whether Twilio's requests can be told from forged ones."""
+    try:
+        check_exposure(settings)
+    except SettingsError as error:
+        return Finding("auth token", "failed", error.message, "as it says: the bridge does not start like this")
     if not settings.twilio.validate_requests:
         message = "twilio.validate is false: whoever knows the address can place calls"
         return Finding("auth token", "warning", message, "set twilio.validate to true, except in a closed test")

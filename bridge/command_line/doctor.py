@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bridge.checks.bus import check_bus
 from bridge.checks.local import (
     Finding,
     check_folder,
@@ -41,6 +42,7 @@ async def examine(config: Path | None = None) -> list[Finding]:
     waiting: list[Coroutine[Any, Any, list[Finding]]] = [
         asyncio.to_thread(check_local_speech) if is_local else check_speech(settings),
         check_database(settings),
+        check_bus(settings),
         check_agent(settings),
         check_public_url(settings),
         check_clock(settings),

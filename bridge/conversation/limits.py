@@ -72,11 +72,12 @@ def agent_pauses(talk: Talk) -> bool:
 def speech_too_slow(talk: Talk) -> bool:
     """The speech service owes audio for too long."""
     reply, playout = talk.speech.reply, talk.speech.playout
-    if reply is None or talk.now < reply.audio_at + talk.policy.speech_timeout_s or not playout.waiting:
+    limit_s = talk.speech.longest_wait_s
+    if reply is None or talk.now < reply.audio_at + limit_s or not playout.waiting:
         return False
     unfinished = playout.unfinished
     talk.out.append(do.CancelSpeech(unfinished[0]))
-    message = f"no audio within {talk.policy.speech_timeout_s:g} s"
+    message = f"no audio within {limit_s:g} s"
     talk.fail_speech(reply, unfinished[0], "speech_timeout", message, final=True)
     return True
 
@@ -138,6 +139,8 @@ def loss_told(talk: Talk) -> bool:
     outage.owed = False
     if outage.words_lost or not outage.connected:
         outage.told += 1
+        if not outage.connected:
+            outage.told_at, outage.noted = talk.now, False
         talk.prompt(talk.policy.outage)
     return True
 

@@ -26,6 +26,8 @@ class Outage:
         """The last outage ended without anything told."""
         self.told = 0
         """How often the caller was told so in this call."""
+        self.told_at: float | None = None
+        """When the caller was last told so in this outage; None: not yet."""
         self._back_at: float | None = None
         self.connected = False
         """There is a connection, steady or not."""
@@ -50,7 +52,7 @@ class Outage:
             return False
         if not told and (self.steady_at is None or now < self.steady_at):
             return False
-        self.since, self.noted = None, False
+        self.since, self.told_at, self.noted = None, None, False
         return True
 
     @property
@@ -59,8 +61,11 @@ class Outage:
         return None if self._back_at is None else self._back_at + _STEADY_S
 
     def too_long_at(self, limit_s: float) -> float | None:
-        """When the service will have been away for `limit_s`; a new connection may take a little longer to tell."""
+        """When the service will have been away for `limit_s`; a new connection may take a little longer to tell.
+
+        A caller who was told so then is told again after as long: an outage must not be silence.
+        """
         if self.since is None:
             return None
-        due = self.since + limit_s
+        due = (self.since if self.told_at is None else self.told_at) + limit_s
         return due if self.steady_at is None else min(max(due, self.steady_at), due + _STEADY_S)

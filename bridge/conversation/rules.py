@@ -118,7 +118,9 @@ def reply_over(talk: Talk) -> bool:
     if reply.failed and talk.policy.agent and not final:
         _apologise(talk, reply)
         return True
-    talk.speech_failures = 0
+    if reply.occasion != "prompt" and reply.answer.strip():
+        # What the bridge itself says is kept: that it sounds says nothing of the service.
+        talk.speech.failures = 0
     if talk.unanswered and not final:
         return True  # The caller has said something meanwhile: that is answered before anything is done.
     if reply.fallback and reply.silent:

@@ -14,6 +14,8 @@ from bridge.conversation.utterance import Utterance
 
 _NEW_STARTS_AFTER_S = (0.2, 0.5, 1.0)
 """How long to wait before the rest of a reply's speech is asked for again, the first time, the second …"""
+_WAIT_AFTER_FAILURE_S = 4.0
+"""How long speech may be waited for when the last has failed: what is kept comes at once."""
 
 
 class Speech:
@@ -31,8 +33,12 @@ class Speech:
         self._held: list[do.Synthesize] = []
         self.held_until: float | None = None
         """When speech is asked for that waits, because the connection to the service was just lost."""
+        self._stalled = False
+        """What waits there is asked for again because nothing came of it in time."""
         self.playout = Playout(policy, epoch)
         self.reply: Reply | None = None
+        self.failures = 0
+        """Replies in a row whose speech did not come."""
         self.voice: str | None = None
         """The voice of what names none, as the agent has set it."""
         self.language: str | None = None
@@ -204,10 +210,11 @@ class Speech:
             self._out.append(do.ClearPlayout())
         return held
 
-    def go_on(self, reply: Reply, failed: int, now: float) -> bool:
+    def go_on(self, reply: Reply, failed: int, now: float, *, stalled: bool = False) -> bool:
         """Ask again for what did not come of an utterance, behind what did. False: nobody can tell what that is.
 
-        Each new start waits a little longer than the one before, so that a service can come to itself.
+        Each new start waits a little longer than the one before, so that a service can come to itself. One that has
+        `stalled` has let the caller wait for long already: it has no more time than it would have had anyway.
         """
         if now > reply.new_start_at:  # Else the same loss has hit another utterance of the reply.
             if reply.new_starts >= len(_NEW_STARTS_AFTER_S):
@@ -219,7 +226,10 @@ class Speech:
             return False
         self._utterances += 1
         style = self._styles[self._utterances] = self._styles[failed]
-        reply.synthesized_at = reply.audio_at = now
+        reply.synthesized_at = now
+        self._stalled = stalled
+        if not stalled:
+            reply.audio_at = now
         more = reply.utterance == failed
         if more:
             reply.utterance = self._utterances
@@ -239,7 +249,8 @@ class Speech:
         self._out += self._held
         self._held.clear()
         self.held_until = None
-        reply.audio_at = now
+        if not self._stalled:
+            reply.audio_at = now
         return True
 
     def fail_utterance(self, reply: Reply, number: int) -> None:
@@ -267,6 +278,12 @@ class Speech:
         heard, _ = self.playout.heard_and_rest(now)
         return len(reply.text[len(heard) :].split())
 
+    @property
+    def longest_wait_s(self) -> float:
+        """How long speech may be waited for: not for long where what was to be said before has failed as well."""
+        limit_s = self._policy.speech_timeout_s
+        return min(limit_s, _WAIT_AFTER_FAILURE_S) if self.failures else limit_s
+
     def answer_due(self, reply: Reply) -> float:
         """Return until when the agent owes its next piece. A silent caller is not kept in silence for long."""
         policy = self._policy
@@ -285,7 +302,7 @@ class Speech:
         if self.held_until is not None:
             moments.append(self.held_until)
         if self.playout.waiting:
-            moments.append(reply.audio_at + policy.speech_timeout_s)
+            moments.append(reply.audio_at + self.longest_wait_s)
         wake = self.playout.wake(now, sending=not (reply.paused or reply.speculative))
         if wake is not None:
             moments.append(wake)

@@ -42,7 +42,6 @@ class Talk:
         self.digits = Digits()
         self.message = Message()
         self.agent_failures = 0
-        self.speech_failures = 0
         self.echoes = 0
         """Turns so far that were the agent's own voice."""
         self.limit_told = False
@@ -408,18 +407,19 @@ class Talk:
     def fail_speech(self, reply: Reply, utterance: int, code: str, message: str, *, final: bool) -> None:
         """An utterance will not come. When it is the apology that fails, only the carrier's voice is left.
 
-        If only the connection was lost, the rest of the utterance is asked for again, a few times in a reply.
+        If only the connection was lost, the rest is asked for again, unless the reply before has failed too.
         """
         if code.startswith("sound_"):
             self.record(journal.ProblemMet(self.ms(), "sound", code, message))
             self.speech.playout.give_up(utterance)
             return
         self.record(journal.ProblemMet(self.ms(), "tts", code, message))
-        if not final and self.speech.go_on(reply, utterance, self.now):
+        again, stalled = not final and not self.speech.failures, code == "speech_timeout"
+        if again and self.speech.go_on(reply, utterance, self.now, stalled=stalled):
             return
         self.speech.fail_utterance(reply, utterance)
-        self.speech_failures += 1
-        if self.speech_failures >= self.policy.failures_allowed or reply.occasion == "prompt":
+        self.speech.failures += 1
+        if self.speech.failures >= self.policy.failures_allowed or reply.occasion == "prompt":
             self.leave_for_failure("speech_failed")
         else:
             reply.failed = True

@@ -49,6 +49,9 @@ class ServerSettings(Section):
     public_url: str = ""
     """The https origin that Twilio reaches, such as https://voice.example.com; empty: http://127.0.0.1:<port>."""
 
+    node: str = Field(default="", pattern=r"^[A-Za-z0-9._:-]{0,100}$")
+    """Name of this bridge among others at one bus, each with its own; empty: host name and port."""
+
     allow_insecure: bool = False
     """Listen to the network though nothing tells Twilio from others: no auth token, or unsigned requests taken."""
     trusted_proxies: Texts = ("127.0.0.0/8", "::1/128")

@@ -42,7 +42,7 @@ def comma_list(value: Any) -> Any:
     if value.lstrip().startswith("["):
         try:
             return json.loads(value)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raise ValueError('wanted texts separated by commas, or a JSON array such as ["one", "two"]') from None
     return [item.strip() for item in value.split(",") if item.strip()]
 
@@ -53,7 +53,7 @@ def json_list(value: Any) -> Any:
         return value
     try:
         items = json.loads(value)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         items = None
     if not isinstance(items, list):
         raise ValueError('wanted a JSON array of objects such as [{"name": "…"}]')  # noqa: TRY004  pydantic's way
@@ -68,7 +68,7 @@ def header_map(value: Any) -> Any:
     if value.lstrip().startswith("{"):
         try:
             return json.loads(value)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raise ValueError(wanted) from None
     pairs = [item.partition("=") for item in value.split(",") if item.strip()]
     if not all(sign and name.strip() for name, sign, _ in pairs):

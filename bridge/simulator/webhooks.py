@@ -17,8 +17,8 @@ from bridge.twilio import signature
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15, connect=5)
 """Twilio's own patience with webhooks."""
 _CLOSE_S: Final = 2.0
-_AGAIN_AFTER_S: Final = 1.0
-"""How long it waits before it tries again; how long Twilio does is not documented."""
+_AGAIN_AFTER_S: Final = (0.5, 1.0, 2.0, 4.0, 7.0)
+"""How long it waits before it tries again, each time; how long Twilio does is not documented."""
 _LARGEST_FRAME: Final = 16 * 1024 * 1024
 
 
@@ -81,19 +81,18 @@ class Webhooks:
         """Make a request, and make it again where nobody answers, as the address wants it in its fragment."""
         url, _, wanted = url.partition("#")
         given = dict(parse_qsl(wanted))
-        left = int(given.get("rc", "1"))
-        policy = given.get("rp", "ct").split(",")
+        pauses = [*_AGAIN_AFTER_S[: int(given.get("rc", "1"))]]
+        policy = {*given.get("rp", "ct").split(",")}
         while True:
             try:
                 status, kind, body = await self._attempt(url, method, form)
             except CallError as error:
-                if not left or error.code != "bridge_unreachable":
+                if not pauses or error.code != "bridge_unreachable":
                     raise
             else:
-                if not left or status < 500 or not {"5xx", "all"} & {*policy}:
+                if not pauses or status < 500 or not {"5xx", "all"} & policy:
                     return status, kind, body
-            left -= 1
-            await asyncio.sleep(_AGAIN_AFTER_S)
+            await asyncio.sleep(pauses.pop(0))
 
     async def _attempt(self, url: str, method: str, form: list[tuple[str, str]]) -> tuple[int, str, str]:
         data = urlencode(form).encode()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -35,7 +35,7 @@ from bridge.store.loudness import Peaks
 from bridge.store.markers import spans
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
 from bridge.store.sealing import NO_KEYS, Keys, seal, sealed_name
-from bridge.store.taking_over import TakenOver, last_written, left_behind, own, take_over
+from bridge.store.taking_over import TakenOver, away_s, last_written, left_behind, own, take_over
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
 from bridge.store.writer import DiskThread, shared_disk
@@ -45,6 +45,9 @@ __all__ = ["FileRecord", "FileStore", "finish_from_journal", "read_journal", "un
 
 OnGrowth: TypeAlias = Callable[[Path, str], None]
 """Is told the folder and the id of a call whose journal on the disk has grown; called on the disk thread."""
+
+_LONGEST_WAIT_S: Final = 900.0
+"""A call that is to be finished later than that was written by another clock."""
 
 _log = structlog.get_logger()
 
@@ -114,19 +117,27 @@ class FileStore:
         A call that may still be taken over is left alone until it cannot be any more. `ours` tells of a folder
         whether that is this process's work; it is asked on a thread.
         """
-        for folder in await asyncio.to_thread(lambda: [*filter(ours, unfinished(self._folder))]):
-            await self._wait_for(folder)
+        for due, folder in await asyncio.to_thread(self._left_over, ours):
+            await asyncio.sleep(min(due - time.time(), _LONGEST_WAIT_S))
             try:
                 if await asyncio.to_thread(self._finish_left, folder):
                     _log.info("call_finished_late", folder=str(folder))
             except (OSError, BridgeError) as error:
                 _log.warning("call_not_finished", folder=str(folder), error=str(error))
 
-    async def _wait_for(self, folder: Path) -> None:
-        """Wait until the call in a folder can be taken over no more."""
-        if self._resume_s:
-            due = await asyncio.to_thread(last_written, folder) + self._resume_s
-            await asyncio.sleep(min(due - time.time(), self._resume_s))  # Clocks may have been set meanwhile.
+    def _left_over(self, ours: Callable[[Path], bool]) -> list[tuple[float, Path]]:
+        """The calls that are to be finished, and when by the wall clock; the first one first."""
+        folders = [*filter(ours, unfinished(self._folder))]
+        return sorted((last_written(folder) + self._patience_s(folder), folder) for folder in folders)
+
+    def _patience_s(self, folder: Path) -> float:
+        """For how long since it was last written a call may be taken over."""
+        if not self._resume_s:
+            return 0.0
+        try:
+            return self._resume_s + away_s(folder)
+        except (OSError, BridgeError):
+            return self._resume_s
 
     def _finish_left(self, folder: Path) -> bool:
         """Finish the call in a folder, unless another process has taken it over, or finished it."""

@@ -40,7 +40,10 @@ def entry_line(entry: Entry) -> bytes:
 
 def read_header(line: bytes) -> CallHeader:
     """The header that a line holds. Raises `ValueError`, `KeyError` or `TypeError` where it is none."""
-    return msgspec.convert(msgspec.json.decode(line)["header"], CallHeader)
+    try:
+        return msgspec.convert(msgspec.json.decode(line)["header"], CallHeader)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def read_line(line: bytes) -> tuple[dict[str, Any], Entry | None]:
@@ -48,7 +51,10 @@ def read_line(line: bytes) -> tuple[dict[str, Any], Entry | None]:
 
     Raises `ValueError` or `TypeError` where the line is torn or does not fit.
     """
-    raw = msgspec.json.decode(line)
+    try:
+        raw = msgspec.json.decode(line)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(raw, dict):
         raise TypeError("not an object")
     kind = kind_named(str(raw.get("entry")))

@@ -11,15 +11,15 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import structlog
 
-from bridge.conversation.journal import CallClosed, CallTakenOver, Entry
+from bridge.conversation.journal import CallClosed, CallTakenOver, Entry, Standing, StreamResumed
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, TRACE
 from bridge.store.journal_file import entry_line, read_header, read_journal
@@ -27,6 +27,8 @@ from bridge.store.sealing import sealed_name, write_all
 
 _DAYS: Final = 2
 """How many days' folders are looked through for a call that may go on: none lasts longer than some hours."""
+_RINGS_S: Final = 120.0
+"""How long the phone of somebody else may ring, where the call does not say."""
 _TAIL_BYTES: Final = 64 * 1024
 _LOG_KIND: Final = "log"
 """`CallHeader.agent_kind` of a call that is only listened to: the carrier never asks how it goes on."""
@@ -74,6 +76,21 @@ def left_behind(folder: Path) -> Iterator[bool]:
         except OSError:
             pass  # No locks here: whose process died cannot be told, and is taken for dead.
         yield not (folder / TIMELINE).exists()
+
+
+def away_s(folder: Path) -> float:
+    """Return how much longer a call may stay away that was left for somebody else, whose phone rings: in seconds.
+
+    0 for a call that was not left. Blocks on the disk; raises OSError and BridgeError.
+    """
+    left: Mapping[str, Any] = {}
+    for entry in read_journal(folder / JOURNAL)[1]:
+        if isinstance(entry, Standing):
+            left = entry.left
+        elif isinstance(entry, StreamResumed):
+            left = {}
+    transfer = left.get("transfer")
+    return 0.0 if transfer is None else transfer.get("timeout_s") or _RINGS_S
 
 
 def last_written(folder: Path) -> float:

@@ -47,10 +47,11 @@ class StreamDocuments:
         `facts` travel inside the stream's token (`from`, `to`, `direction`), `parameters` beside it, as the agent
         gets them; `digits` are sent into the call before.
         """
-        origin = self._gate.public_url()
+        origin, leg = self._gate.public_url(), self.answers.next_leg(sid)
+        facts = {**facts, LEG: leg}  # Whoever gets the stream goes on to count from there.
         return twiml.answer_with_stream(
             self._gate.stream_url,
-            action_url=self.address(STREAM_ENDED, self.answers.next_leg(sid)),
+            action_url=self.address(STREAM_ENDED, leg),
             status_url=origin + STATUS,
             parameters={"token": self._gate.tokens.issue(sid, facts), **(parameters or {})},
             digits=digits,

@@ -13,11 +13,14 @@ from aiohttp import web
 from bridge.metrics import Metrics
 from bridge.proxies import Proxies
 from bridge.twilio import signature
-from bridge.twilio.tokens import StreamTokens
+from bridge.twilio.tokens import StreamTokens, TokenRefused
 
 Form: TypeAlias = list[tuple[str, str]]
 
 LookAtForm: TypeAlias = Callable[[web.Request, Mapping[str, str]], Awaitable[None]]
+
+FirstUse: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Tells whether a token of a media stream comes for the first time, wherever it comes; never raises."""
 
 MEDIA = "/twilio/media"
 
@@ -46,6 +49,8 @@ class Gate:
     """Told of each connection that has become an admitted media stream."""
     look: LookAtForm | None = None
     """Is shown each request that was found good, and may raise what answers it instead of us; None: nobody is."""
+    once: FirstUse | None = None
+    """Is asked about each token that is good as far as this process knows; None: that is enough."""
 
     def take(self, auth_tokens: Sequence[str]) -> None:
         """Let these sign from now on, the first of them also the tickets of streams."""
@@ -67,6 +72,13 @@ class Gate:
         if self.look is not None:
             await self.look(request, dict(form))
         return form
+
+    async def redeem(self, token: str, call_sid: str) -> dict[str, str]:
+        """Return the facts of a media stream's token, which is then used up. Raises `TokenRefused`."""
+        facts = self.tokens.redeem(token, call_sid)
+        if self.once is not None and not await self.once(token):
+            raise TokenRefused("used")
+        return facts
 
     def check_upgrade(self, request: web.Request) -> None:
         """Check the signature of a media stream's upgrade, or the site that asks for one without.
@@ -111,7 +123,7 @@ async def _form(request: web.Request) -> Form:
             fields = await request.post()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text="the form did not come to its end\n") from None
-    except (ValueError, LookupError, web.RequestPayloadError):
+    except (ValueError, LookupError, web.RequestPayloadError, ConnectionError):
         raise web.HTTPBadRequest(text="the form cannot be read\n") from None
     return [(name, value) for name, value in fields.items() if isinstance(value, str)]
 

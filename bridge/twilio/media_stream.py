@@ -158,6 +158,9 @@ class _AnyEvent(msgspec.Struct):
     event: str
 
 
+_LATEST_MS: Final = 2**53
+"""Later than any call: numbers beyond could not even be reckoned with."""
+
 _CarrierWire: TypeAlias = _MediaWire | _ConnectedWire | _StartWire | _DigitWire | _MarkWire | _StopWire
 _carrier: msgspec.json.Decoder[_CarrierWire] = msgspec.json.Decoder(_CarrierWire)
 _any_event = msgspec.json.Decoder(_AnyEvent)
@@ -204,11 +207,12 @@ def _started(body: _StartBody) -> Started:
 
 
 def _milliseconds(timestamp: str | int | None) -> int | None:
-    """Counters are strings on the wire. One that cannot be read costs the time, not the audio."""
+    """Counters are strings on the wire. One that cannot be read, or be true, costs the time, not the audio."""
     try:
-        return None if timestamp is None else int(timestamp)
+        told = -1 if timestamp is None else int(timestamp)
     except ValueError:
         return None
+    return told if 0 <= told <= _LATEST_MS else None
 
 
 def _unknown_or_malformed(text: str | bytes, error: Exception) -> Unknown:

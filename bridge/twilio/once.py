@@ -11,6 +11,8 @@ from collections import OrderedDict
 LEG = "leg"
 """Name of the number in the query of an address."""
 
+FIRST_LEG = "1"
+
 _REMEMBERED = 10_000
 _MOST_ANSWERS = 100
 """Of one call; what is asked twice is asked soon. A page that is the phone could ask without end."""

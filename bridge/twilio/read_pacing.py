@@ -38,6 +38,8 @@ class ReadPacer:
         self._resting: list[tuple[float, int, asyncio.Transport]] = []
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        """What it is set to: not every event loop can tell of a moment that is as good as past."""
 
     def join(self) -> None:
         """One more stream is read."""
@@ -57,10 +59,10 @@ class ReadPacer:
         transport.pause_reading()
         self._count += 1
         heapq.heappush(self._resting, (until, self._count, transport))
-        if self._timer is None or until < self._timer.when():
+        if self._timer is None or until < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_at(until, self._wake)
+            self._timer, self._timer_at = asyncio.get_running_loop().call_at(until, self._wake), until
 
     def _wake(self) -> None:
         """Read on from those whose time has come."""
@@ -70,7 +72,10 @@ class ReadPacer:
             transport = heapq.heappop(self._resting)[2]
             if not transport.is_closing():
                 transport.resume_reading()
-        self._timer = loop.call_at(self._resting[0][0], self._wake) if self._resting else None
+        self._timer = None
+        if self._resting:
+            self._timer_at = self._resting[0][0]
+            self._timer = loop.call_at(self._timer_at, self._wake)
 
 
 class Rest:

@@ -28,6 +28,7 @@ from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, s
 from bridge.twilio.gate import Gate, number
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes, caller_id
+from bridge.twilio.once import FIRST_LEG, LEG
 from bridge.twilio.outbound_routes import CALL, OutboundRoutes
 from bridge.twilio.overflow import turned_away
 from bridge.twilio.read_pacing import ReadPacer
@@ -185,9 +186,9 @@ class TwilioRoutes:
         try:
             started, before = await asyncio.wait_for(self._started(socket), _START_WITHIN_S)
             sid = started.call_sid
-            facts = self._facts(started)
+            facts = await self._facts(started)
             listens = facts.get("mode") == LISTEN
-            session = None if listens else self._admit(started, facts)
+            session = None if listens else await self._admit(started, facts)
             overheard = self.logs.admit(started, facts) if listens else None
         except (TokenRefused, ProtocolError, TimeoutError) as error:
             reason = getattr(error, "code", "no_start")
@@ -218,9 +219,9 @@ class TwilioRoutes:
                 return event, count + 1
         raise ProtocolError("the stream does not start", code="no_start")
 
-    def _facts(self, started: media_stream.Started) -> dict[str, str]:
+    async def _facts(self, started: media_stream.Started) -> dict[str, str]:
         """Return what the stream's token says of the call. Raises when it is not good, or the sound no phone's."""
-        facts = self._gate.tokens.redeem(started.parameters.get("token", ""), started.call_sid)
+        facts = await self._gate.redeem(started.parameters.get("token", ""), started.call_sid)
         if (started.encoding, started.sample_rate, started.channels) != (
             media_stream.ENCODING,
             media_stream.SAMPLE_RATE_HZ,
@@ -229,9 +230,12 @@ class TwilioRoutes:
             raise ProtocolError("the stream's audio is not mu-law at 8000 Hz", code="wrong_format")
         return facts
 
-    def _admit(self, started: media_stream.Started, facts: Mapping[str, str]) -> Session:
+    async def _admit(self, started: media_stream.Started, facts: Mapping[str, str]) -> Session:
         """Find or open the call that the stream belongs to. Raises when it may not come in."""
-        session = self._registry.live.get(started.call_sid)
+        session, leg = self._registry.live.get(started.call_sid), facts.get(LEG, "")
+        self._documents.answers.count_from(started.call_sid, leg)
+        if session is None and leg not in {"", FIRST_LEG}:  # Then another process has held the call.
+            session = await self._registry.revive(started.call_sid)
         if session is not None:
             if session.over_for_carrier:
                 raise ProtocolError("the call is over", code="call_over")

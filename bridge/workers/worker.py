@@ -130,7 +130,7 @@ class Worker(Alone):
     def show(self, calls: LiveCalls, recording: Callable[[str], str], metrics: Metrics) -> None:
         """As `Alone.show`: the first process shows all calls, the others tell it of theirs."""
         if self.first:
-            self._elsewhere = Elsewhere(calls.feed, self._others_grew)
+            self._elsewhere = Elsewhere(calls.teller, self._others_grew)
             calls.elsewhere = self._elsewhere.all
             self._hub = Hub(self.place.link, self._elsewhere)
             calls.feed.on_fine = self._hub.want_fine

@@ -316,17 +316,6 @@ async def test_redirects_lead_to_web_addresses_only(call: Call, server: Server, 
     assert "redirects to no http(s) URL" in message
 
 
-@pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0", "127.0.0.1."])
-async def test_an_address_written_as_old_systems_let_it_leads_nowhere(server: Server, host: str) -> None:
-    of = Sounds()
-
-    code, _ = await Call(of).failure(server.url.replace("127.0.0.1", host))
-
-    assert code in {"sound_refused", "sound_unreachable"}
-    assert server.requests == []
-    await of.close()
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"])
 async def test_private_networks_are_refused(server: Server, host: str) -> None:
     of = Sounds()

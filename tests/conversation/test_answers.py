@@ -106,11 +106,11 @@ class TestFailures:
             play.caller_says(" Hello?")
         assert [text for text in spoken(play) if text] == ["Sorry.", "Yes?", "Sorry."]
 
-    def test_a_voice_that_fails_again_before_it_was_heard_is_given_up(self) -> None:
+    def test_a_voice_that_fails_again_before_an_answer_was_heard_is_given_up(self) -> None:
         play = self.failing_twice()
         assert play.did(do.LeaveCall) == [do.LeaveCall("speech_failed", farewell="Bye.")]
 
-    def test_a_voice_that_was_heard_in_between_is_not(self) -> None:
+    def test_a_voice_in_which_an_answer_was_heard_in_between_is_not(self) -> None:
         play = self.failing_twice(heard_between=True)
         assert not play.did(do.LeaveCall)
 
@@ -118,13 +118,30 @@ class TestFailures:
         play, reply = asked(failures_allowed=2)
         play.hears(on.AgentActed(reply, Say("Hi.")), on.AgentFinished(reply))
         play.hears(on.SpeechFailed(1, "speech_server", "500"))
+        play.speech_arrives(2, "Sorry.", 0.5)  # It is kept by the bridge: that says nothing of the service.
+        play.at(2.5).marks_return()
         if heard_between:
-            play.speech_arrives(2, "Sorry.", 0.5)
-        play.at(2.5).caller_says(" Are you there?")
+            play.caller_says(" Hello?")
+            play.agent_says("Yes?", seconds=0.5)
+            play.at(4).marks_return()
+        play.at(4.5).caller_says(" Are you there?")
         reply = play.did(do.AskAgent)[-1].reply
         play.hears(on.AgentActed(reply, Say("Yes.")), on.AgentFinished(reply))
-        play.hears(on.SpeechFailed(3, "speech_server", "500"))
+        play.hears(on.SpeechFailed(play.did(do.Synthesize)[-1].utterance, "speech_server", "500"))
         return play
+
+    def test_a_voice_that_stalls_is_waited_for_once_and_not_for_each_time_it_is_asked_again(self) -> None:
+        play, reply = asked(speech_timeout_s=10.0)
+        play.hears(on.AgentActed(reply, Say("Hi.")), on.AgentFinished(reply))
+        began = play.now - 100
+        play.at(began + 8).hears(on.SpeechFailed(1, "speech_timeout", "no first audio", final=False))
+        play.at(began + 9.9)
+        assert spoken(play) == ["Hi.", "Hi."]
+        play.at(began + 10)
+        assert spoken(play)[-1] == "Sorry."
+        assert play.did(do.LeaveCall) == []
+        play.at(began + 14)  # The apology does not come either: only the carrier's voice is left.
+        assert play.did(do.LeaveCall) == [do.LeaveCall("speech_failed", farewell="Bye.")]
 
     def test_what_stands_behind_failed_speech_is_neither_made_nor_heard(self) -> None:
         play, reply = asked()
@@ -133,7 +150,7 @@ class TestFailures:
         commands = play.hears(on.SpeechFailed(1, "speech_server", "500"))
         assert do.CancelSpeech(2) in commands
         assert play.hears(on.SpeechArrived(2, b"b" * 4000), on.SpeechFinished(2)) == []
-        play.at(9)
+        play.at(6)
         (spoke,) = play.kept(journal.AgentSpoke)
         assert "bbb" not in spoke.heard
         assert spoken(play)[-1] == "Sorry."

@@ -442,6 +442,22 @@ class TestFaults:
             on.SpeechFailed(2, "speech_server", "500")
         )
 
+    def test_speech_that_fails_answer_for_answer_ends_the_call_though_the_apologies_are_heard(self) -> None:
+        """They are kept by the bridge, and heard without the service."""
+        play = Play(apology="Sorry.", farewell="Bye.", failures_allowed=3).start().at(1)
+        for number in range(3):
+            assert play.did(do.LeaveCall) == []
+            play.at(2 + number * 5).caller_says(f"Question {number}.")
+            reply = play.did(do.AskAgent)[-1].reply
+            play.hears(on.AgentActed(reply, Say("Hi. ")), on.AgentFinished(reply))
+            play.hears(on.SpeechFailed(play.did(do.Synthesize)[-1].utterance, "speech_server", "500"))
+            if number < 2:
+                apology = play.did(do.Synthesize)[-1]
+                assert apology.text == "Sorry."
+                play.hears(on.SpeechArrived(apology.utterance, b"\1" * 800), on.SpeechFinished(apology.utterance))
+                play.at(5 + number * 5)
+        assert play.did(do.LeaveCall) == [do.LeaveCall("speech_failed", farewell="Bye.")]
+
     def test_a_recogniser_that_cannot_come_back_ends_the_call_with_words(self) -> None:
         play = Play(farewell="Bye.").start().at(1)
         commands = play.hears(on.RecognizerFailed("speech_auth", "401", final=True))

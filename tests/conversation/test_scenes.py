@@ -189,7 +189,7 @@ class TestEnds:
         play.hears(on.AgentActed(reply, Say("Your code is one.")), on.AgentActed(reply, Transfer("+15550100")))
         play.hears(on.AgentFinished(reply), on.SpeechArrived(1, b"a" * bytes_))
         play.hears(on.SpeechFailed(1, "speech_request", "400"))
-        play.at(6)
+        play.at(4)
         assert spoken(play)[-1] == "I'll connect you."
         play.speech_arrives(2, "I'll connect you.", 0.5)
         play.at(10)

@@ -67,8 +67,8 @@ MUTANTS = (
     ),
     Mutant(
         _LIMITS,
-        "talk.now < reply.audio_at + talk.policy.speech_timeout_s",
-        "talk.now < reply.asked_at + talk.policy.speech_timeout_s",
+        "talk.now < reply.audio_at + limit_s",
+        "talk.now < reply.asked_at + limit_s",
         "The second half of a long answer is cut off.",
     ),
     Mutant(
@@ -217,13 +217,13 @@ MUTANTS = (
     ),
     Mutant(
         _OUTAGE,
-        "self.since, self.noted = None, False",
+        "self.since, self.told_at, self.noted = None, None, False",
         "self.since = None",
         "The second outage of a call is dealt with by silence.",
     ),
     Mutant(
         _OUTAGE,
-        "self.since, self.noted = None, False",
+        "self.since, self.told_at, self.noted = None, None, False",
         "self.noted = False",
         "A service that came back is still held to be away, and the call is ended.",
     ),
@@ -301,7 +301,7 @@ MUTANTS = (
     ),
     Mutant(
         _MACHINE,
-        'talk.state = "live"\n                talk.patience.stir(talk.now)',
+        'talk.state = "live"\n        talk.patience.stir(talk.now)',
         'talk.state = "live"',
         "A caller whose line comes back is asked at once whether they are there.",
     ),

@@ -183,7 +183,7 @@ MUTANTS = (
     ),
     Mutant(
         _SPEECH,
-        "moments.append(reply.audio_at + policy.speech_timeout_s)",
+        "moments.append(reply.audio_at + self.longest_wait_s)",
         "pass",
         "A speech service that never answers is waited for until something else happens.",
     ),
@@ -267,13 +267,13 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "if not final and self.speech.go_on(",
-        "if self.speech.go_on(",
+        "again, stalled = not final and not self.speech.failures,",
+        "again, stalled = not self.speech.failures,",
         "What the service has refused is asked for again.",
     ),
     Mutant(
         _TALK,
-        "        self.speech_failures += 1\n",
+        "        self.speech.failures += 1\n",
         "",
         "A voice that never comes is apologised for again and again, with that voice.",
     ),
@@ -327,8 +327,8 @@ MUTANTS = (
     ),
     Mutant(
         "rules.py",
-        "    talk.speech_failures = 0\n",
-        "",
+        "        talk.speech.failures = 0\n",
+        "        pass\n",
         "Three failed sentences anywhere in a long call end it.",
     ),
     Mutant(

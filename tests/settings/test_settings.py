@@ -541,3 +541,9 @@ def test_no_token_is_called_as_one_that_may_do_more(name: str) -> None:
     tokens = f'[{{"name": "{name}", "token": "sixteen characters", "scope": "read"}}]'
     with pytest.raises(SettingsError, match=f"{name} cannot be the name of a token"):
         load_settings(environment={"BRIDGE_API__TOKENS": tokens})
+
+
+@pytest.mark.parametrize("name", ["TURNS__BACKCHANNELS", "NUMBERS", "SINKS__EVENTS"])
+def test_json_that_is_nested_without_end_is_a_mistake_like_any_other(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"BRIDGE_{name}"):
+        load_settings(environment={f"BRIDGE_{name}": "[" * 5000}, files=())

@@ -15,7 +15,9 @@ import pytest
 from bridge.conversation import journal as j
 from bridge.store.base import CallHeader
 from bridge.store.files import FileStore, read_journal, unfinished
+from bridge.store.journal_file import entry_line, header_line
 from bridge.store.sealing import Keys
+from bridge.store.taking_over import away_s
 from bridge.store.vault import open_sound
 from bridge.store.writer import DiskThread
 from tests.store import wav_reader
@@ -167,7 +169,7 @@ async def test_what_is_finished_over_or_unknown_is_not_taken(tmp_path: Path) -> 
 async def test_a_call_is_finished_when_it_can_be_taken_over_no_more(tmp_path: Path) -> None:
     await asyncio.to_thread(die, tmp_path)
     (folder,) = unfinished(tmp_path)
-    long_ago = (folder / "journal.jsonl").stat().st_mtime - 29.5
+    long_ago = (folder / "journal.jsonl").stat().st_mtime - 28.5
     for path in folder.iterdir():
         os.utime(path, (long_ago, long_ago))
     finishing = asyncio.ensure_future(new_store(tmp_path).finish_left_over())  # noqa: TID251
@@ -176,3 +178,20 @@ async def test_a_call_is_finished_when_it_can_be_taken_over_no_more(tmp_path: Pa
     async with asyncio.timeout(10):
         await finishing
     assert unfinished(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "seconds"),
+    [
+        ([], 0.0),
+        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1", "timeout_s": 45.0}})], 45.0),
+        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}})], 120.0),
+        ([j.Standing(1, left={"reason": "digits", "digits": "1", "transfer": None})], 0.0),
+        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}}), j.StreamResumed(9)], 0.0),
+    ],
+)
+def test_a_caller_who_waits_for_somebody_else_may_be_away_for_as_long_as_it_rings(
+    tmp_path: Path, entries: list[j.Entry], seconds: float
+) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(header_line(HEADER) + b"".join(map(entry_line, entries)))
+    assert away_s(tmp_path) == seconds

@@ -229,3 +229,12 @@ def test_the_simulator_is_as_strict_as_twilio(frame: str | bytes, code: int) -> 
     assert isinstance(message, ms.Invalid), message
     assert message.code == code
     assert message.reason
+
+
+@pytest.mark.parametrize("timestamp", ["9" * 400, "9" * 5000, 10**400, "-20", -1, "soon", 2**54])
+def test_a_time_that_no_call_has_costs_the_time_and_not_the_sound(timestamp: str | int) -> None:
+    """A number that no clock counts to could not even be added to another."""
+    body = {"track": "inbound", "timestamp": timestamp, "payload": "//9/fw=="}
+    assert ms.parse_from_carrier(json.dumps({"event": "media", "media": body})) == ms.Media(
+        "inbound", None, b"\xff\xff\x7f\x7f"
+    )

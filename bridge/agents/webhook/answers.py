@@ -51,11 +51,19 @@ class _TextDecoder:
         self._characters = codecs.getincrementaldecoder(charset)(errors="replace")
 
     def feed(self, data: bytes) -> list[Piece]:
-        text = self._characters.decode(data)
-        return [Say(text)] if text else []
+        return self._decoded(data, final=False)
 
     def finish(self) -> list[Piece]:
-        text = self._characters.decode(b"", final=True)
+        return self._decoded(b"", final=True)
+
+    def _decoded(self, data: bytes, *, final: bool) -> list[Piece]:
+        before = self._characters.getstate()[0]
+        try:
+            text = self._characters.decode(data, final)
+        except UnicodeError:
+            # UTF-16 that does not say in which order its bytes are: big-endian ("RFC 2781", 4.3).
+            self._characters = codecs.getincrementaldecoder("utf-16-be")(errors="replace")
+            text = self._characters.decode(before + data, final)
         return [Say(text)] if text else []
 
 

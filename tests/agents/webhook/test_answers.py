@@ -34,6 +34,13 @@ def test_a_named_charset_is_honoured_and_an_unknown_one_is_utf_8() -> None:
     assert read("text/plain; charset=base64", "café".encode()) == [[Say("café")], []]
 
 
+def test_utf_16_that_does_not_tell_its_byte_order_is_big_endian() -> None:
+    text = "café".encode("utf-16-be")
+    assert spoken(read("text/plain; charset=utf-16", text[:3], text[3:])) == "café"
+    assert spoken(read("text/plain; charset=utf-16", text[:1])) == "\ufffd"
+    assert read("text/plain; charset=utf-16", "café".encode("utf-16")) == [[Say("café")], []]
+
+
 def test_json_is_understood_at_its_end() -> None:
     assert read("application/json; charset=utf-8", b'{"say": ', b'"Hi."}') == [[], [], [Say("Hi.")]]
 

@@ -23,6 +23,7 @@ from bridge.conversation import journal as j
 from bridge.store.base import CallHeader
 from bridge.store.files import FileStore
 from bridge.store.sql.database import Database
+from bridge.store.sql.keeper import Keeper
 from bridge.store.writer import DiskThread
 from tests.postgres import start_postgres
 from tests.store.sql.place import PostgresPlace
@@ -87,7 +88,8 @@ def header(number: int) -> CallHeader:
 
 async def measure(place: PostgresPlace, calls: int, turns: int, every_s: float) -> None:
     database = await place.opened()
-    keeper = place.keeper(database)
+    keeper = Keeper(database, place.folder, lambda: "measured")  # As one of many nodes: journals go in as well.
+    keeper.start()
     store = FileStore(place.folder, record_audio=False, disk=DiskThread(), on_growth=keeper.grew)
     records = [store.open(header(number)) for number in range(calls)]
     for record in records:
@@ -111,6 +113,7 @@ async def measure(place: PostgresPlace, calls: int, turns: int, every_s: float) 
         await record.close()
     await keeper.caught_up()
     print((await count(database)).since(during).per(calls, "end of a call"))
+    await keeper.close(within_s=0)
     await store.close()
 
 
