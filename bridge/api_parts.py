@@ -1,4 +1,4 @@
-"""The parts of the API that need several things of the bridge, put together. `bridge.doors` calls this."""
+"""The parts of the API that need several things of the bridge, put together. `bridge.late_doors` calls this."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bridge.api.call_routes import CallRoutes
+from bridge.api.control_routes import ControlRoutes
 from bridge.api.door import Door
 from bridge.api.erase_routes import EraseRoutes
 from bridge.api.kept import KeptCalls
+from bridge.api.listen_routes import ListenRoutes
+from bridge.api.live_routes import LiveRoutes
 from bridge.api.media_routes import MediaRoutes
+from bridge.api.own_calls import OwnCalls
 from bridge.api.record_routes import RecordRoutes
 from bridge.api.system_routes import Look, SystemRoutes
-from bridge.call.registry import Registry
 from bridge.checks.local import Finding, check_local_speech
 from bridge.checks.network import check_agent, check_public_url, check_speech, check_twilio
+from bridge.doors import House
 from bridge.errors import BridgeError
 from bridge.keeping import Keeping
-from bridge.outbound.dialer import Dialer
+from bridge.live.calls import LiveCalls
 from bridge.parts import order_rules
 from bridge.settings import Settings
 from bridge.store.sql.audit_pages import AuditPages
@@ -54,38 +58,30 @@ class OpenedDatabase:
             yield connection
 
 
-def open_record(
-    app: web.Application,
-    door: Door,
-    settings: Settings,
-    registry: Registry,
-    keeping: Keeping,
-    dialer: Dialer,
-    live: Callable[[], int],
-) -> Callable[[Settings], None]:
+def open_record(app: web.Application, door: Door, house: House, own: OwnCalls) -> Callable[[Settings], None]:
     """Answer for the calls that are kept, and for the bridge itself. Returns what is told of changed settings.
 
-    `live` tells how many calls go on.
+    `own` are the calls of this process.
     """
-    database = OpenedDatabase(keeping.database)
-    kept = _kept_calls(settings, database, registry)
+    settings, registry, keeping = house.settings, house.registry, house.keeping
+    database, folder = OpenedDatabase(keeping.database), settings.store.recordings
+    kept = KeptCalls(Calls(database, folder), folder, own, lambda: [one.info.id for one in registry.sessions])
     RecordRoutes(kept).add_to(app, door)
-    CallRoutes(dialer, order_rules(settings), kept, keeping.eraser).add_to(app, door)
+    CallRoutes(house.dialer, order_rules(settings), kept, keeping.eraser).add_to(app, door)
     EraseRoutes(keeping.eraser, kept).add_to(app, door)
     MediaRoutes(kept, keeping.keys, keeping.audit).add_to(app, door)
     store = lambda: _store_health(keeping, kept.calls)  # noqa: E731  It is one expression.
-    system = SystemRoutes(settings, registry, AuditPages(database), _looks(), store, live)
+    system = SystemRoutes(settings, registry, AuditPages(database), _looks(), store, house.live)
     system.add_to(app, door)
     return system.take
 
 
-def _kept_calls(settings: Settings, database: OpenedDatabase, registry: Registry) -> KeptCalls:
-    """Make what finds calls, and let it take note of each that begins."""
-    calls = Calls(database, settings.store.recordings)
-    kept = KeptCalls(calls, settings.store.recordings, lambda: [one.info.id for one in registry.sessions])
-    registry.observers.append(kept.observer)
-    registry.logs.observers.append(kept.observer)
-    return kept
+def open_live(app: web.Application, door: Door, house: House, calls: LiveCalls) -> None:
+    """Answer for the calls that go on: what people see and hear of them, and do to them."""
+    taps, rest = house.keeping.store, house.rest
+    LiveRoutes(calls, taps.recording).add_to(app, door)
+    ControlRoutes(calls, taps.recording, None if rest is None else rest.hang_up).add_to(app, door)
+    ListenRoutes(calls, taps, house.keeping.audit.write).add_to(app, door)
 
 
 def _looks() -> Mapping[str, Look]:

@@ -14,23 +14,30 @@ from aiohttp import web
 from bridge.api.door import problems
 from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
-from bridge.doors import House, add_doors
+from bridge.doors import Doors, House
+from bridge.entrance import Entrance
 from bridge.keeping import open_keeping
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import (
-    auth_token_of,
+    admission_limits,
+    auth_tokens_of,
     carrier_rest,
     consult_rules,
+    make_admitting,
     make_dialer,
+    make_entrance,
     make_registry,
     openers,
+    renew_certificate,
     transfer_rules,
 )
 from bridge.profiles import Profiles
 from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
+from bridge.spans import open_spans
+from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.read_pacing import ReadPacer
@@ -60,6 +67,8 @@ class Bridge:
     profiles: Profiles
     take: Callable[[Settings], None]
     """Goes by changed settings in what the profiles do not hold: how calls are passed on."""
+    worker: Alone
+    """What this process is among others."""
 
 
 @contextlib.asynccontextmanager
@@ -74,13 +83,18 @@ async def running(
     """
     async with contextlib.AsyncExitStack() as stack:
         metrics = Metrics()
+        entrance = make_entrance(settings, metrics)
         worker = worker or Alone()
+        if settings.bus.url:
+            from bridge.bus.node import Node  # noqa: PLC0415  Most have no bus, and pay nothing for it.
+
+            worker = Node(settings, worker)
         holders = [worker.holds]
         live = lambda call: any(holds(call) for holds in holders)  # noqa: E731  It is one expression.
         keeping = await open_keeping(settings, metrics, stack, live, worker)
 
         speech_url = await worker.speech_url(settings, stack)
-        profiles = Profiles(settings, openers(speech_url), metrics)
+        profiles = Profiles(settings, openers(speech_url, metrics), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
@@ -90,47 +104,87 @@ async def running(
         registry = make_registry(profiles, keeping.store, metrics, rest)
         holders.append(registry.holds)
         registry.observers += [observer_of(each) for each in hooks]
-        auth_token = auth_token_of(settings)
         listening: list[int] = []
-        gate = Gate(
-            auth_tokens=[auth_token],
-            validate=settings.twilio.validate_requests,
-            public_url=lambda: settings.public_url(listening[0]),
-            tokens=StreamTokens(auth_token, marks=worker.marks),
-            metrics=metrics,
-            stream_path=worker.stream_path,
-            look=worker.webhook,
+        port = functools.partial(listening.__getitem__, 0)
+        gate = _gate(settings, metrics, entrance, worker, port)
+        dialer = make_dialer(settings, registry, rest, metrics, port)
+        admitting = make_admitting(settings, profiles, registry, dialer, metrics)
+        stack.callback(admitting.close)
+        app = web.Application(
+            client_max_size=64 * 1024,
+            middlewares=[*await open_spans(stack, registry.observers), *worker.middlewares, problems],
         )
-        dialer = make_dialer(settings, registry, rest, metrics, lambda: listening[0])
-        app = web.Application(client_max_size=64 * 1024, middlewares=[*worker.middlewares, problems])
-        pacer = ReadPacer(settings.stt.chunk_ms)
-        routes = TwilioRoutes(gate, registry, metrics, transfer_rules(settings.transfer), dialer, pacer)
+        routes = TwilioRoutes(
+            gate,
+            registry,
+            metrics,
+            transfer_rules(settings.transfer),
+            dialer,
+            ReadPacer(settings.stt.chunk_ms),
+            admitting,
+        )
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
         registry.observers.append(hand_offs.observer)
         routes.add_to(app)
-        consultations = None
-        if rest is not None:
-            rules = consult_rules(settings.transfer)
-            consultations = Consultations(gate, rest, rules, routes.departures.bring_back, worker.hold)
-            consultations.add_to(app)
-            routes.departures.joined = consultations.joined
-            stack.push_async_callback(consultations.close)
-            registry.others = consultations
-        port = functools.partial(listening.__getitem__, 0)
         house = House(
-            settings, metrics, keeping, profiles, registry, dialer, rest, gate.tokens, routes, port, worker
+            settings,
+            metrics,
+            keeping,
+            profiles,
+            registry,
+            dialer,
+            rest,
+            gate.tokens,
+            routes,
+            port,
+            worker,
+            admitting,
+            entrance,
         )
-        doors_take = await add_doors(app, house)
-        listening.append(await _listen(app, settings, registry, worker, stack))
+        consultations = _consultations(app, house, gate, stack)
+        doors = Doors(app, house)
+        listening.append(await _listen(app, settings, registry, worker, entrance, stack))
         keeping.start()
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
-        host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
-        take = functools.partial(_take, routes, hand_offs, consultations, doors_take)
-        yield Bridge(f"http://{host}:{listening[0]}", auth_token, registry, metrics, dialer, profiles, take)
+        take = functools.partial(_take, house, gate, hand_offs, consultations, doors)
+        url = _url(settings, listening[0])
+        yield Bridge(url, gate.auth_tokens[0], registry, metrics, dialer, profiles, take, worker)
+
+
+def _gate(settings: Settings, metrics: Metrics, entrance: Entrance, worker: Alone, port: Callable[[], int]) -> Gate:
+    """Make what tells the carrier from others."""
+    auth_tokens = auth_tokens_of(settings)
+    return Gate(
+        auth_tokens=auth_tokens,
+        validate=settings.twilio.validate_requests,
+        public_url=lambda: settings.public_url(port()),
+        tokens=StreamTokens(auth_tokens, marks=worker.marks),
+        metrics=metrics,
+        stream_path=worker.stream_path,
+        look=worker.webhook,
+        proxies=entrance.proxies,
+        proven=entrance.proven,
+        once=worker.once,
+    )
+
+
+def _consultations(
+    app: web.Application, house: House, gate: Gate, stack: contextlib.AsyncExitStack
+) -> Consultations | None:
+    """Make what calls the other side of warm transfers; None where the carrier's API cannot be used."""
+    if house.rest is None:
+        return None
+    departures, rules = house.twilio.departures, consult_rules(house.settings.transfer)
+    consultations = Consultations(gate, house.rest, rules, departures.bring_back, house.worker.hold)
+    consultations.add_to(app)
+    departures.joined = consultations.joined
+    stack.push_async_callback(consultations.close)
+    house.registry.others = consultations
+    return consultations
 
 
 async def serve(
@@ -163,44 +217,72 @@ async def serve(
                 ready(bridge.url)
                 await asyncio.Event().wait()
         finally:
-            await _drain(bridge.registry, bridge.dialer, settings.server.drain_seconds)
+            await _drain(bridge, settings.server.drain_seconds)
 
 
-async def _drain(registry: Registry, dialer: Dialer, seconds: float) -> None:
+async def _drain(bridge: Bridge, seconds: float) -> None:
+    registry = bridge.registry
     registry.draining = True
-    await dialer.close()
+    await bridge.dialer.close()
     if registry.sessions:
         log.info("calls_draining", live=len(registry.sessions), within_s=seconds)
-    with contextlib.suppress(TimeoutError):
+    handing_over = spawn(bridge.worker.hand_over(registry), name="hand-over")
+    try:
         async with asyncio.timeout(seconds):
             for session in registry.sessions:
                 await session.ended.wait()
+    except TimeoutError:
+        pass
+    finally:
+        handing_over.cancel()
 
 
 def _take(
-    routes: TwilioRoutes,
+    house: House,
+    gate: Gate,
     hand_offs: HandOffs,
     consultations: Consultations | None,
-    doors_take: Callable[[Settings], None],
+    doors: Doors,
     own: Settings,
 ) -> None:
-    """Pass calls on as changed settings say, and show those."""
-    doors_take(own)
-    routes.departures.transfers = transfer_rules(own.transfer)
+    """Take calls, and pass them on, as changed settings say; believe who has the new tokens; and show all that."""
+    doors.take(own)
+    gate.take(auth_tokens_of(own))
+    if house.rest is not None:
+        house.rest.take(gate.auth_tokens[0])
+    renew_certificate(own, house.entrance)
+    house.admitting.take(admission_limits(own))
+    house.twilio.departures.transfers = transfer_rules(own.transfer)
     hand_offs.take(own)
     if consultations is not None:
         consultations.rules = consult_rules(own.transfer)
 
 
+def _url(settings: Settings, port: int) -> str:
+    """Return where a bridge that listens on `port` is found on this machine."""
+    host = settings.server.host if ":" not in settings.server.host else f"[{settings.server.host}]"
+    return f"{'https' if settings.server.tls_certificate else 'http'}://{host}:{port}"
+
+
 async def _listen(
-    app: web.Application, settings: Settings, registry: Registry, worker: Alone, stack: contextlib.AsyncExitStack
+    app: web.Application,
+    settings: Settings,
+    registry: Registry,
+    worker: Alone,
+    entrance: Entrance,
+    stack: contextlib.AsyncExitStack,
 ) -> int:
     """Open the listener and return its port."""
     runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=5.0, max_line_size=_LONGEST_LINE_BYTES
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=5.0,
+        max_line_size=_LONGEST_LINE_BYTES,
+        keepalive_timeout=settings.server.idle_seconds,
     )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await worker.listen(runner, settings, registry, stack)
+    await worker.listen(runner, settings, registry, entrance, stack)
     port: int = runner.addresses[0][1]
     return port

@@ -172,7 +172,8 @@ def demo(debug: bool, folder: Path, agent_kind: Literal["python", "flow"]) -> in
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The bridge to call.")
 @click.option(
     "--auth-token",
-    help="What signs the requests. [default: twilio.auth_token, else the token that serve made on this machine]",
+    help="What signs the requests; others on this machine can see it here, but not in BRIDGE_TWILIO__AUTH_TOKEN."
+    " [default: twilio.auth_token, else the token that serve made on this machine]",
 )
 @click.option(
     "--wav",
@@ -231,7 +232,10 @@ def call(debug: bool, /, config: Path | None, **options: Any) -> int:
 @cli.command(short_help="Run the local speech server on its own.")
 @_listener_options("127.0.0.1", 8090)
 @click.option(
-    "--api-key", envvar="SPEECH_SERVER_API_KEY", help="Key that clients must show. [default: any will do]"
+    "--api-key",
+    envvar="SPEECH_SERVER_API_KEY",
+    help="Key that clients must show; others on this machine can see it here, but not in SPEECH_SERVER_API_KEY."
+    " [default: any will do]",
 )
 @click.option("--recognizer", type=click.Choice(["moonshine", "whisper"]), help="Recogniser. [default: moonshine]")
 @click.option("--recognizer-model", metavar="NAME|PATH", help="Model of the recogniser.")

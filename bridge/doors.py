@@ -1,39 +1,44 @@
-"""What answers people and their programs: the API, the console, the softphone, and what operators' machines ask."""
+"""What answers people and their programs, and what operators' machines ask.
+
+What nobody may ever ask for is put up with the first request for it: the API, the console and the softphone are
+half of what a bridge would otherwise import at its start, and keep in memory for good.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from bridge.agents import schema
 from bridge.api.access import Access
-from bridge.api.addresses import from_this_machine
-from bridge.api.door import Door
-from bridge.api.log_routes import LogRoutes
-from bridge.api.openapi import OpenApiRoutes
-from bridge.api.operations import Operation
-from bridge.api.session import SessionRoutes
-from bridge.api.softphone_routes import SoftphoneRoutes
-from bridge.api_parts import open_record
+from bridge.api.late import LateRoutes
+from bridge.api.own_calls import OwnCalls
+from bridge.call.admitting import Admitting
+from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
-from bridge.console.files import read_files
-from bridge.console.routes import ConsoleRoutes
+from bridge.entrance import Entrance
 from bridge.health import HealthRoutes
 from bridge.keeping import Keeping
-from bridge.live_parts import open_live
+from bridge.live.calls import LiveCalls
+from bridge.live_parts import watch_calls
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
-from bridge.parts import make_access, stream_addresses
+from bridge.parts import api_tokens, make_access
+from bridge.process import collected_later
 from bridge.profiles import Profiles
 from bridge.settings import Settings
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
 from bridge.workers.alone import Alone
+
+if TYPE_CHECKING:
+    from bridge.late_doors import LateDoors
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,41 +57,65 @@ class House:
     port: Callable[[], int]
     """Where we listen; known only after that."""
     worker: Alone
+    admitting: Admitting
+    entrance: Entrance
+
+    def live(self) -> int:
+        """Return how many calls go on, in all processes."""
+        return self.worker.live(len(self.registry.sessions))
 
 
-async def add_doors(app: web.Application, house: House) -> Callable[[Settings], None]:
-    """Put everything that is not Twilio's at its address. Returns what is to be told of changed settings."""
-    settings, registry, worker = house.settings, house.registry, house.worker
-    access = make_access(settings)
-    door = Door(access, worker.asked)
-    live = lambda: worker.live(len(registry.sessions))  # noqa: E731  It is one expression.
-    SessionRoutes(access).add_to(app, door)
-    take = open_record(app, door, settings, registry, house.keeping, house.dialer, live)
-    addresses = lambda: stream_addresses(settings, house.port(), worker.stream_path)  # noqa: E731  It is one expression.
-    listener = LogRoutes(registry, house.rest, house.tokens, addresses)
-    listener.add_to(app, door)
-    house.twilio.logs.restart = None if house.rest is None else listener.restart
-    SoftphoneRoutes(registry, house.twilio, lambda: house.profiles.numbers).add_to(app, door)
-    calls = open_live(app, door, settings, registry, house.keeping, house.rest)
-    worker.show(calls, house.keeping.store.recording, house.metrics)
-    figures = functools.partial(worker.figures, house.metrics)
-    HealthRoutes(registry, access, house.keeping.database, live, figures, lambda: worker.speech.up).add_to(app)
-    about = "Tell what a webhook agent is sent and may answer"
-    answers = {200: "application/schema+json"}
-    door.add(app, "GET", schema.ADDRESS, _schema, Operation(about, open=True, tag="system", answers=answers))
-    OpenApiRoutes().add_to(app, door)
-    await _add_pages(app, settings, access)
-    return take
+class Doors:
+    """The doors of a bridge."""
 
+    def __init__(self, app: web.Application, house: House) -> None:
+        """Put everything that is not Twilio's at its address."""
+        self._house = house
+        self._access: Access = make_access(house.settings)
+        self._settings = house.settings
+        self._late: LateDoors | None = None
+        self._own = OwnCalls()
+        for observers in (house.registry.observers, house.registry.logs.observers):
+            observers.append(self._own.observer)
+        self._calls: LiveCalls = watch_calls(app, house.settings, house.registry)
+        house.worker.show(self._calls, house.keeping.store.recording, house.metrics)
+        if house.rest is not None:
+            house.twilio.logs.restart = self._restart
+        figures = functools.partial(house.worker.figures, house.metrics)
+        health = HealthRoutes(
+            house.registry,
+            self._access,
+            house.keeping.database,
+            house.live,
+            figures,
+            lambda: house.worker.speech.up,
+            house.worker.health,
+        )
+        health.full = house.admitting.full
+        health.ready_when_full = house.settings.admission.ready_when_full
+        health.add_to(app)
+        self._routes = LateRoutes(self._open, house.worker.answers)
+        app.router.register_resource(self._routes)
 
-async def _add_pages(app: web.Application, settings: Settings, access: Access) -> None:
-    """Put the console there, unless it is off: with a token for everybody, to log in; without for who may ask."""
-    if not settings.api.console:
-        return
-    files = await asyncio.to_thread(read_files)
-    ConsoleRoutes(files, lambda request: access.needed or from_this_machine(request)).add_to(app)
+    def take(self, settings: Settings) -> None:
+        """Go by changed settings."""
+        self._settings = settings
+        self._access.take(settings.api.token.get_secret_value(), api_tokens(settings))
+        if self._late is not None:
+            self._late.take(settings)
 
+    async def _open(self) -> web.Application:
+        """Put up what was not needed until now."""
+        with collected_later():
+            # In a thread: importing takes half a second of processor time, and calls go on.
+            late: Any = await asyncio.to_thread(importlib.import_module, "bridge.late_doors")
+            app = web.Application()
+            self._late = await late.open_doors(app, self._house, self._access, self._own, self._calls)
+        self._late.take(self._settings)
+        return app
 
-async def _schema(_: web.Request) -> web.Response:
-    """Answer what a webhook agent is sent and may answer, as a JSON Schema."""
-    return web.Response(text=schema.text(), content_type="application/schema+json")
+    async def _restart(self, session: LogSession) -> None:
+        """Listen again to a call whose stream broke."""
+        await self._routes.app()
+        assert self._late is not None  # noqa: S101  It comes with the application.
+        await self._late.restart(session)

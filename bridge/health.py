@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiohttp import web
 
 from bridge.api.access import REFUSAL, Access
+from bridge.call.admission import Reason
 from bridge.call.registry import Registry
 from bridge.store.sql.database import Database
 
@@ -22,16 +24,23 @@ class HealthRoutes:
         live: Callable[[], int],
         figures: Callable[[], Awaitable[tuple[bytes, str]]],
         speech_is_up: Callable[[], bool] = lambda: True,
+        more: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """`live` tells how many calls go on, `figures` what Prometheus is told: page and content type.
 
-        `speech_is_up`: whether the local speech server is there; True where speech comes from elsewhere.
+        `speech_is_up`: whether the local speech server is there; True where speech comes from elsewhere. `more`
+        returns what else is to be shown; it keeps no call from being taken.
         """
         self._registry = registry
         self._live, self._figures = live, figures
         self._access = access
         self._database = database
         self._speech_is_up = speech_is_up
+        self._more = more
+        self.full: Callable[[], Reason | None] = lambda: None
+        """Tells why no more calls are taken at this moment; None: they are."""
+        self.ready_when_full = True
+        """Whether that counts as ready: callers are answered all the same, and live calls need their callbacks."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handlers at their addresses."""
@@ -44,20 +53,26 @@ class HealthRoutes:
         return web.json_response({"status": "ok"})
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Answer 200 while new calls are taken, else 503.
+        """Answer 200 while calls are answered, else 503.
+
+        `full`, with its reason, says that callers get `admission.overflow` at this moment.
 
         A database that is away keeps no call from being taken or recorded: it only shows. Without the local speech
         server a call would be deaf and dumb, and so until it has been started again others had better take them.
         """
-        speech = self._speech_is_up()
-        status = "draining" if self._registry.draining else "ready" if speech else "no_speech"
-        body = {
+        speech, full = self._speech_is_up(), self.full()
+        status = "draining" if self._registry.draining else "full" if full else "ready" if speech else "no_speech"
+        ready = status == "ready" or (status == "full" and speech and self.ready_when_full)
+        body: dict[str, Any] = {
             "status": status,
             "live_calls": self._live(),
             "store": "up" if self._database.up else "down",
             "speech": "up" if speech else "down",
+            **self._more(),
         }
-        return web.json_response(body, status=200 if status == "ready" else 503)
+        if status == "full":
+            body["reason"] = full
+        return web.json_response(body, status=200 if ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer Prometheus; with the API token, or without one on loopback only."""

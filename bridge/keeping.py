@@ -70,9 +70,16 @@ async def open_keeping(
     await asyncio.to_thread(check_folder, folder)
     database = Database(settings.store.url, folder)
     stack.push_async_callback(database.close)
-    keeper = Keeper(database, folder)
+    keeper = Keeper(database, folder, worker.owner)
+    worker.own(keeper, database)
     stack.push_async_callback(keeper.close)
-    files = FileStore(folder, keys=keys, on_growth=worker.on_growth(keeper.grew))
+    files = FileStore(
+        folder,
+        keys=keys,
+        on_growth=worker.on_growth(keeper.grew),
+        on_written=metrics.journal.observe,
+        resume_s=settings.server.resume_seconds,
+    )
     stack.push_async_callback(files.close)
     stack.callback(spawn(files.finish_left_over(worker.mends), name="finish-left-over").cancel)
     store = await open_sinks(settings, files, metrics, stack, worker)

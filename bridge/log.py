@@ -25,8 +25,8 @@ SECRET_KEYS = frozenset({"api_key", "auth_token", "authorization", "password", "
 
 MASK = "********"
 
-_IDENTIFIERS = frozenset({"call", "sid", "timestamp", "level", "logger"})
-"""Keys whose values nobody has said."""
+_IDENTIFIERS = frozenset({"call", "sid", "folder", "timestamp", "level", "logger"})
+"""Keys whose values nobody has said. A folder has date and time in it, which may look like a card's number."""
 _LONG_NUMBER = 10**9
 """From here on a number may be one that somebody has said."""
 
@@ -62,16 +62,26 @@ class Redaction:
                 event[key] = clean
         return event
 
+    def masked(self, text: str) -> str:
+        """Return a text without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
     def _clean(self, key: str, text: str) -> str:
-        text = self._masked(text)
+        text = self.masked(text)
         if self._redactor is None or key in _IDENTIFIERS:
             return text
         return self._redactor.log(text) if key in WORD_KEYS else self._redactor.text(text)
 
-    def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
+
+_in_force = Redaction()
+"""What takes secrets out of this process's lines."""
+
+
+def masked(text: str) -> str:
+    """Return a text without the secrets that this process's log does not show."""
+    return _in_force.masked(text)
 
 
 class MalformedRequests(logging.Filter):
@@ -103,6 +113,7 @@ def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream
 
     `secrets` are masked beside those of the settings; `stream` is standard error unless given.
     """
+    global _in_force  # noqa: PLW0603  As the logging that it belongs to, it is the process's own.
     target = sys.stderr if stream is None else stream
     level = logging.getLevelNamesMapping()[settings.log.level.upper()]
     redactor = Redactor(settings.privacy.redact, settings.privacy.patterns)
@@ -113,8 +124,9 @@ def configure_logging(settings: Settings, *, secrets: Iterable[str] = (), stream
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
-        Redaction((*settings.secret_values(), *secrets), redactor),
+        redaction := Redaction((*settings.secret_values(), *secrets), redactor),
     ]
+    _in_force = redaction
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +14,14 @@ import structlog
 
 from bridge.api.access import Access, Token
 from bridge.api.operations import Principal
+from bridge.call.admission import Limits as AdmissionLimits
+from bridge.call.admitting import Admitting
 from bridge.call.meter import Meter
 from bridge.call.registry import Profile, Registry
 from bridge.call.sounds import Sounds
+from bridge.entrance import Bounds, Entrance, read_certificate
 from bridge.errors import SettingsError
+from bridge.exposure import check_exposure
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer, NotSetUpError
@@ -23,6 +29,7 @@ from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
 from bridge.privacy.redactor import Redactor
 from bridge.profiles import Openers, Profiles
+from bridge.proxies import Proxies
 from bridge.settings import Settings
 from bridge.settings.calls import TransferSettings
 from bridge.settings.values import is_loopback
@@ -36,6 +43,9 @@ from bridge.twilio.consult import ConsultRules
 from bridge.twilio.departures import TransferRules
 from bridge.twilio.documents import STATUS
 from bridge.twilio.rest import TwilioRest
+
+_RINGS_LATE_S = 60.0
+"""How much longer than it may ring a call of ours keeps its place, until its media stream is there."""
 
 log = structlog.get_logger()
 
@@ -74,8 +84,7 @@ def carrier_rest(settings: Settings) -> TwilioRest | None:
 
 def make_access(settings: Settings) -> Access:
     """Make what tells who may ask the API."""
-    api = settings.api
-    further = [Token(Principal(one.name, one.scope), one.token.get_secret_value()) for one in api.tokens]
+    api, further = settings.api, api_tokens(settings)
     public = urlsplit(settings.server.public_url).hostname
     if public and not is_loopback(public) and not further and not api.token.get_secret_value():
         log.warning(
@@ -88,14 +97,46 @@ def make_access(settings: Settings) -> Access:
         further,
         public_url=settings.server.public_url,
         requests_per_second=api.requests_per_second,
+        proxies=Proxies(settings.server.trusted_proxies),
     )
 
 
-def openers(speech_url: str) -> Openers:
+def api_tokens(settings: Settings) -> list[Token]:
+    """Return the further tokens of the API."""
+    return [Token(Principal(one.name, one.scope), one.token.get_secret_value()) for one in settings.api.tokens]
+
+
+def make_entrance(settings: Settings, metrics: Metrics) -> Entrance:
+    """Make what lets connections in. Raises SettingsError where it would let in whom it cannot tell from Twilio."""
+    check_exposure(settings)
+    server = settings.server
+    bounds = Bounds(server.max_connections, server.max_connections_per_address, server.head_seconds)
+    refused = lambda reason: metrics.refused_connections.labels(reason=reason).inc()  # noqa: E731  It is one expression.
+    tls = None
+    if server.tls_certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        read_certificate(tls, server.tls_certificate, server.tls_key)
+    return Entrance(bounds, Proxies(server.trusted_proxies), refused, tls)
+
+
+def renew_certificate(settings: Settings, entrance: Entrance) -> None:
+    """Read the certificate again: it may be a new one. One that cannot be used is told, and the old one stays."""
+    if entrance.tls is None:
+        return
+    files = settings.server.tls_certificate, settings.server.tls_key
+    try:
+        read_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *files)
+        read_certificate(entrance.tls, *files)
+    except SettingsError as error:
+        log.error("certificate_not_taken", problem=error.message)
+
+
+def openers(speech_url: str, metrics: Metrics) -> Openers:
     """Return how recognisers, voices and sounds are opened, with speech from this address."""
+    on_lost = metrics.tts_lost.inc
     return Openers(
         recognizers=lambda own: make_recognizers(own, speech_url),
-        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url)), ()),
+        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url), on_lost), ()),
         sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
     )
 
@@ -167,17 +208,42 @@ def make_dialer(
 
 
 def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:
-    """Make the registry of live calls, and let it be counted."""
+    """Make the registry of live calls."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
-    registry.observers.append(lambda info: Meter(metrics, info, _mode(profiles.of(info.number))))
-    registry.logs.observers.append(lambda info: Meter(metrics, info, "log"))
     metrics.live_calls.set_function(lambda: len(registry.sessions))
     return registry
+
+
+def admission_limits(settings: Settings) -> AdmissionLimits:
+    """Return how many calls this process takes."""
+    own = settings.admission
+    numbers = {entry.number: entry.max_calls for entry in settings.numbers if entry.max_calls is not None}
+    return AdmissionLimits(own.max_calls, own.speech_streams, own.max_lag_ms / 1000, numbers)
+
+
+def make_admitting(
+    settings: Settings, profiles: Profiles, registry: Registry, dialer: Dialer, metrics: Metrics
+) -> Admitting:
+    """Make what says which calls are taken, and let calls be counted, which tell of the speech plan's limits."""
+    admitting = Admitting(admission_limits(settings), registry, metrics)
+    meter = functools.partial(Meter, metrics, on_speech_limit=admitting.speech_refused)
+    registry.observers.insert(0, lambda info: meter(info, _mode(profiles.of(info.number))))
+    registry.logs.observers.insert(0, lambda info: meter(info, "log"))
+    dialer.room = lambda call: admitting.room_for_ours(
+        call.id, call.order.from_number, call.order.ring_seconds + _RINGS_LATE_S
+    )
+    dialer.no_room_wanted = lambda call: admitting.release(call.id)
+    return admitting
 
 
 def _mode(profile: Profile) -> Literal["agent", "transcribe"]:
     """Name how a call is held, for the metrics."""
     return "agent" if profile.policy.agent else "transcribe"
+
+
+def auth_tokens_of(settings: Settings) -> list[str]:
+    """Return what may have signed the carrier's requests: the present token first."""
+    return [auth_token_of(settings), *(old.get_secret_value() for old in settings.twilio.old_auth_tokens)]
 
 
 def auth_token_of(settings: Settings) -> str:

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 130 interrupted (co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import os
@@ -13,7 +14,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,6 +131,17 @@ def end_start() -> None:
     asyncio.get_running_loop().call_later(_SETTLED_S, settled)
 
 
+@contextlib.contextmanager
+def collected_later() -> Iterator[None]:
+    """For what a server imports while it serves: no look for garbage halts calls meanwhile, or ever visits it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def guard(work: Callable[[], int], *, debug: bool = False) -> int:
     """Do `work` and turn whatever leaves it into one line on standard error and an exit code.
 
@@ -157,7 +169,7 @@ def guard(work: Callable[[], int], *, debug: bool = False) -> int:
             traceback.print_exception(error)
             _say("this is a bug in phone-bridge; the traceback stands above")
         else:
-            _say(f"this is a bug in phone-bridge: {type(error).__name__}: {error}{_keep(error)}")
+            _say(_masked(f"this is a bug in phone-bridge: {type(error).__name__}: {error}{_keep(error)}"))
         return FAILED
     finally:
         gc.set_threshold(*_THRESHOLDS)
@@ -192,13 +204,25 @@ def _say(message: str) -> None:
         print(f"error: {line}", file=sys.stderr)  # noqa: T201  (the command line's own voice)
 
 
+def _masked(text: str) -> str:
+    """Take secrets out. Where logging was set up it is known which; else there are no settings yet."""
+    masked: Callable[[str], str] = getattr(sys.modules.get("bridge.log"), "masked", str)
+    return masked(text)
+
+
+def _for_the_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _keep(error: Exception) -> str:
     from bridge.local_token import state_folder  # noqa: PLC0415  (needed only here, and slow to import)
 
     path: Path = state_folder() / "last-error.txt"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        told = "".join(traceback.format_exception(error))
+        with open(path, "w", encoding="utf-8", opener=_for_the_owner) as file:
+            file.write(_masked(told))
     except OSError:
         return "; run it again with --debug for the traceback"
     return f"; the traceback is in {path}"

@@ -15,7 +15,7 @@ from bridge.agents.openai.options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.relay.agent import RelayAgent, SessionFacts
 from bridge.agents.webhook.agent import WebhookAgent, WebhookOptions
-from bridge.call.answering import Answering, Closed
+from bridge.call.answering import Answering, Closed, Overflow
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Profile
 from bridge.call.session import Peers, Session
@@ -238,6 +238,22 @@ def answering_from(settings: Settings, entry: NumberSettings | None) -> Answerin
         ring_s=transfer.ring_seconds,
         longest_s=max(1, round(settings.turns.max_call_seconds)),
         not_reached=transfer.failed,
+        overflow=overflow_from(settings, entry),
+    )
+
+
+def overflow_from(settings: Settings, entry: NumberSettings | None) -> Overflow:
+    """Return what callers get for whom there is no room; `entry`: the number's own, if it has one."""
+    own = settings.admission
+    given = entry or NumberSettings.model_construct()
+    return Overflow(
+        kind=given.overflow or own.overflow,
+        say=own.overflow_say if given.overflow_say is None else given.overflow_say,
+        transfer_to=given.overflow_transfer or own.overflow_transfer,
+        transfer_say=own.transfer_say,
+        queue_say=own.queue_say,
+        wait_s=own.queue_seconds,
+        rounds=own.queue_rounds,
     )
 
 
@@ -301,6 +317,7 @@ def fixed_prompts(settings: Settings) -> set[Prompt]:
                 policy.filler,
                 policy.apology,
                 policy.outage,
+                policy.resumed,
                 policy.limit_notice,
                 ends,
                 policy.transfer_failed,
@@ -333,8 +350,10 @@ def policy_from(settings: Settings) -> Policy:
         handover=turns.handover,
         outage_s=turns.outage_seconds,
         outage=turns.outage,
+        resumed=turns.resumed,
         warm=bool(settings.twilio.account_sid and settings.twilio.auth_token.get_secret_value()),
         longest_ring_s=settings.transfer.ring_seconds,
+        transfer_allow=settings.transfer.allow,
         transfer_failed=settings.transfer.failed,
         silence_s=turns.silence_seconds,
         silence_prompts=(turns.still_there, turns.still_there),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import structlog
 
@@ -15,8 +16,13 @@ from bridge.profiles import Profiles
 from bridge.settings import Settings
 from bridge.tasks import spawn
 
-LIVE = ("numbers", "agent", "relay", "openai", "stt", "tts", "turns", "transfer")
+LIVE = ("numbers", "agent", "relay", "openai", "stt", "tts", "turns", "transfer", "admission")
 """The sections that can change while the bridge runs; what else is changed waits for its next start."""
+LIVE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "twilio": ("auth_token", "old_auth_tokens"),
+    "api": ("token", "tokens"),
+}
+"""What of other sections can: who is believed."""
 
 log = structlog.get_logger()
 
@@ -54,7 +60,7 @@ class Reloader:
         async with self._one_at_a_time:
             try:
                 wanted = await asyncio.to_thread(self._load)
-                taken = self.settings.model_copy(update={name: getattr(wanted, name) for name in LIVE})
+                taken = self.settings.model_copy(update=_live_of(wanted, self.settings))
                 self._before(taken)
                 await self._profiles.adopt(taken, lambda: self._registry.sessions)
             except BridgeError as error:
@@ -65,7 +71,7 @@ class Reloader:
             changed, before = _changed(self.settings, taken), self.settings
             self.settings = taken
             log.info("settings_taken", changed=changed, live_calls=len(self._registry.sessions))
-            if waiting := [name for name in _changed(before, wanted) if name.partition(".")[0] not in LIVE]:
+            if waiting := [name for name in _changed(before, wanted) if not _is_live(name)]:
                 log.warning("settings_need_a_restart", settings=waiting)
             return True
 
@@ -91,6 +97,20 @@ class Reloader:
             loop.remove_signal_handler(signal.SIGHUP)
             for task in tasks:
                 task.cancel()
+
+
+def _live_of(wanted: Settings, before: Settings) -> dict[str, Any]:
+    """Return the sections that follow what is wanted, by name."""
+    sections = {name: getattr(wanted, name) for name in LIVE}
+    for section, keys in LIVE_KEYS.items():
+        update = {key: getattr(getattr(wanted, section), key) for key in keys}
+        sections[section] = getattr(before, section).model_copy(update=update)
+    return sections
+
+
+def _is_live(name: str) -> bool:
+    section, _, key = name.partition(".")
+    return section in LIVE or key in LIVE_KEYS.get(section, ())
 
 
 def _changed(one: Settings, other: Settings) -> list[str]:

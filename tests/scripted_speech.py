@@ -84,7 +84,7 @@ class ScriptedSpeech:
         self.spoken: dict[str, str] = {}
         """What was to be spoken, by context."""
         self.cancelled: list[str] = []
-        self._stt_status, self._tts_status = stt_status, tts_status
+        self.stt_status, self._tts_status = stt_status, tts_status
         self._arrived = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -137,7 +137,7 @@ class ScriptedSpeech:
     async def _open(self, request: Request, writer: asyncio.StreamWriter, wire: WSConnection) -> Peer | None:
         address = urlsplit(request.target)
         listens = address.path.startswith("/stt/")
-        status = self._stt_status if listens else self._tts_status
+        status = self.stt_status if listens else self._tts_status
         if status != 101:
             body = json.dumps({"title": "refused", "message": "by the script", "error_code": None}).encode()
             reject = RejectConnection(

@@ -21,7 +21,9 @@ WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.
 """The dictionary of a conversation, without its machinery."""
 
 SPEECH_SERVICE = {"bridge.speech_link", "bridge.speech_connection"}
-SECTIONS = {f"bridge.settings.{part}" for part in ("base", "sections", "agents", "calls", "record", "values")}
+SECTIONS = {
+    f"bridge.settings.{part}" for part in ("base", "sections", "admission", "agents", "calls", "record", "values")
+}
 
 ALLOWED: Mapping[str, set[str] | None] = {
     # The heart, and what stands on nothing.
@@ -29,6 +31,15 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.errors": set(),
     "bridge.tasks": set(),
     "bridge.metrics": set(),
+    # Sees every step of a call, and knows how a webhook's questions are named.
+    "bridge.spans": {
+        "bridge.agents.base",
+        "bridge.agents.webhook.wire",
+        "bridge.call.session",
+        "bridge.conversation",
+        "bridge.errors",
+        "bridge.metrics",
+    },
     "bridge.opening_hours": set(),
     "bridge.conversation": {"bridge.conversation"},
     "bridge.audio": {"bridge.audio", "bridge.errors"},
@@ -38,7 +49,13 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.settings.sections": {"bridge.settings.base", "bridge.settings.values"},
     "bridge.settings.record": {"bridge.settings.base", "bridge.settings.values"},
     "bridge.settings.agents": {"bridge.settings.base", "bridge.settings.values"},
-    "bridge.settings.calls": {"bridge.settings.base", "bridge.settings.values", "bridge.opening_hours"},
+    "bridge.settings.admission": {"bridge.settings.base", "bridge.settings.values"},
+    "bridge.settings.calls": {
+        "bridge.settings.admission",
+        "bridge.settings.base",
+        "bridge.settings.values",
+        "bridge.opening_hours",
+    },
     "bridge.settings": SECTIONS,
     "bridge.settings.source": {"bridge.settings", "bridge.errors"} | SECTIONS,
     "bridge.local_token": {"bridge.errors"},
@@ -56,6 +73,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
+    # The listener, and whose word counts about who comes.
+    "bridge.proxies": set(),
+    "bridge.entrance": {"bridge.proxies"} | ERRORS_AND_TASKS,
+    "bridge.exposure": {"bridge.errors", "bridge.settings"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
         "bridge.call",
@@ -69,8 +90,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.metrics",
     }
     | ERRORS_AND_TASKS,
-    "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics"},
+    "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics", "bridge.proxies"},
     "bridge.twilio.reading": {"bridge.twilio", "bridge.errors", "bridge.metrics"},
+    # What callers get for whom there is no room is said where the rest is said of how a call is answered.
+    "bridge.twilio.overflow": {"bridge.twilio", "bridge.call.answering"},
     "bridge.twilio.departures": {"bridge.twilio", "bridge.call", "bridge.errors"} | WORDS,
     "bridge.twilio.consult": {"bridge.twilio", "bridge.call.others", "bridge.agents.base"}
     | WORDS
@@ -82,7 +105,12 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | WORDS
     | ERRORS_AND_TASKS,
     "bridge.twilio.outbound_routes": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
-    "bridge.health": {"bridge.call.registry", "bridge.api.access", "bridge.store.sql.database"},
+    "bridge.health": {
+        "bridge.call.admission",
+        "bridge.call.registry",
+        "bridge.api.access",
+        "bridge.store.sql.database",
+    },
     # Places calls by the carrier's REST API, and follows them in the registry.
     "bridge.outbound": {
         "bridge.outbound",
@@ -158,9 +186,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.answers": {"bridge.outbound.progress"},
     "bridge.api.call_document": {"bridge.api.answers", "bridge.outbound.progress", "bridge.store.sql.call_rows"},
     "bridge.api.call_queries": {"bridge.store.sql.calls"},
+    "bridge.api.own_calls": {"bridge.agents.base"},
     # Finds what is kept, in the database and in the folders.
-    "bridge.api.kept": {"bridge.api", "bridge.agents.base", "bridge.conversation.journal", "bridge.store"}
-    | ERRORS_AND_TASKS,
+    "bridge.api.kept": {"bridge.api", "bridge.conversation.journal", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.api.record_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.api.media_routes": {"bridge.api", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.api.media_operations": {"bridge.api", "bridge.store.compress"},
@@ -186,7 +214,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.listen_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
-    "bridge.api": {"bridge.api", "bridge.settings.values"} | ERRORS_AND_TASKS,
+    "bridge.api": {"bridge.api", "bridge.proxies", "bridge.settings.values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
     "bridge.console": {"bridge.console"},
     # What the command line shows and writes of kept calls.
@@ -247,6 +275,24 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.workers.worker": None,
     "bridge.workers.supervisor": None,
     "bridge.workers.__main__": None,
+    # Many bridges as one: the bus, what goes over it, and the process as one of them.
+    "bridge.bus": {"bridge.bus"} | ERRORS_AND_TASKS,
+    "bridge.bus.asking": {"bridge.bus", "bridge.api.problems"} | ERRORS_AND_TASKS,
+    "bridge.bus.live": {
+        "bridge.bus",
+        "bridge.live.elsewhere",
+        "bridge.live.events",
+        "bridge.live.feed",
+    }
+    | ERRORS_AND_TASKS,
+    "bridge.bus.taking": {
+        "bridge.bus",
+        "bridge.store.base",
+        "bridge.store.bringing",
+        "bridge.store.sql.owning",
+    }
+    | ERRORS_AND_TASKS,
+    "bridge.bus.node": None,
     # The composition and the commands: everything.
     "bridge.app": None,
     "bridge.parts": None,
@@ -254,6 +300,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.sink_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
+    "bridge.late_doors": None,
     "bridge.api_parts": None,
     "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
     "bridge.profiles": None,
@@ -284,6 +331,7 @@ PURE = (
     "bridge.api.call_document",
     "bridge.api.ranges",
     "bridge.api.rate",
+    "bridge.call.admission",
     "bridge.agents.breaker",
     "bridge.agents.openai.wire",
     "bridge.agents.openai.argument_checks",
@@ -357,6 +405,7 @@ PURE = (
     "bridge.twilio.media_stream",
     "bridge.twilio.signature",
     "bridge.twilio.listening",
+    "bridge.twilio.overflow",
     "bridge.twilio.twiml",
 )
 IMPURE = {

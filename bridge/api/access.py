@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import math
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +20,7 @@ from bridge.api.cookies import BrowserSession, Cookies
 from bridge.api.operations import Principal, Scope
 from bridge.api.problems import Problem
 from bridge.api.rate import Buckets
+from bridge.proxies import Proxies
 
 REFUSAL: Final = "Give an API token as a bearer token; without BRIDGE_API__TOKEN only loopback is answered."
 """The sentence for who may not ask; it belongs to a 401 with `WWW-Authenticate: Bearer`."""
@@ -43,6 +46,16 @@ class Token:
     secret: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Something that goes on for somebody for as long as they are believed."""
+
+    holder: str
+    session: str
+    """Id of the browser's session; empty: a token was shown."""
+    end: Callable[[], None]
+
+
 class Access:
     """Tells who asks. One for all addresses that are not Twilio's."""
 
@@ -55,23 +68,76 @@ class Access:
         requests_per_second: float = 1000.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        proxies: Proxies | None = None,
     ) -> None:
         """`token` is `api.token`, which may do all. No token at all: nobody but programs on this machine may ask.
 
-        `public_url` is where browsers reach the bridge: https, and cookies go nowhere but over https.
+        `public_url` is where browsers reach the bridge: https, and cookies go nowhere but over https. `proxies` are
+        those whose word counts about who asks; None: those on this machine.
         """
-        own = [Token(Principal("api", "admin"), token)] if token else []
-        self._tokens = [(one.holder, _digest(one.secret)) for one in (*own, *further)]
-        self._holders = {one.holder.name: one.holder for one in (*further, *own)}
-        self.cookies = Cookies({one.holder.name: one.secret for one in (*further, *own)})
+        self.cookies = Cookies({})
+        self._watched: dict[object, _Watched] = {}
+        self._tokens: list[tuple[Principal, bytes]] = []
+        self._holders: dict[str, Principal] = {}
+        self.take(token, further)
         self.public_url = public_url
         secure = public_url.startswith("https://")
         self.cookie_name = "__Host-phone-bridge" if secure else "phone-bridge"
         self.cookie_secure = secure
+        self._proxies = proxies or Proxies()
         self._clock = clock
         self._wall_clock = wall_clock
         self._asked = Buckets(requests_per_second, max(1.0, 5 * requests_per_second))
         self._guessed = Buckets(_GUESSES_PER_SECOND, _GUESSES_AT_ONCE)
+
+    def take(self, token: str, further: Sequence[Token]) -> None:
+        """Believe who has these tokens from now on, and end what goes on for who has another."""
+        before = {principal.name: digest for principal, digest in self._tokens}
+        own = [Token(Principal("api", "admin"), token)] if token else []
+        known = (*further, *own)
+        self._tokens = [(one.holder, _digest(one.secret)) for one in (*own, *further)]
+        self._holders = {one.holder.name: one.holder for one in known}
+        self.cookies.take({one.holder.name: one.secret for one in known})
+        after = {principal.name: digest for principal, digest in self._tokens}
+        # Without tokens this machine is believed: with the first of them it is not any more.
+        gone = {name for name in (*before, LOCAL.name) if before.get(name) != after.get(name)}
+        if before or not after:
+            gone.discard(LOCAL.name)
+        self._end(lambda watched: watched.holder in gone)
+
+    @contextlib.contextmanager
+    def until_over(self, request: web.Request, who: Principal, end: Callable[[], None]) -> Iterator[None]:
+        """Call `end` when `who` asks with what is worth nothing any more, for the length of the block.
+
+        That is a cookie that was signed out or is too old, or a token that was exchanged for another.
+        """
+        session = request.get(SIGNED_IN)
+        watch = object()
+        self._watched[watch] = _Watched(who.name, "" if session is None else session.id, end)
+        timer = None
+        if session is not None:
+            left_s = max(0.0, session.expires_at - self._wall_clock())
+            timer = asyncio.get_running_loop().call_later(left_s, end)
+        try:
+            yield
+        finally:
+            del self._watched[watch]
+            if timer is not None:
+                timer.cancel()
+
+    def sign_out(self, session: BrowserSession) -> None:
+        """Take a session's cookie for nothing from now on, and end what goes on for it."""
+        self.cookies.end(session)
+        self._end(lambda watched: watched.session == session.id)
+
+    def _end(self, over: Callable[[_Watched], bool]) -> None:
+        for watched in [*self._watched.values()]:
+            if over(watched):
+                watched.end()
+
+    def remote(self, request: web.Request) -> str:
+        """Return the address that a request comes from, as the proxies before the bridge tell it."""
+        return self._proxies.remote(request)
 
     @property
     def needed(self) -> bool:
@@ -90,9 +156,9 @@ class Access:
         """Return who asks, if they may do what needs `scope`. Raises `Problem`: 401, 403, or 429."""
         principal = self._who(request)
         if principal is None:
-            self.count(who_is_counted(request))
+            self.count(who_is_counted(request, self._proxies))
             raise Problem(401, "unauthorized", REFUSAL, headers=_BEARER)
-        self.count(who_is_counted(request) if principal is LOCAL else f"token {principal.name}")
+        self.count(who_is_counted(request, self._proxies) if principal is LOCAL else f"token {principal.name}")
         if (session := request.get(SIGNED_IN)) is not None and request.method not in _SAFE:
             _check_csrf(request, session)
         return checked(principal, scope)
@@ -132,7 +198,7 @@ class Access:
 
     def _having(self, request: web.Request, token: str) -> Principal | None:
         """Return who has this token. Wrong ones may be tried much less often than anything else."""
-        address, now = who_is_counted(request), self._clock()
+        address, now = who_is_counted(request, self._proxies), self._clock()
         if wait_s := self._guessed.wait(address, now):
             raise _too_often(wait_s, "too_many_guesses", "Too many wrong tokens came from this address.")
         given, found = _digest(token), None

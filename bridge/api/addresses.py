@@ -7,15 +7,18 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, web
 
+from bridge.proxies import Proxies
 from bridge.settings.values import is_loopback
 
-_OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP")
+_OF_PROXIES = frozenset({"forwarded", "via", "client-ip", "true-client-ip", "cdn-loop", "x-client-ip"})
+_OF_PROXIES_BEGIN = ("x-forwarded", "x-original-", "x-real-", "x-cluster-", "x-envoy-", "x-azure-", "cf-")
+"""What proxies, tunnels and the networks before them add to a request, in lower case."""
 
 
 def from_this_machine(request: web.Request) -> bool:
     """Tell whether a program on this machine asks, or somebody who sits at it."""
     # A tunnel or proxy on this machine also connects from loopback, but says for whom it asks.
-    if any(name in request.headers for name in _OF_PROXIES) or not is_loopback(request.remote or ""):
+    if any(map(_of_a_proxy, request.headers)) or not is_loopback(request.remote or ""):
         return False
     if request.version < HttpVersion11 or _as_nginx_upgrades(request):
         return False
@@ -26,6 +29,11 @@ def from_this_machine(request: web.Request) -> bool:
         return is_loopback(urlsplit(f"//{request.host}").hostname or "")
     except ValueError:
         return False
+
+
+def _of_a_proxy(header: str) -> bool:
+    name = header.lower()
+    return name in _OF_PROXIES or name.startswith(_OF_PROXIES_BEGIN)
 
 
 def _as_nginx_upgrades(request: web.Request) -> bool:
@@ -48,15 +56,13 @@ def by_a_foreign_page(request: web.Request, public_url: str = "") -> bool:
     return origin.partition("://")[2] != request.host and origin != public_url
 
 
-def who_is_counted(request: web.Request) -> str:
+def who_is_counted(request: web.Request, proxies: Proxies) -> str:
     """Return the address that a request counts for.
 
-    Through a proxy on this machine it is the one that the proxy saw: the last it has written, as what stands before
-    that may come from anywhere. Of IPv6 it is the network, as whoever has one address has all of it.
+    Through a proxy of ours it is the one that the proxy saw. Of IPv6 it is the network, as whoever has one address
+    has all of it.
     """
-    address = request.remote or ""
-    if is_loopback(address) and (forwarded := request.headers.get("X-Forwarded-For")):
-        address = forwarded.rpartition(",")[2].strip()
+    address = proxies.remote(request)
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

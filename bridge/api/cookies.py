@@ -41,8 +41,12 @@ class Cookies:
 
     def __init__(self, tokens: dict[str, str]) -> None:
         """`tokens` are those of whoever may sign in, by name."""
-        self._keys = {name: _key(token) for name, token in tokens.items()}
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self.take(tokens)
+
+    def take(self, tokens: dict[str, str]) -> None:
+        """Sign in whoever has one of these from now on; cookies of other tokens are worth nothing."""
+        self._keys = {name: _key(token) for name, token in tokens.items()}
 
     def begin(self, holder: str, now: float) -> tuple[str, BrowserSession]:
         """Return the cookie of a new session of whoever has the token `holder`, and the session."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar, get_origin
@@ -50,8 +51,17 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 class Door:
     """Puts handlers at their addresses, behind the check of who asks. Handlers raise `Problem`."""
 
-    def __init__(self, who: Access, look: Callable[[web.Request], Awaitable[None]] | None = None) -> None:
-        """`look` is shown each request of who may ask; it may raise what answers it instead of the handler."""
+    def __init__(
+        self,
+        who: Access,
+        look: Callable[[web.Request], Awaitable[None]] | None = None,
+        proven: Callable[[web.Request], None] = lambda _: None,
+    ) -> None:
+        """`look` is shown each request of who may ask; it may raise what answers it instead of the handler.
+
+        `proven` is told of each request of who may ask, before that.
+        """
+        self._proven = proven
         self._access = who
         self._look = look
         self._apps: set[int] = set()
@@ -88,12 +98,17 @@ class Door:
             self._apps.add(id(app))
             app.on_response_prepare.append(_keep_private)
 
+    def until_over(self, request: web.Request, end: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+        """Call `end` when whoever asks is not believed any more, for the length of the block; see `Access`."""
+        return self._access.until_over(request, asker(request), end)
+
     def _admit(self, request: web.Request, operation: Operation) -> None:
         try:
             request[ASKER] = self._access.admit(request, operation.scope)
         except Problem as problem:
-            log.warning("api_refused", path=request.path, remote=request.remote, code=problem.code)
+            log.warning("api_refused", path=request.path, remote=self._access.remote(request), code=problem.code)
             raise
+        self._proven(request)
 
 
 def _failure(request: web.Request, error: Exception) -> Problem:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
-from bridge.agents.base import CallInfo
+from bridge.api.own_calls import OwnCalls
 from bridge.api.problems import Problem
 from bridge.conversation.journal import Entry
 from bridge.errors import BridgeError
@@ -29,38 +28,22 @@ from bridge.store.sql.calls import Calls
 from bridge.store.sql.rows import Rows, call_row, rows_of
 from bridge.store.sql.spool import read_beginning, read_on
 
-_REMEMBERED: Final = 10_000
-"""Calls of this process that are found without the database."""
-
 log = structlog.get_logger()
 
 
 class KeptCalls:
     """Finds calls."""
 
-    def __init__(self, calls: Calls, folder: Path, live: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, calls: Calls, folder: Path, own: OwnCalls, live: Callable[[], Sequence[str]]) -> None:
         """`folder` is that of all calls. `live` returns the ids of those that are going on."""
         self.calls = calls
         self._folder = folder
         self._live = live
-        self._own: OrderedDict[str, CallInfo] = OrderedDict()
-        self._ids: dict[str, str] = {}
-
-    def observer(self, info: CallInfo) -> Callable[..., None]:
-        """Take note of a call that begins; for the registry, which asks for an observer of each."""
-        self._own[info.id] = info
-        self._ids[info.sid] = info.id
-        while len(self._own) > _REMEMBERED:
-            _, oldest = self._own.popitem(last=False)
-            if self._ids.get(oldest.sid) == oldest.id:
-                del self._ids[oldest.sid]
-        return lambda *_: None
+        self._own = own
 
     def forget(self, call_ids: Iterable[str]) -> None:
         """Find calls no more that were erased."""
-        for call_id in call_ids:
-            if (info := self._own.pop(call_id, None)) is not None:
-                self._ids.pop(info.sid, None)
+        self._own.forget(call_ids)
 
     def is_live(self, call_id: str) -> bool:
         """Tell whether a call is going on in this process."""
@@ -105,7 +88,7 @@ class KeptCalls:
             return None
 
     async def _find_own(self, name: str) -> tuple[str, Path] | None:
-        info = self._own.get(self._ids.get(name, name))
+        info = self._own.find(name)
         if info is None:
             return None
         header = CallHeader(info.id, info.sid, info.caller, info.called, info.direction, info.started_at, "")

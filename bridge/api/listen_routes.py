@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -47,9 +48,11 @@ class ListenRoutes:
         self._calls = calls
         self._taps = taps
         self._audit = audit
+        self._door: Door | None = None
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handler at its address."""
+        self._door = door
         listen = Operation(
             "Listen in to a live call",
             tag="live",
@@ -82,14 +85,21 @@ class ListenRoutes:
             await socket.close()
             return socket
         sending = spawn(_send(socket, ear), name=f"listener-{call.id}")
+        assert self._door is not None  # noqa: S101  The request came by it.
         try:
-            async for _ in socket:
-                pass  # Nothing is wanted of who listens but that they are there.
+            with self._door.until_over(request, functools.partial(_sign_off, socket)):
+                async for _ in socket:
+                    pass  # Nothing is wanted of who listens but that they are there.
         finally:
             self._taps.leave(call.id, ear)
             sending.cancel()
             await asyncio.wait([sending])
         return socket
+
+
+def _sign_off(socket: web.WebSocketResponse) -> None:
+    """Whoever listens is not believed any more."""
+    spawn(socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"signed out"), name="listener-signed-out")
 
 
 async def _send(socket: web.WebSocketResponse, ear: Ear) -> None:

@@ -105,6 +105,8 @@ class LiveCallItem(BaseModel):
     """What each speaker is saying now."""
     recording: Literal["on", "paused", "off"]
     saying: SayingItem | None
+    node: str = ""
+    """The bridge that holds the call, where it is another than the one that answers; else missing."""
 
 
 class LiveDocument(BaseModel):
@@ -124,9 +126,11 @@ class LiveRoutes:
         """`recording` tells of a call by its id whether its sound is kept."""
         self._calls = calls
         self._recording = recording
+        self._door: Door | None = None
 
     def add_to(self, app: web.Application, door: Door) -> None:
         """Put the handlers at their addresses."""
+        self._door = door
         live = Operation(
             "The live calls: how they stand, and what was said so far",
             tag="live",
@@ -148,7 +152,7 @@ class LiveRoutes:
         return web.json_response({"calls": calls, "last_event_id": self._calls.feed.last_id})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Answer events until whoever asks goes away, does not take them, or the bridge stops."""
+        """Answer events until whoever asks goes away, does not take them, is signed out, or the bridge stops."""
         wanted = query(request, EventsQuery)
         after = request.headers.get("Last-Event-ID", "") or wanted.after
         if len(after) > 100 or not after.isprintable():  # It is sent back, on a line of its own.
@@ -162,7 +166,10 @@ class LiveRoutes:
         types = [name for name in wanted.types.split(",") if name]
         with self._calls.feed.listen(after, calls=wanted.call, types=types) as listener:
             await response.prepare(request)
-            if request.method != "HEAD":
+            if request.method == "HEAD":
+                return response
+            assert self._door is not None  # noqa: S101  The request came by it.
+            with self._door.until_over(request, listener.end):
                 await _tell(response, listener, after or self._calls.feed.last_id)
         return response
 
@@ -173,7 +180,7 @@ async def _tell(response: web.StreamResponse, listener: Listener, begins_after: 
         await _write(response, f"retry: {_AGAIN_AFTER_MS}\nid: {begins_after}\n: listening\n\n")
         async for batch in listener.batches(beat_s=_BEAT_S):
             await _write(response, "".join(map(_frame, batch)) or ": \n\n")
-        await _write(response, ": the bridge stops\n\n")
+        await _write(response, ": you are signed out\n\n" if listener.ended else ": the bridge stops\n\n")
     except (ConnectionError, TimeoutError):
         pass  # They are gone, or take nothing: when they come again, they go on where they were.
 

@@ -84,7 +84,7 @@ class SessionRoutes:
     async def sign_out(self, request: web.Request) -> web.Response:
         """End the session of the cookie that the request came with."""
         if (session := request.get(SIGNED_IN)) is not None:
-            self._access.cookies.end(session)
+            self._access.sign_out(session)
         answer = web.Response(status=204)
         answer.del_cookie(
             self._access.cookie_name,

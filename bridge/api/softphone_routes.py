@@ -207,6 +207,9 @@ class SoftphoneRoutes:
             "Direction": "inbound",
             "CallStatus": "in-progress",
         }
+        if (reason := self._twilio.refusal(sid, called)) is not None:
+            again = {"Retry-After": "5"}
+            raise Problem(503, "no_room", f"The bridge has no room for another call ({reason}).", headers=again)
         steps = steps_of(self._twilio.answer(form, body.parameters, softphone=True).text or "")
         self._remember(sid, _Known(asker(request).name, form))
         log.info("softphone_call", call=call_id, sid=sid, called=called, who=asker(request).name)

@@ -21,6 +21,25 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Overflow:
+    """What callers get for whom there is no room."""
+
+    kind: Literal["busy", "sentence", "transfer", "queue"] = "busy"
+    say: str = ""
+    """The sentence, or the last word of a queue."""
+    transfer_to: str = ""
+    """Number, `sip:` or `client:` address."""
+    transfer_say: str = ""
+    """Said before; empty: nothing."""
+    queue_say: str = ""
+    """Said in each round; empty: nothing."""
+    wait_s: int = 15
+    """From round to round."""
+    rounds: int = 8
+    """After which a caller is let go."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     """How calls to a number are answered."""
 
@@ -42,6 +61,8 @@ class Answering:
     """How long the other phone may ring."""
     longest_s: int = 4 * 3600
     """How long two people may talk."""
+    overflow: Overflow = Overflow()
+    """What callers get while there is no room for them."""
     not_reached: str = "Sorry, I could not reach them."
     """Said when the other side does not take the call, before hanging up."""
 

@@ -52,11 +52,14 @@ class Carrier:
         stream_sid: str,
         cut: Callable[[], None] | None = None,
         at_once: Callable[[str], bool] | None = None,
+        call_sid: str = "",
     ) -> None:
         """`cut` breaks the connection at once, without a word to the peer: for one that no longer answers.
 
-        `at_once` writes a message if that needs no waiting, or returns False: then the task writes it.
+        `at_once` writes a message if that needs no waiting, or returns False: then the task writes it. `call_sid`
+        names the call in the log.
         """
+        self._call_sid = call_sid
         self._at_once = at_once
         self._socket = socket
         self._stream_sid = stream_sid
@@ -133,7 +136,8 @@ class Carrier:
             self._look_later()
 
     def _die(self, reason: str) -> None:
-        log.warning("stream_dead", stream=self._stream_sid, reason=reason, queued=self._queued)
+        names = {"sid": self._call_sid, "stream": self._stream_sid}
+        log.warning("stream_dead", **names, reason=reason, queued=self._queued)
         self.abandon()
         if self._cut is not None:
             self._cut()

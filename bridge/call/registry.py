@@ -18,6 +18,7 @@ from bridge.call.log_calls import LogCalls
 from bridge.call.log_session import LogSession
 from bridge.call.others import Others
 from bridge.call.outgoing import OutgoingCall
+from bridge.call.reviving import arranged, by_softphone, info_of, policy_of
 from bridge.call.session import Observer, Peers, Session
 from bridge.call.warm import WarmRecognizers
 from bridge.conversation.commands import Command, LeaveCall
@@ -30,7 +31,7 @@ from bridge.tasks import spawn
 
 _CARRIER_ASKS_WITHIN_S = 5.0
 """How soon after a stream's end the carrier asks what comes next. If not, the call is ended by request."""
-_REMEMBERED = 10_000
+_REMEMBERED = 1_000
 """How many finished calls' departures are remembered for the carrier's question what comes next."""
 
 log = structlog.get_logger()
@@ -69,6 +70,7 @@ class Registry:
         self._asked: dict[str, Flag] = {}
         self._softphones: set[str] = set()
         self._endings: set[asyncio.Task[None]] = set()
+        self._reviving: dict[str, asyncio.Task[Session | None]] = {}
         self._draining = False
         self.logs = LogCalls(store)
         """The calls between two people, which are listened to."""
@@ -163,9 +165,9 @@ class Registry:
         if softphone:
             policy = replace(policy, warm=False)  # Nobody could be put into a conference with a page.
         warm = self._warm.claim(sid, profile.peers.recognizers)
-        given = softphone if outgoing is None else outgoing.id
+        call_id = softphone if outgoing is None else outgoing.id
         info = CallInfo(
-            id=given or (uuid.uuid4().hex if warm is None else warm.call_id),
+            id=call_id or (uuid.uuid4().hex if warm is None else warm.call_id),
             sid=sid,
             caller=caller,
             called=called,
@@ -185,12 +187,56 @@ class Registry:
                 recording=policy.recording,
             )
         )
+        if (given := arranged(info, outgoing)) is not None:
+            record.append(given)
+        others = None if softphone else self.others
+        session = self._enter(
+            info,
+            lambda look: Session(info, policy, profile.peers, record, look, warm, others),
+            softphone=bool(softphone),
+        )
+        log.info("call_started", call=info.id, sid=sid, agent=profile.agent_kind, warm=warm is not None)
+        return session
+
+    async def revive(self, sid: str) -> Session | None:
+        """Go on with a call whose process has died, and that waits for its new media stream from now on.
+
+        None: it cannot be gone on with, as `Store.reopen` has it, or no calls are taken any more. Asked again
+        meanwhile, it is the same call. Cancelling stops the waiting only.
+        """
+        if (session := self._live.get(sid)) is not None or self._draining:
+            return session
+        if (reviving := self._reviving.get(sid)) is None:
+            reviving = self._reviving[sid] = spawn(self._revive(sid), name=f"revive-{sid}")
+            reviving.add_done_callback(lambda _: self._reviving.pop(sid, None))
+        return await asyncio.shield(reviving)
+
+    async def _revive(self, sid: str) -> Session | None:
+        past = await self._store.reopen(sid)
+        if past is None:
+            return None
+        info, softphone = info_of(past), by_softphone(past)
+        profile = self._profile_of(info.number)
+        policy = policy_of(past, profile.policy)
+        others = None if softphone else self.others
+        session = self._enter(
+            info,
+            lambda look: Session(info, policy, profile.peers, past, look, None, others),
+            softphone=softphone,
+        )
+        session.await_stream()
+        log.warning("call_taken_over", call=info.id, sid=sid, epoch=past.epoch, at_ms=past.at_ms)
+        return session
+
+    def _enter(
+        self, info: CallInfo, make: Callable[[tuple[Observer, ...]], Session], *, softphone: bool
+    ) -> Session:
+        """Make the session of a call, and be there for it from now on."""
+        sid = info.sid
         if (earlier := self._asked.get(sid)) is not None:
             earlier.set()  # The carrier has brought the call back: it is not to be ended there.
         self._asked[sid] = asked = Flag()
-        observers = (*(make(info) for make in self.observers), self._leaving(sid, asked))
-        others = None if softphone else self.others
-        session = Session(info, policy, profile.peers, record, observers, warm, others)
+        session = make((*(observe(info) for observe in self.observers), self._leaving(sid, asked)))
         for make_watch in self.watchers:
             session.watch(make_watch(session))
         self._live[sid] = session
@@ -201,7 +247,6 @@ class Registry:
         ending = spawn(self._end(session, asked), name=f"call-{info.id}")
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
-        log.info("call_started", call=info.id, sid=sid, agent=profile.agent_kind, warm=warm is not None)
         return session
 
     def departure(self, sid: str) -> LeaveCall | None:

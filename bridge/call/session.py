@@ -32,7 +32,7 @@ from bridge.conversation.machine import Conversation
 from bridge.conversation.outlook import Floor, Saying
 from bridge.conversation.policy import Policy
 from bridge.conversation.recording import State
-from bridge.store.base import CallFiles, CallRecord
+from bridge.store.base import CallFiles, CallRecord, Reopened
 from bridge.stt.base import Recognizer, RecognizerFactory
 from bridge.tasks import spawn
 from bridge.tts.base import Synthesizer, Voice
@@ -67,15 +67,17 @@ class Session:
         info: CallInfo,
         policy: Policy,
         peers: Peers,
-        record: CallRecord,
+        record: CallRecord | Reopened,
         observers: tuple[Observer, ...] = (),
         warm: WarmRecognizer | None = None,
         others: Others | None = None,
     ) -> None:
-        """`warm`: the recogniser that was opened for this call before it came; None: open one now.
+        """`record`: a reopened one is that of a call whose process has died, and that goes on here.
 
-        `others`: who calls the other side of warm transfers; None: there are none.
+        `warm`: the recogniser that was opened for this call before it came; None: open one now. `others`: who calls
+        the other side of warm transfers; None: there are none.
         """
+        past, record = (record, record.record) if isinstance(record, Reopened) else (None, record)
         self.info = info
         self.files: CallFiles | None = None
         """Where the call was kept; known once it is over."""
@@ -85,7 +87,8 @@ class Session:
         """How we ended the call, if it was we who did."""
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
         self._loop = asyncio.get_running_loop()
-        self._conversation = Conversation(policy)
+        self._began: float | None = None if past is None else self._loop.time() - past.at_ms / 1000
+        self._conversation = self._converse(policy, past)
         self._peers = peers
         self._record = record
         self._observers = observers
@@ -102,13 +105,25 @@ class Session:
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._carrier: Carrier | None = None
         self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take, record.settled)
-        self._began: float | None = None
         self._offset_ms = 0
-        record.trace(trace.first_line(policy))
+        record.trace(trace.first_line(policy) if past is None else trace.resumed_line(policy, past.epoch))
         self._warm = warm or WarmRecognizer(peers.recognizers, info.id)
         self._recognizer: Recognizer = self._warm.recognizer
         self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
         self._player = None if peers.sounds is None else peers.sounds.open(self.take, name=info.id)
+
+    def _converse(self, policy: Policy, past: Reopened | None) -> Conversation:
+        if past is None:
+            return Conversation(policy)
+        now = self._loop.time()
+        began = now if self._began is None else self._began
+        conversation = Conversation.resume(past.entries, policy, epoch=past.epoch, began=began, now=now)
+        self.departure = conversation.departure
+        return conversation
+
+    def await_stream(self) -> None:
+        """Begin to wait for the stream with which a call of the past goes on: without it, it ends."""
+        self.take(on.DeadlineReached())
 
     def uses(self, peer: object) -> bool:
         """Tell whether the call needs this peer until its end: an agent, a factory, a synthesiser, or sounds."""
@@ -217,6 +232,21 @@ class Session:
         if self._conversation.leaves_for_a_while:
             self.take(on.StreamLost())  # The stream is one thing, the call that goes on without it another.
         self.take(on.StreamStopped(reason))
+
+    def break_off(self) -> None:
+        """Close the media stream behind what is queued: the carrier asks whom it likes how the call goes on."""
+        if self._carrier is not None:
+            self._carrier.close()
+
+    def abandon(self) -> None:
+        """Let go of the call without a word, as another process goes on with it: nothing more is said or kept."""
+        self._hung_up = True
+        if self._carrier is not None:
+            self._carrier.close()
+            self._carrier = None
+        self._inbox.stop()
+        self._log = self._log.bind(reason="held_elsewhere")
+        self._close()
 
     # --- the loop ------------------------------------------------------------------------------------------
 

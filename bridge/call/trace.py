@@ -55,6 +55,12 @@ def first_line(policy: Policy | ListenPolicy) -> bytes:
     return msgspec.json.encode({"version": 1, name: dataclasses.asdict(policy)}) + b"\n"
 
 
+def resumed_line(policy: Policy, epoch: int) -> bytes:
+    """Return the line with which another process goes on with a call: what was before is known from the journal."""
+    rules = {"version": 1, "resumed": epoch, "policy": dataclasses.asdict(policy)}
+    return msgspec.json.encode(rules) + b"\n"
+
+
 def step_line(
     now: float,
     event: events.Event | overheard.Happening,
@@ -95,7 +101,8 @@ def _kept(done: list[commands.Command]) -> bool:
 def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
     """Play a trace to a new conversation. Returns how many steps agreed, and the first that did not, if any.
 
-    A torn last line is passed over. Raises `BridgeError` (`trace_unreadable`) when it is no trace.
+    A torn last line is passed over. Of a call that another process went on with, what that did is not looked at.
+    Raises `BridgeError` (`trace_unreadable`) when it is no trace.
     """
     first, *rest = text.split(b"\n")
     try:
@@ -106,6 +113,8 @@ def replay(text: bytes, *, name: str) -> tuple[int, Difference | None]:
     for number, line in enumerate(rest, start=2):
         try:
             step = msgspec.json.decode(line)
+            if "resumed" in step:
+                break
             event = _object(step["event"])
         except (msgspec.MsgspecError, KeyError, TypeError):
             if number > len(rest):  # The last line may be torn, or empty.

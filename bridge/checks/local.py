@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
 import tempfile
@@ -11,14 +13,17 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
-from bridge.errors import BridgeError, MissingExtraError
+from bridge.errors import BridgeError, MissingExtraError, SettingsError
+from bridge.exposure import check_exposure
 from bridge.profiles import answering_from, recording_of
 from bridge.settings import Settings
 from bridge.settings.calls import NumberSettings
 from bridge.settings.source import overlooked_file
+from bridge.spans import wanted
 
 Status: TypeAlias = Literal["ok", "warning", "failed"]
 
+_TRIED_BYTES = 64 * 1024
 LOW_DISK_BYTES = 1_000_000_000
 RECORDING_BYTES_PER_HOUR = 16_000 * 3600
 """A stereo recording: two channels of mu-law at 8000 Hz."""
@@ -48,6 +53,7 @@ def check_python() -> Finding:
         "nats": "nats",
         "encryption": "cryptography",
         "formats": "av",
+        "otel": "opentelemetry",
     }
     there = [name for name, module in extras.items() if find_spec(module)]
     version = ".".join(map(str, sys.version_info[:3]))
@@ -96,10 +102,14 @@ def check_folder(settings: Settings) -> Finding:
     # The folder is made with the first call; until then it is the one above it that counts.
     place = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+            file.write(bytes(_TRIED_BYTES))  # A full disk still lets files be made.
     except OSError as error:
         remedy = "make it writable, or name another folder in store.recordings (BRIDGE_STORE__RECORDINGS)"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            remedy = (
+                "make room: calls are taken, and nothing of them is kept (store.retention_days erases old ones)"
+            )
         return Finding("recordings", "failed", f"cannot write to {folder}: {error.strerror or error}", remedy)
     free = shutil.disk_usage(place).free
     hours = free // RECORDING_BYTES_PER_HOUR
@@ -109,8 +119,22 @@ def check_folder(settings: Settings) -> Finding:
     return Finding("recordings", "ok", message)
 
 
+def check_traces() -> list[Finding]:
+    """Whether traces can be sent, if they are to be."""
+    if not wanted(os.environ):
+        return []
+    if find_spec("opentelemetry") is None:
+        missing = MissingExtraError("otel", "OTEL_EXPORTER_OTLP_ENDPOINT, which asks for traces,")
+        return [Finding("traces", "failed", missing.message, "install it, or take the variable out")]
+    return [Finding("traces", "ok", "they are sent where the environment says (OTEL_EXPORTER_OTLP_ENDPOINT)")]
+
+
 def check_token(settings: Settings) -> Finding:
     """Whether Twilio's requests can be told from forged ones."""
+    try:
+        check_exposure(settings)
+    except SettingsError as error:
+        return Finding("auth token", "failed", error.message, "as it says: the bridge does not start like this")
     if not settings.twilio.validate_requests:
         message = "twilio.validate is false: whoever knows the address can place calls"
         return Finding("auth token", "warning", message, "set twilio.validate to true, except in a closed test")

@@ -25,6 +25,11 @@ _LOOKS_LOST = 20
 """So often in a row the bridge may not answer while the call is watched."""
 _OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
 
+_ABOUT_KEY = (
+    "The bridge's API token; others on this machine can see it here, but not in BRIDGE_API__TOKEN."
+    " [default: api.token]"
+)
+
 
 @click.command(short_help="Call a number, and connect whoever answers with the agent.")
 @click.argument("number")
@@ -34,7 +39,7 @@ _OVER = frozenset({"completed", "busy", "no-answer", "failed", "canceled"})
     help="TOML file of settings, for the API token. [default: as serve]",
 )
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The running bridge to ask.")
-@click.option("--token", help="The bridge's API token. [default: api.token]")
+@click.option("--token", help=_ABOUT_KEY)
 @click.option("--from", "from_number", help="Number to call from. [default: outbound.from_number]")
 @click.option(
     "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Handed to the agent; may be repeated."

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bridge.checks.bus import check_bus
 from bridge.checks.local import (
     Finding,
     check_folder,
@@ -19,6 +20,7 @@ from bridge.checks.local import (
     check_python,
     check_settings,
     check_token,
+    check_traces,
 )
 from bridge.checks.network import check_agent, check_clock, check_public_url, check_speech, check_twilio
 from bridge.checks.privacy import check_privacy
@@ -40,6 +42,7 @@ async def examine(config: Path | None = None) -> list[Finding]:
     waiting: list[Coroutine[Any, Any, list[Finding]]] = [
         asyncio.to_thread(check_local_speech) if is_local else check_speech(settings),
         check_database(settings),
+        check_bus(settings),
         check_agent(settings),
         check_public_url(settings),
         check_clock(settings),
@@ -65,6 +68,7 @@ def _look_around(config: Path | None) -> tuple[list[Finding], Settings | None]:
         check_folder(settings),
         check_token(settings),
         *check_privacy(settings),
+        *check_traces(),
     ], settings
 
 

@@ -41,6 +41,8 @@ class CallerSpoke:
     """True: the end was never told (the call or the service broke off); there may have been more."""
     degraded: bool = False
     """True: the speech-to-text service was away for so long that words of the turn are missing."""
+    over_speech: bool = False
+    """True: it was said over a reply that was being heard; in the conversation it stands behind that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,10 @@ class AgentSpoke:
     """When the phone first told that it had played some of it."""
     speculative: bool = False
     """True: it was asked for at the eager end, before the turn was over."""
+    filler: int = 0
+    """Characters at its beginning that are not the agent's: what the bridge said because the agent was slow."""
+    again: bool = False
+    """True: what it was to answer was not answered by it, and is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,43 @@ class ProblemMet:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How the call is held, and what it waits for, beyond what other entries tell: for whoever goes on with it.
+
+    Kept whenever it changes. Each field holds what the action or command of its name does, as JSON has it; empty:
+    nothing of the kind.
+    """
+
+    at_ms: int
+    voice: str = ""
+    """What the agent has set for what it says."""
+    language: str = ""
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    """What it has set of speech to text (`Tuning`)."""
+    gather: Mapping[str, Any] = field(default_factory=dict)
+    """The number that the caller is keying in (`GatherDigits`)."""
+    message: Mapping[str, Any] = field(default_factory=dict)
+    """The message that the caller is leaving (`RecordMessage`)."""
+    consulting: Mapping[str, Any] = field(default_factory=dict)
+    """Who is being called while the caller waits (`Transfer`)."""
+    left: Mapping[str, Any] = field(default_factory=dict)
+    """How the stream was left (`LeaveCall`), where that is not the end of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallArranged:
+    """What was given along with the call when it began, or ordered of a call of ours."""
+
+    at_ms: int = 0
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """What the agent gets with each question."""
+    greeting: str | None = None
+    """Said first; None: what the settings of the number have."""
+    voicemail: str = ""
+    """Said to a machine that answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamBroke:
     """The carrier's socket broke; the call may come back."""
 
@@ -200,6 +243,16 @@ class StreamResumed:
     """The call came back on a new stream."""
 
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallTakenOver:
+    """The process that carried the call has died, and another one goes on with it."""
+
+    at_ms: int
+    """When the other one took it over; what was heard and said since the entry before is not kept."""
+    epoch: int
+    """Which process of the call's that is: 2 for the first that took it over, and higher each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +299,9 @@ Entry: TypeAlias = (
     | ProblemMet
     | StreamBroke
     | StreamResumed
+    | CallTakenOver
+    | CallArranged
+    | Standing
     | RecordingPaused
     | RecordingResumed
     | CallClosed
@@ -268,6 +324,9 @@ _KINDS: dict[str, type[Any]] = {
     "problem_met": ProblemMet,
     "stream_broke": StreamBroke,
     "stream_resumed": StreamResumed,
+    "call_taken_over": CallTakenOver,
+    "call_arranged": CallArranged,
+    "standing": Standing,
     "recording_paused": RecordingPaused,
     "recording_resumed": RecordingResumed,
     "call_closed": CallClosed,
@@ -301,6 +360,19 @@ def name_of(entry: Entry) -> str:
 def kind_named(name: str) -> type[Any] | None:
     """Return the kind of this name, or None for one that a newer version may have written."""
     return _KINDS.get(name)
+
+
+def recording_after(
+    entries: Iterable[Entry], begins: Literal["on", "paused", "off"]
+) -> Literal["on", "paused", "off"]:
+    """Return whether a call's sound is recorded behind these entries; `begins` as its header says."""
+    state = begins
+    for entry in entries:
+        if isinstance(entry, RecordingPaused):
+            state = "paused"
+        elif isinstance(entry, RecordingResumed):
+            state = "on"
+    return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,19 @@ joint rules run until none of them finds anything to do.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import repeat
 from operator import call
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation import journal, operator, outlook, rules, transfers
+from bridge.conversation import journal, operator, outlook, resuming, rules, transfers
 from bridge.conversation.actions import Say
 from bridge.conversation.caller import bare
+from bridge.conversation.past import Past, read_past
 from bridge.conversation.policy import Policy
 from bridge.conversation.recording import State
+from bridge.conversation.standing import Stand
 from bridge.conversation.state import Talk
 
 
@@ -30,6 +33,28 @@ class Conversation:
 
     def __init__(self, policy: Policy, *, epoch: int = 1) -> None:
         self._talk = Talk(policy, epoch=epoch)
+        self._stand = Stand()
+        self._past: Past | None = None
+        """What was, until the stream is there with which the call goes on."""
+
+    @classmethod
+    def resume(
+        cls, entries: Iterable[journal.Entry], policy: Policy, *, epoch: int, began: float, now: float
+    ) -> Conversation:
+        """Go on with a call whose process has died, from what its journal holds.
+
+        It waits for its stream, as one whose stream broke, for `policy.reattach_s`; what the caller said last is
+        asked again if nobody has answered it. A call that was left for a while is left still. `epoch` is higher
+        than that of all who had the call before: marks of before cannot be mistaken for later ones. `began` is when
+        the call began, on the clock of `now`, and may lie before that clock's zero.
+        """
+        conversation = cls(policy, epoch=epoch)
+        past = read_past(entries, policy)
+        talk = conversation._talk
+        resuming.restore(talk, past, began, now)
+        if talk.state == "broken":
+            conversation._past = past
+        return conversation
 
     def handle(self, event: on.Event, now: float) -> list[do.Command]:
         """Take what happened and return what is to be done, in order."""
@@ -39,6 +64,8 @@ class Conversation:
             self._take(event)
             while self._settle():
                 pass
+            if talk.out and type(event) is not on.SpeechArrived and talk.state not in {"draining", "over"}:
+                self._stand.look(talk)
         commands = talk.out[:]
         talk.out.clear()
         return commands
@@ -79,6 +106,11 @@ class Conversation:
     def leaves_for_a_while(self) -> bool:
         """Tell whether the stream is left, or being left, by a call that goes on without it."""
         return self._talk.state in {"leaving", "away"} and self._talk.left.for_a_while
+
+    @property
+    def departure(self) -> do.LeaveCall | None:
+        """How the stream is left, or being left; None: it is not."""
+        return self._talk.left if self._talk.state in {"leaving", "away"} else None
 
     @property
     def floor(self) -> outlook.Floor:
@@ -146,9 +178,7 @@ class Conversation:
                 talk.out += talk.recording.begin()
                 talk.open_call()
             case on.StreamStarted() if talk.state == "broken":
-                talk.state = "live"
-                talk.patience.stir(talk.now)
-                talk.record(journal.StreamResumed(talk.ms()))
+                self._stream_back()
             case on.StreamLost() if talk.state == "live":
                 # Nobody knows since when the line was dead: only what the phone has told was heard.
                 talk.speech.playout.cut(talk.now, told=True)
@@ -171,6 +201,15 @@ class Conversation:
                 transfers.line_over(talk, reason)
             case _:
                 pass  # A stream that starts or stops twice changes nothing.
+
+    def _stream_back(self) -> None:
+        talk = self._talk
+        talk.state = "live"
+        talk.patience.stir(talk.now)
+        talk.record(journal.StreamResumed(talk.ms()))
+        if self._past is not None:
+            past, self._past = self._past, None
+            resuming.go_on(talk, past)
 
     def _take_wish(self, event: on.FloorWanted | on.OperatorActed) -> None:
         talk = self._talk

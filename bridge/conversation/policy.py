@@ -88,6 +88,8 @@ class Policy:
     """How long a caller's turn waits for a speech-to-text service that broke off."""
     outage: str = "Sorry, I lost you for a moment. Could you say that again, please?"
     """Said when the service did not come back within that time."""
+    resumed: str = "Sorry, we were cut off for a moment."
+    """Said when the call goes on after the process that carried it has died; empty: nothing."""
     outage_limit_s: float = 30.0
     """A call whose speech-to-text service is away for this long is ended."""
 
@@ -95,6 +97,8 @@ class Policy:
     """Whether somebody can be called while the caller waits; if not, every transfer is cold."""
     longest_ring_s: float = 30.0
     """How long a phone that a caller is transferred to rings, where the agent does not say."""
+    transfer_allow: tuple[str, ...] = ("*",)
+    """Whom callers may be passed on to, as `bridge.conversation.dialling` reads it; `failure_transfer` always."""
     transfer_failed: str = "Sorry, I could not reach them."
     """Said when the caller is back from a transfer, and the agent says nothing."""
     aside_timeout_s: float = 3.0

@@ -43,6 +43,10 @@ class Speech:
         """The voice of what names none, as the agent has set it."""
         self.language: str | None = None
 
+    def count_from(self, replies: int) -> None:
+        """Go on with the numbers of another, who has given out so many."""
+        self._replies = max(self._replies, replies)
+
     def next_reply(self) -> int:
         """Return the number of the next question to the agent."""
         self._replies += 1

@@ -118,18 +118,12 @@ class Talk:
         meaning = self.meaning()
         turn.speaking, turn.eager, turn.ended_at = False, False, self.now
         eager_ms = None if turn.eager_at is None else self.ms(turn.eager_at)
-        self.record(
-            journal.CallerSpoke(
-                turn.number,
-                turn.transcript,
-                self.ms(turn.started_at),
-                self.ms(),
-                eager_ms,
-                meaning,
-                incomplete,
-                degraded,
-            )
+        over_speech = (
+            reply is not None and not reply.speculative and self.speech.playout.begun and meaning == "words"
         )
+        began, words = self.ms(turn.started_at), turn.transcript
+        spoke = (turn.number, words, began, self.ms(), eager_ms, meaning, incomplete, degraded, over_speech)
+        self.record(journal.CallerSpoke(*spoke))
         self.echoes += meaning == "echo"
         if meaning not in {"empty", "echo"}:
             self.patience.stir(self.now)
@@ -144,7 +138,6 @@ class Talk:
         if meaning != "words" or degraded or not self.policy.agent or self.by_machine:
             self.drop_speculation()
             return
-        over_speech = reply is not None and not reply.speculative and self.speech.playout.begun
         # What is said over the agent's speech stands behind it in the conversation.
         (self.over_speech if over_speech else self.messages).append(do.Message("user", turn.transcript.strip()))
         self.over_speech_only = over_speech and (self.over_speech_only or not self.unanswered)
@@ -393,6 +386,8 @@ class Talk:
                 sent_ms=sent_ms,
                 mark_ms=mark_ms,
                 speculative=reply.was_speculative,
+                filler=min(reply.filler, len(reply.text)),
+                again=lost,
             )
         )
 

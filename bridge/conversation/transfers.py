@@ -11,6 +11,7 @@ from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
 from bridge.conversation.actions import Transfer, Tuning
+from bridge.conversation.dialling import may_dial
 from bridge.conversation.outage import Outage
 from bridge.conversation.state import Talk
 
@@ -27,7 +28,14 @@ _TALKED = frozenset({"completed", "answered"})
 def transfer(talk: Talk, wanted: Transfer) -> None:
     """Pass the caller on as the agent wants it. What else it wanted done, it is asked about again."""
     talk.deferred.clear()
-    if not wanted.summary or not talk.policy.warm:
+    policy = talk.policy
+    if wanted.to != policy.failure_transfer and not may_dial(wanted.to, policy.transfer_allow):
+        why = f"transfer.allow does not have {wanted.to}"
+        talk.record(journal.ProblemMet(talk.ms(), "agent", "transfer_refused", why))
+        talk.record(journal.TransferTried(talk.ms(), wanted.to, "failed", False, 0))
+        talk.passage.returned = do.TransferResult(wanted.to, "failed", 0)
+        return
+    if not wanted.summary or not policy.warm:
         talk.leave(do.LeaveCall("transfer", wanted))
         return
     talk.stop_consulting("canceled")

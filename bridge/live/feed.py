@@ -177,11 +177,18 @@ class Listener:
     def __init__(self, feed: Feed, after: str, calls: Collection[str], types: Collection[str]) -> None:
         self.news = asyncio.Event()
         """Set when there is something to take."""
+        self.ended = False
+        """Whether nothing more is handed out, although the feed goes on."""
         self._feed = feed
         self._calls, self._types = frozenset(calls), frozenset(types)
         known = feed.number_after(after) if after else feed.next_number
         self._gap = known is None
         self._next = feed.next_number if known is None else known
+
+    def end(self) -> None:
+        """Hand out nothing more, not even what has come by now."""
+        self.ended = True
+        self.news.set()
 
     def take(self) -> list[Event]:
         """Return what has come since the last time, as much as fits into a batch; empty: nothing."""
@@ -202,7 +209,7 @@ class Listener:
 
     async def batches(self, *, beat_s: float) -> AsyncIterator[list[Event]]:
         """Yield events as they come, and an empty list whenever nothing has come for `beat_s` seconds."""
-        while True:
+        while not self.ended:
             closed = self._feed.closed
             events = self.take()
             if events:

@@ -10,10 +10,11 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
-from bridge.conversation.journal import Entry
-from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
+from bridge.conversation.journal import Entry, recording_after
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
 
 Recording: TypeAlias = Literal["on", "paused", "off"]
 
@@ -90,6 +91,17 @@ class Taps:
         record = TappedRecord(self._store.open(header), header.recording, lambda: self._forget(header.id))
         self._live[header.id] = record
         return record
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        """Take over a call, and let people listen from here on; see `Store`."""
+        found = await self._store.reopen(sid)
+        if found is None:
+            return None
+        header = found.header
+        state = recording_after(found.entries, header.recording)
+        record = TappedRecord(found.record, state, lambda: self._forget(header.id))
+        self._live[header.id] = record
+        return replace(found, record=record)
 
     async def close(self) -> None:
         """Wait until all that was handed over is written, and let go."""

@@ -23,6 +23,8 @@ from bridge.outbound.progress import OutboundCall, Status
 from bridge.tasks import spawn
 from bridge.twilio.rest import CallOverError, NewCall, NotTakenError, TwilioRest
 
+_ROOM_AGAIN_S = 1.0
+"""How soon it is looked again whether there is room for a call."""
 SILENT_S = 30.0
 """A call of which the carrier should have told something for this long is asked about, in seconds."""
 
@@ -71,6 +73,10 @@ class Dialer:
         self._work: set[asyncio.Task[None]] = set()
         self._stirred: dict[str, asyncio.Event] = {}
         self._closed = False
+        self.room: Callable[[OutboundCall], bool] = lambda _: True
+        """Asked whether the house has room for one more call, which it then keeps; without it, calls wait."""
+        self.no_room_wanted: Callable[[OutboundCall], None] = lambda _: None
+        """Told of each call that is over: no room is to be kept for it."""
 
     # --- what programs ask ---------------------------------------------------------------------------------
 
@@ -214,11 +220,13 @@ class Dialer:
         if self._closed:
             return
         now = self._loop.time()
-        for call in self._dispatch.due(now):
+        for call in self._dispatch.due(now, self.room):
             self._keep(spawn(self._follow(call), name=f"outbound-{call.id}"))
         if self._timer is not None:
             self._timer.cancel()
         deadline = self._dispatch.deadline(now)
+        if deadline is not None and deadline <= now:
+            deadline = now + _ROOM_AGAIN_S  # There was no room: nobody tells when there is.
         self._timer = None if deadline is None else self._loop.call_at(deadline, self._pump)
 
     def _keep(self, task: asyncio.Task[None]) -> None:
@@ -332,6 +340,7 @@ class Dialer:
             detail=call.detail,
         )
         self._on_over(call.status)
+        self.no_room_wanted(call)
 
     def _stir(self, call: OutboundCall) -> None:
         if (stirred := self._stirred.get(call.id)) is not None:

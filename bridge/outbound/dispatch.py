@@ -8,6 +8,7 @@ too much whoever is called.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.errors import BridgeError
@@ -106,10 +107,14 @@ class Dispatch:
             self._keys[key] = call
         return call
 
-    def due(self, now: float) -> list[OutboundCall]:
-        """Return the requests that are to be placed now; they count as active from here on."""
+    def due(self, now: float, room: Callable[[OutboundCall], bool] = lambda _: True) -> list[OutboundCall]:
+        """Return the requests that are to be placed now; they count as active from here on.
+
+        `room` is asked whether there is room for one more in the house; the first for which there is none holds up
+        the rest.
+        """
         found: list[OutboundCall] = []
-        while (at := self.deadline(now)) is not None and at <= now:
+        while (at := self.deadline(now)) is not None and at <= now and room(self._waiting[0]):
             call = self._waiting.popleft()
             # One token at a time: after a pause there is no burst, for the carrier counts by the second, too.
             self._next_at = max(now, self._next_at) + 1.0 / self._limits.calls_per_second

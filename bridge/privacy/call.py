@@ -60,7 +60,7 @@ class CallRedaction:
         self._keys = ""
         self._key_ms = 0
 
-    def entry(self, entry: j.Entry) -> j.Entry:  # noqa: C901, PLR0911  It is a table.
+    def entry(self, entry: j.Entry) -> j.Entry:  # noqa: C901, PLR0911, PLR0912  It is a table.
         """Return the entry as it may be written: the same one when there is nothing to be struck out."""
         if not self._redactor.active:
             return entry
@@ -82,6 +82,10 @@ class CallRedaction:
                 return _changed(entry, transfer_to=self._number(to))
             case j.NoteTaken(data=data):
                 return _changed(entry, data=self.value(data))
+            case j.CallArranged(parameters=parameters):
+                return _changed(entry, parameters=self.value(parameters))
+            case j.Standing(consulting=consulting, left=left):
+                return _changed(entry, consulting=self.value(consulting), left=self.value(left))
             case j.ProblemMet(message=message):
                 return _changed(entry, message=self.text(message))
             case _:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bridge.settings.admission import AdmissionSettings
 from bridge.settings.agents import AgentSettings, OpenAISettings, RelaySettings
 from bridge.settings.calls import NumberSettings, OutboundSettings, TransferSettings
 from bridge.settings.record import ApiSettings, BusSettings, PrivacySettings, SinksSettings, StoreSettings
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     relay: RelaySettings = RelaySettings()
     openai: OpenAISettings = OpenAISettings()
     turns: TurnsSettings = TurnsSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     transfer: TransferSettings = TransferSettings()
     outbound: OutboundSettings = OutboundSettings()
     store: StoreSettings = StoreSettings()
@@ -90,6 +92,8 @@ class Settings(BaseSettings):
                 " (BRIDGE_TWILIO__AUTH_TOKEN) to the auth token of the Twilio account"
             )
         for entry in self.numbers:
+            if entry.overflow == "transfer" and not (entry.overflow_transfer or self.admission.overflow_transfer):
+                raise ValueError(f"numbers, {entry.number}: overflow is transfer: wanted overflow_transfer as well")
             try:
                 self.for_number(entry.number)
             except ValidationError as error:
@@ -126,7 +130,8 @@ class Settings(BaseSettings):
 
     def public_url(self, port: int) -> str:
         """The origin at which the carrier reaches us, without a final slash. `port` is the one listened on."""
-        return self.server.public_url or f"http://127.0.0.1:{port}"
+        scheme = "https" if self.server.tls_certificate else "http"
+        return self.server.public_url or f"{scheme}://127.0.0.1:{port}"
 
     def stream_url(self, port: int) -> str:
         """Where the carrier opens media streams: `wss://`, or `ws://` where the public URL is plain http."""
@@ -143,6 +148,7 @@ class Settings(BaseSettings):
             # The token counts by itself: what quotes it need not quote `Bearer` as well.
             values += [header, token] if scheme.lower() in {"bearer", "basic", "token"} else [header]
         values += [key.get_secret_value() for key in self.store.old_encryption_keys]
+        values += [token.get_secret_value() for token in self.twilio.old_auth_tokens]
         values += [one.token.get_secret_value() for one in self.api.tokens]
         if password := urlsplit(self.store.url).password if self.store.url.startswith("postgres") else None:
             values.append(password)

@@ -14,8 +14,9 @@ Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(comma_list)]
 
 
 class Section(BaseModel):
-    """A table of the settings: frozen, and strict about names. A docstring under a field is its documentation."""
+    """A table of the settings: frozen, and strict about names.
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
+    A docstring under a field is its documentation: `bridge.settings.sentences` reads it where it is to be shown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)

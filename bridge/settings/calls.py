@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from bridge import opening_hours
+from bridge.settings.admission import OverflowKind
 from bridge.settings.base import AgentKind, BargeIn, Section, Texts
 from bridge.settings.values import dial_target, phone_number
 
@@ -14,6 +15,8 @@ from bridge.settings.values import dial_target, phone_number
 class TransferSettings(Section):
     """How callers are passed on."""
 
+    allow: Texts = ("*",)
+    """Whom agents may pass callers on to: numbers and SIP addresses, such as +49*, sip:*@pbx.example.com."""
     caller_id: str = ""
     """Number that is shown to whom the caller is passed on; empty: the number that was called."""
     ring_seconds: int = Field(default=30, ge=5, le=600)
@@ -148,6 +151,14 @@ class NumberSettings(Section):
     """Said behind `announcement` where the call is recorded from its start; empty: nothing."""
     hours: NumberHours | None = None
     """When calls are taken; unset: always."""
+    max_calls: int | None = Field(default=None, ge=1, le=100_000)
+    """Calls at the same time in each process; unset: no limit but those of [admission]."""
+    overflow: OverflowKind | None = None
+    """As admission.overflow."""
+    overflow_say: str | None = None
+    """As admission.overflow_say."""
+    overflow_transfer: str | None = None
+    """As admission.overflow_transfer."""
     agent: NumberAgent = NumberAgent()
     stt: NumberStt = NumberStt()
     tts: NumberTts = NumberTts()
@@ -165,3 +176,8 @@ class NumberSettings(Section):
         if mode == "agent" and value:
             raise ValueError("only mode log connects callers: set mode to log, or take forward_to out")
         return dial_target(value, conference=True) if value else ""
+
+    @field_validator("overflow_transfer")
+    @classmethod
+    def _overflow_transfer(cls, value: str | None) -> str | None:
+        return dial_target(value) if value else value

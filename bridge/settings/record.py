@@ -100,10 +100,12 @@ class SinksSettings(Section):
 
 
 class BusSettings(Section):
-    """A message bus that processes share."""
+    """A message bus that bridges share."""
 
     url: str = ""
-    """nats:// URL of a NATS server, for sinks; empty: none."""
+    """nats:// URL of a NATS server, by which many bridges act as one, and for sinks; empty: none."""
+    subject: str = Field(default="phone-bridge", pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$")
+    """What all subjects of these bridges begin with; others at the same server need another."""
 
     @field_validator("url")
     @classmethod

@@ -19,9 +19,11 @@ from pydantic import (
 
 from bridge.settings.base import BargeIn, Section, Texts
 from bridge.settings.values import (
+    comma_list,
     header_map,
     http_url,
     lower,
+    networks,
     origin,
     phone_number,
 )
@@ -42,8 +44,45 @@ class ServerSettings(Section):
     """Number of processes that share the calls."""
     drain_seconds: float = Field(default=30, ge=0, le=3600)
     """Seconds that live calls may go on after a request to stop."""
+    resume_seconds: float = Field(default=30, ge=0, le=600)
+    """Seconds that a call may be taken up again in whose midst its process died; 0: it ends with the process."""
     public_url: str = ""
     """The https origin that Twilio reaches, such as https://voice.example.com; empty: http://127.0.0.1:<port>."""
+
+    node: str = Field(default="", pattern=r"^[A-Za-z0-9._:-]{0,100}$")
+    """Name of this bridge among others at one bus, each with its own; empty: host name and port."""
+
+    allow_insecure: bool = False
+    """Listen to the network though nothing tells Twilio from others: no auth token, or unsigned requests taken."""
+    trusted_proxies: Texts = ("127.0.0.0/8", "::1/128")
+    """Networks of proxies before the bridge, whose X-Forwarded-For says who asks; others' counts for nothing."""
+    max_connections: int = Field(default=1000, ge=10, le=60_000)
+    """Connections at the same time of whom nothing is known yet; calls, and who has a token, do not count."""
+    max_connections_per_address: int = Field(default=100, ge=1, le=60_000)
+    """Of these, from one address that is no trusted proxy."""
+    head_seconds: float = Field(default=10, gt=0, le=600)
+    """Seconds that a connection has for its first request's head, and for the handshake of TLS."""
+    idle_seconds: float = Field(default=75, gt=0, le=3600)
+    """Seconds that a connection may idle from request to request; longer than a proxy keeps its own."""
+
+    tls_certificate: str = ""
+    """File of a certificate chain (PEM), read again at SIGHUP: listen by https without a proxy; empty: http."""
+    tls_key: str = Field(default="", validate_default=True)
+    """File of its private key (PEM)."""
+
+    @field_validator("tls_key")
+    @classmethod
+    def _tls_key(cls, value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get("tls_certificate")):
+            raise ValueError("wanted both server.tls_certificate and server.tls_key, or neither")
+        if value and info.data.get("workers", 1) > 1:
+            raise ValueError("encrypted connections cannot be shared by server.workers: put a proxy before them")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _trusted_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return networks(value)
 
     @field_validator("public_url")
     @classmethod
@@ -58,6 +97,8 @@ class TwilioSettings(Section):
     """The account's SID: AC and 32 hexadecimal digits."""
     auth_token: SecretStr = SecretStr("")
     """The account's primary auth token, which signs Twilio's requests; empty: a token of this machine's own."""
+    old_auth_tokens: Annotated[tuple[SecretStr, ...], BeforeValidator(comma_list)] = Field(default=(), repr=False)
+    """Further auth tokens that may have signed a request: the one before, while it is exchanged for another."""
     api_url: str = ""
     """Origin of Twilio's REST API, for tests and proxies; empty: Twilio's own."""
     validate_requests: bool = Field(default=True, alias="validate")
@@ -206,6 +247,8 @@ class TurnsSettings(Section):
     """Seconds that a caller's turn waits for a speech-to-text service that broke off; then it is given up."""
     outage: str = "Sorry, I lost you for a moment. Could you say that again, please?"
     """Said when a turn was given up because the speech-to-text service broke off."""
+    resumed: str = "Sorry, we were cut off for a moment."
+    """Said when a call goes on after the process that carried it has died; empty: nothing."""
     still_there: str = "Are you still there?"
     """Said to a silent caller."""
     goodbye: str = "I can't hear anything, so I'll hang up now. Good-bye."

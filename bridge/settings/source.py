@@ -26,6 +26,7 @@ from bridge.settings import Settings
 from bridge.settings.agents import HttpTool
 from bridge.settings.calls import NumberAgent, NumberHours, NumberSettings, NumberStt, NumberTts, NumberTurns
 from bridge.settings.record import ApiToken
+from bridge.settings.sentences import sentences_of
 
 DEFAULT_FILES = (Path("config/bridge.toml"), Path("bridge.toml"))
 """Looked for in the working folder, in this order; only the first that is there is read."""
@@ -47,9 +48,16 @@ class SettingRow:
     wanted: str
     """What values are right, such as `a whole number from 20 to 200`."""
     default: Any
-    about: str
-    """Its sentence, with the unit."""
     secret: bool
+    model: type[BaseModel]
+    """The section's class."""
+    field: str
+    """The setting's name in it."""
+
+    @property
+    def about(self) -> str:
+        """Its sentence, with the unit."""
+        return sentences_of(self.model).get(self.field, "")
 
     @property
     def name(self) -> str:
@@ -117,11 +125,11 @@ def rows() -> list[SettingRow]:
         model = field.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
             defaults = field.get_default()
-            found += [_row(section, name, entry, defaults) for name, entry in model.model_fields.items()]
+            found += [_row(section, model, name, entry, defaults) for name, entry in model.model_fields.items()]
     return found
 
 
-def _row(section: str, name: str, field: FieldInfo, defaults: BaseModel) -> SettingRow:
+def _row(section: str, model: type[BaseModel], name: str, field: FieldInfo, defaults: BaseModel) -> SettingRow:
     default = None if field.default is PydanticUndefined else field.default
     if field.default_factory is not None:
         default = getattr(defaults, name)
@@ -130,8 +138,9 @@ def _row(section: str, name: str, field: FieldInfo, defaults: BaseModel) -> Sett
         key=field.alias or name,
         wanted=_wanted(field),
         default=default,
-        about=(field.description or "").strip(),
         secret=field.annotation is SecretStr or not field.repr,
+        model=model,
+        field=name,
     )
 
 

@@ -112,6 +112,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Networks in CIDR form, or single addresses."""
+    for text in value:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(f"{text!r} is no network: wanted such as 10.0.0.0/8, or an address") from None
+    return value
+
+
 def dial_target(value: str, *, conference: bool = False) -> str:
     """Whom callers are connected with: a number, a `sip:` or `client:` address, and perhaps `conference:NAME`."""
     if conference and re.match(r"conference:\S", value):

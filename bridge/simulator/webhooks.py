@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
-from urllib.parse import urlencode, urljoin
+from urllib.parse import parse_qsl, urlencode, urljoin
 
 import aiohttp
 from yarl import URL
@@ -16,6 +17,8 @@ from bridge.twilio import signature
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15, connect=5)
 """Twilio's own patience with webhooks."""
 _CLOSE_S: Final = 2.0
+_AGAIN_AFTER_S: Final = (0.5, 1.0, 2.0, 4.0, 7.0)
+"""How long it waits before it tries again, each time; how long Twilio does is not documented."""
 _LARGEST_FRAME: Final = 16 * 1024 * 1024
 
 
@@ -75,7 +78,23 @@ class Webhooks:
         return urljoin(base, url)
 
     async def _request(self, url: str, method: str, form: list[tuple[str, str]]) -> tuple[int, str, str]:
-        url = url.partition("#")[0]
+        """Make a request, and make it again where nobody answers, as the address wants it in its fragment."""
+        url, _, wanted = url.partition("#")
+        given = dict(parse_qsl(wanted))
+        pauses = [*_AGAIN_AFTER_S[: int(given.get("rc", "1"))]]
+        policy = {*given.get("rp", "ct").split(",")}
+        while True:
+            try:
+                status, kind, body = await self._attempt(url, method, form)
+            except CallError as error:
+                if not pauses or error.code != "bridge_unreachable":
+                    raise
+            else:
+                if not pauses or status < 500 or not {"5xx", "all"} & policy:
+                    return status, kind, body
+            await asyncio.sleep(pauses.pop(0))
+
+    async def _attempt(self, url: str, method: str, form: list[tuple[str, str]]) -> tuple[int, str, str]:
         data = urlencode(form).encode()
         if method.upper() == "GET":
             url += ("&" if "?" in url else "?") + data.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -11,7 +12,7 @@ from bridge.conversation.journal import CallClosed, Entry
 from bridge.errors import BridgeError
 from bridge.sinks.documents import document, document_id, type_of
 from bridge.sinks.outbox import Outbox
-from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
 from bridge.store.folder import JOURNAL
 from bridge.store.journal_file import read_journal
 
@@ -61,6 +62,16 @@ class FeedingStore:
         """Begin the record of a call. Returns at once; never raises."""
         return FeedingRecord(self._store.open(header), header, self._feeder)
 
+    async def reopen(self, sid: str) -> Reopened | None:
+        """Take over a call, whose entries go on to be numbered; see `Store`."""
+        found = await self._store.reopen(sid)
+        if found is None:
+            return None
+        last = len(found.entries) - 1
+        self._feeder.feed(found.header, last, found.entries[last])  # That it was taken over is news.
+        record = FeedingRecord(found.record, found.header, self._feeder, entries=last + 1)
+        return replace(found, record=record)
+
     async def close(self) -> None:
         """Wait until all that was handed over is written, and let go."""
         await self._store.close()
@@ -69,11 +80,12 @@ class FeedingStore:
 class FeedingRecord:
     """The record of one call, whose entries are also sent; a `bridge.store.base.CallRecord`."""
 
-    def __init__(self, record: CallRecord, header: CallHeader, feeder: Feeder) -> None:
+    def __init__(self, record: CallRecord, header: CallHeader, feeder: Feeder, *, entries: int = 0) -> None:
+        """`entries`: how many the journal holds already."""
         self._record = record
         self._header = header
         self._feeder = feeder
-        self._entries = 0
+        self._entries = entries
         # The audio of every frame goes by here: handed on without a step in between.
         self.trace = record.trace
         self.caller_audio = record.caller_audio

@@ -123,11 +123,35 @@ class CallRecord(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """The record of a call that a process left unfinished when it died, and that is this one's from now on."""
+
+    header: CallHeader
+    entries: tuple[Entry, ...]
+    """All that is kept of the call so far, in order; the last is the `CallTakenOver` with which it goes on here."""
+    epoch: int
+    """Which process of the call's this is: 2 for the first that goes on with it, and higher each time. No two have
+    the same: who holds a lower one has been overtaken, and nothing more of it is kept."""
+    at_ms: int
+    """Time of the call when it was taken over."""
+    record: CallRecord
+    """The same record, which goes on: times still count from the start of the call's first media stream."""
+
+
 class Store(Protocol):
     """Keeps calls; one per process."""
 
     def open(self, header: CallHeader) -> CallRecord:
         """Begin the record of a call. Returns at once; never raises."""
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        """Take over the call with this id of the carrier's from a process that has died.
+
+        None: there is no such call, it is over or finished, two people talk in it, or a process holds it that is
+        alive. Of several that ask at the same moment, in whatever processes, one gets it. That is settled, and the
+        new epoch kept in the journal (`CallTakenOver`), before this returns. Never raises: what is wrong is logged.
+        """
 
     async def close(self) -> None:
         """Wait until all that was handed over is written, and let go; the calls' records are closed by then."""

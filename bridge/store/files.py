@@ -7,17 +7,27 @@ call is over, by the same function that makes them for a call whose process died
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
 from bridge.audio.wav import write_mulaw
-from bridge.conversation.journal import Entry, MessageLeft, RecordingPaused, RecordingResumed, StreamBroke
+from bridge.conversation.journal import (
+    Entry,
+    MessageLeft,
+    RecordingPaused,
+    RecordingResumed,
+    StreamBroke,
+    recording_after,
+)
 from bridge.errors import BridgeError
-from bridge.store.base import CallFiles, CallHeader
+from bridge.store.base import CallFiles, CallHeader, Reopened
 from bridge.store.folder import JOURNAL, MESSAGE, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
 from bridge.store.lines import Lines
@@ -25,6 +35,7 @@ from bridge.store.loudness import Peaks
 from bridge.store.markers import spans
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
 from bridge.store.sealing import NO_KEYS, Keys, seal, sealed_name
+from bridge.store.taking_over import TakenOver, away_s, last_written, left_behind, own, take_over
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
 from bridge.store.writer import DiskThread, shared_disk
@@ -35,7 +46,23 @@ __all__ = ["FileRecord", "FileStore", "finish_from_journal", "read_journal", "un
 OnGrowth: TypeAlias = Callable[[Path, str], None]
 """Is told the folder and the id of a call whose journal on the disk has grown; called on the disk thread."""
 
+_LONGEST_WAIT_S: Final = 900.0
+"""A call that is to be finished later than that was written by another clock."""
+
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How calls are kept, the same for all."""
+
+    record_audio: bool = True
+    """Whether there is a recording, where the call's header has nothing against it."""
+    keys: Keys = NO_KEYS
+    """What recordings are encrypted with."""
+    on_growth: OnGrowth = lambda *_: None
+    on_written: Callable[[float], None] | None = None
+    """As that of `Lines`, for the journals."""
 
 
 class FileStore:
@@ -49,36 +76,75 @@ class FileStore:
         disk: DiskThread | None = None,
         keys: Keys = NO_KEYS,
         on_growth: OnGrowth = lambda *_: None,
+        on_written: Callable[[float], None] | None = None,
+        resume_s: float = 0.0,
     ) -> None:
-        """`keys`: what recordings are encrypted with."""
+        """`record_audio`, `keys`, `on_growth` and `on_written` as in `Ways`.
+
+        `resume_s`: for how long, since anything was last written of it, a call may be taken over from a process
+        that has died; then it is finished. 0: none is taken over.
+        """
+        self._resume_s = resume_s
         self._folder = folder
-        self._keys = keys
-        self._record_audio = record_audio
         self._disk = disk or shared_disk()
-        self._on_growth = on_growth
+        self._ways = Ways(record_audio, keys, on_growth, on_written)
 
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
-        return FileRecord(
-            self._folder,
-            header,
-            self._disk,
-            record_audio=self._record_audio,
-            keys=self._keys,
-            on_growth=self._on_growth,
-        )
+        return FileRecord(self._folder, header, self._disk, self._ways)
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        """Take over the call with this id of the carrier's; as `bridge.store.base.Store` has it."""
+        if not self._resume_s or not sid:
+            return None
+        try:
+            taken = await asyncio.to_thread(take_over, self._folder, sid)
+            if taken is None:
+                return None
+            record = await asyncio.to_thread(self._go_on, taken)
+        except (OSError, BridgeError) as error:
+            _log.error("call_not_taken_over", sid=sid, error=str(error))
+            return None
+        self._ways.on_growth(taken.folder, taken.header.id)
+        return Reopened(taken.header, taken.entries, taken.epoch, taken.at_ms, record)
+
+    def _go_on(self, taken: TakenOver) -> FileRecord:
+        return FileRecord(self._folder, taken.header, self._disk, self._ways, taken)
 
     async def finish_left_over(self, ours: Callable[[Path], bool] = lambda _: True) -> None:
         """Write transcript and picture of calls whose process died. Cancelling leaves the rest for next time.
 
-        `ours` tells of a folder whether that is this process's work; it is asked on a thread.
+        A call that may still be taken over is left alone until it cannot be any more. `ours` tells of a folder
+        whether that is this process's work; it is asked on a thread.
         """
-        for folder in await asyncio.to_thread(lambda: [*filter(ours, unfinished(self._folder))]):
+        for due, folder in await asyncio.to_thread(self._left_over, ours):
+            await asyncio.sleep(min(due - time.time(), _LONGEST_WAIT_S))
             try:
-                await asyncio.to_thread(finish_from_journal, folder, self._keys)
-                _log.info("call_finished_late", folder=str(folder))
+                if await asyncio.to_thread(self._finish_left, folder):
+                    _log.info("call_finished_late", folder=str(folder))
             except (OSError, BridgeError) as error:
                 _log.warning("call_not_finished", folder=str(folder), error=str(error))
+
+    def _left_over(self, ours: Callable[[Path], bool]) -> list[tuple[float, Path]]:
+        """The calls that are to be finished, and when by the wall clock; the first one first."""
+        folders = [*filter(ours, unfinished(self._folder))]
+        return sorted((last_written(folder) + self._patience_s(folder), folder) for folder in folders)
+
+    def _patience_s(self, folder: Path) -> float:
+        """For how long since it was last written a call may be taken over."""
+        if not self._resume_s:
+            return 0.0
+        try:
+            return self._resume_s + away_s(folder)
+        except (OSError, BridgeError):
+            return self._resume_s
+
+    def _finish_left(self, folder: Path) -> bool:
+        """Finish the call in a folder, unless another process has taken it over, or finished it."""
+        with left_behind(folder) as left:
+            if left:
+                finish_from_journal(folder, self._ways.keys)
+            return left
 
     async def close(self) -> None:
         """Wait until all that was handed over is written, and end the disk thread."""
@@ -93,26 +159,30 @@ class FileRecord:
         folder: Path,
         header: CallHeader,
         disk: DiskThread,
-        *,
-        record_audio: bool,
-        keys: Keys = NO_KEYS,
-        on_growth: OnGrowth,
+        ways: Ways,
+        taken: TakenOver | None = None,
     ) -> None:
+        """`taken`: what was taken over of a call that goes on; then this blocks on the disk."""
         self._call = header.id
-        self._on_growth = on_growth
+        self._on_growth = ways.on_growth
         self._disk = disk
-        self._folder = CallFolder(folder, header)
-        self._journal = JournalFile(self._folder, call=header.id)
-        self._trace = JournalFile(self._folder, call=header.id, name=TRACE)
+        self._keys = keys = ways.keys
+        self._folder = CallFolder(folder, header) if taken is None else CallFolder.at(taken.folder, header)
+        journal, trace = (None, None) if taken is None else (taken.journal, taken.trace)
+        self._journal = JournalFile(self._folder, call=header.id, file=journal, own=own)
+        self._trace = JournalFile(self._folder, call=header.id, name=TRACE, file=trace)
         recording = RecordingFile(self._folder, call=header.id, key=keys.current)
-        self._keys = keys
-        self._recorder = Recorder(recording, disk) if record_audio and header.recording != "off" else None
-        if self._recorder is not None and header.recording == "paused":
+        samples = 0 if taken is None else recording.reopen(keys)
+        recorded = ways.record_audio and header.recording != "off"
+        self._recorder = Recorder(recording, disk, samples=samples) if recorded else None
+        entries = () if taken is None else taken.entries
+        if self._recorder is not None and recording_after(entries, header.recording) == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
-        self._journal_lines = Lines(disk, self._write, vital=True)
+        self._journal_lines = Lines(disk, self._write, vital=True, on_written=ways.on_written)
         self._trace_lines = Lines(disk, self._trace.write)
-        self._journal_lines.add(header_line(header))
+        if taken is None:
+            self._journal_lines.add(header_line(header))
 
     def append(self, entry: Entry) -> None:
         """Keep an entry of the journal. Never waits and never raises."""
@@ -187,6 +257,7 @@ class FileRecord:
 
     def _finish(self, *, recorded: bool) -> CallFiles:
         self._trace.finish()
+        held = self._hold()
         self._journal.finish()
         self._on_growth(self._folder.path, self._call)  # what had failed before may be in now
         try:
@@ -195,7 +266,17 @@ class FileRecord:
             _log.error("call_not_finished", call=self._call, folder=str(self._folder.path), error=str(error))
         except Exception:  # noqa: BLE001 - it is logged; a fault in a picture must not disturb the end of a call
             _log.exception("call_not_finished", call=self._call, folder=str(self._folder.path))
+        finally:
+            if held is not None:
+                os.close(held)
         return files_in(self._folder.path, recording=recorded, sealed=self._keys.current is not None)
+
+    def _hold(self) -> int | None:
+        """Keep the call for as long as it is being finished: nobody else is to do it at the same time."""
+        try:
+            return self._journal.hold()
+        except OSError:
+            return None
 
     def _write(self, lines: bytes) -> None:
         self._journal.write(lines)

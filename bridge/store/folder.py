@@ -29,6 +29,14 @@ class CallFolder:
         self.path = folder / f"{_moment(header):%Y-%m-%d}" / folder_name(header)
         self._made = False
 
+    @classmethod
+    def at(cls, path: Path, header: CallHeader) -> CallFolder:
+        """A folder that is there already, whose record goes on."""
+        folder = cls(path.parent.parent, header)
+        folder.path = path
+        folder._made = True
+        return folder
+
     def make(self) -> Path:
         """Return the folder, which exists from now on. Blocks on the disk; raises `OSError`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -107,15 +108,27 @@ class JournalFile:
     A line that could not be written is tried again before the next one; failing is logged once.
     """
 
-    def __init__(self, folder: CallFolder, *, call: str, name: str = JOURNAL) -> None:
-        """`name` is the file's, for what else is kept line by line."""
+    def __init__(
+        self,
+        folder: CallFolder,
+        *,
+        call: str,
+        name: str = JOURNAL,
+        file: BinaryIO | None = None,
+        own: Callable[[BinaryIO], None] = lambda _: None,
+    ) -> None:
+        """`name` is the file's, for what else is kept line by line.
+
+        `file`: one that is open already, to be gone on with behind its end. `own` is called once with a new one.
+        """
         self._folder = folder
         self._call = call
         self._name = name
-        self._file: BinaryIO | None = None
+        self._file = file
+        self._own = own
         self._torn = False
         """An attempt failed, which may have left a part behind the whole lines."""
-        self._whole = 0
+        self._whole = 0 if file is None else file.tell()
         """Bytes on the disk that end with a whole line."""
         self._pending = bytearray()
         self._lost = 0
@@ -131,6 +144,13 @@ class JournalFile:
             self._flush()
         except OSError as error:
             self._report(error)
+
+    def hold(self) -> int | None:
+        """Return another descriptor of the file, which keeps what `own` did beyond `finish`; None: no file yet.
+
+        Raises OSError.
+        """
+        return None if self._file is None else os.dup(self._file.fileno())
 
     def finish(self) -> None:
         """Make the journal durable and close it. Where nothing was ever written, no file is made."""
@@ -151,6 +171,7 @@ class JournalFile:
         file = self._file
         if file is None:
             file = self._file = (self._folder.make() / self._name).open("xb", buffering=0)
+            self._own(file)
         if self._pending:
             if self._torn:
                 file.seek(self._whole)

@@ -39,6 +39,11 @@ _PROBLEMS_TOGETHER_MS: Final = 15_000
 _CHANGES: Final[Mapping[type[Entry], tuple[MarkerKind, str, str]]] = {
     journal.StreamBroke: ("stream broke", "stream broke", "The carrier's stream broke."),
     journal.StreamResumed: ("stream resumed", "resumed", "The call came back on a new stream."),
+    journal.CallTakenOver: (
+        "stream broke",
+        "taken over",
+        "The process that carried the call died, and another one went on with it.",
+    ),
     journal.RecordingPaused: ("recording paused", "(recording paused)", "From here on both sides are silence."),
     journal.RecordingResumed: ("recording resumed", "(recording resumed)", "What is heard is recorded again."),
 }
@@ -46,7 +51,13 @@ _CHANGES: Final[Mapping[type[Entry], tuple[MarkerKind, str, str]]] = {
 _SOURCES: Final = {"agent": "agent", "stt": "speech to text", "tts": "text to speech", "carrier": "carrier"}
 
 
-_Timed: TypeAlias = journal.StreamBroke | journal.StreamResumed | journal.RecordingPaused | journal.RecordingResumed
+_Timed: TypeAlias = (
+    journal.StreamBroke
+    | journal.StreamResumed
+    | journal.CallTakenOver
+    | journal.RecordingPaused
+    | journal.RecordingResumed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,9 @@ class Marker:
     """All there is to say about it."""
 
 
-def spans(entries: Iterable[Entry], begins: type[_Timed], ends: type[_Timed]) -> list[tuple[int, int | None]]:
+def spans(
+    entries: Iterable[Entry], begins: type[_Timed] | tuple[type[_Timed], ...], ends: type[_Timed]
+) -> list[tuple[int, int | None]]:
     """The stretches from an entry of one kind to one of another; None: nothing has ended the last of them."""
     found: list[tuple[int, int | None]] = []
     since: int | None = None
@@ -107,7 +120,11 @@ def _marker(entry: Entry) -> Marker | None:
         case journal.TransferTried(at_ms, to, status):
             return Marker(at_ms, "transfer", f"transfer: {status}", f"The transfer to {to} ended: {status}.")
         case (
-            journal.StreamBroke() | journal.StreamResumed() | journal.RecordingPaused() | journal.RecordingResumed()
+            journal.StreamBroke()
+            | journal.StreamResumed()
+            | journal.CallTakenOver()
+            | journal.RecordingPaused()
+            | journal.RecordingResumed()
         ):
             return Marker(entry.at_ms, *_CHANGES[type(entry)])
         case journal.SpeculationDropped(at_ms, _, reply):

@@ -227,6 +227,13 @@ class Placement:
         self.given = 0
         """Everything before this position was given out."""
 
+    def go_on(self, position: int) -> None:
+        """Everything before this position was given out by another, which has died."""
+        self.given = self.agent.now = self.agent.end = position
+        for track in (self.caller, self.callee, self.agent):
+            track.floor = position
+        self.caller.end = position
+
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """The caller said this; `at_ms` is the carrier's timestamp."""
         self.caller.place(at_ms, audio, max(self.agent.now, self.callee.end))

@@ -14,12 +14,13 @@ from typing import Final
 import structlog
 
 from bridge.audio.wav import header, interleave
+from bridge.errors import BridgeError
 from bridge.store.folder import RECORDING, CallFolder
 from bridge.store.loudness import Peaks
 from bridge.store.placement import BLOCK, BYTES_PER_MS, SILENCE, Placement, Stretch
 from bridge.store.sealing import NO_KEYS, Keys, mend_sealed, sealed_name
 from bridge.store.vault import open_sound
-from bridge.store.wav_file import HEADER_BYTES, SoundFile, new_sound_file
+from bridge.store.wav_file import HEADER_BYTES, SoundFile, new_sound_file, reopen_sound_file
 from bridge.store.writer import DiskThread
 
 _log = structlog.get_logger()
@@ -48,9 +49,25 @@ class RecordingFile:
         self._key = key
         self._file: SoundFile | None = None
         self._failed = False
+        self._closed = False
+        """There is a file that cannot be gone on with: nothing is written."""
+
+    def reopen(self, keys: Keys) -> int:
+        """Go on with what a process that died has written. Returns how many samples of each side that is.
+
+        One that cannot be opened is logged, and not gone on with. Blocks on the disk; to be called before all else.
+        """
+        try:
+            self._file = reopen_sound_file(self._folder.path / RECORDING, keys, channels=_CHANNELS)
+        except (OSError, BridgeError) as error:
+            self._failed = self._closed = True
+            _log.error("recording_not_gone_on", call=self._call, folder=str(self._folder.path), error=str(error))
+        return 0 if self._file is None else self._file.length // _CHANNELS
 
     def write(self, stretch: Stretch) -> None:
         """Add what has become final."""
+        if self._closed:
+            return
         try:
             self._write(stretch).settle()
         except OSError as error:
@@ -58,6 +75,8 @@ class RecordingFile:
 
     def finish(self, stretch: Stretch) -> bool:
         """Add the rest, make it durable and close. False: there is no recording at all."""
+        if self._closed:
+            return True
         try:
             self._write(stretch).finish()
         except OSError as error:
@@ -91,10 +110,13 @@ class RecordingFile:
 class Recorder:
     """Takes the audio of one call on the event loop: places it and hands blocks of about a second to the disk."""
 
-    def __init__(self, file: RecordingFile, disk: DiskThread) -> None:
+    def __init__(self, file: RecordingFile, disk: DiskThread, *, samples: int = 0) -> None:
+        """`samples`: how many of each side the file holds already."""
         self._file = file
         self._disk = disk
         self._placement = Placement()
+        if samples:
+            self._placement.go_on(samples)
 
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """The caller said this; `at_ms` is the carrier's timestamp."""

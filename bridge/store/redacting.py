@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import structlog
 
 from bridge.conversation.journal import Entry
 from bridge.privacy.call import CallRedaction
 from bridge.privacy.redactor import Redactor
 from bridge.privacy.tracing import TraceMask
-from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
 
 _log = structlog.get_logger()
 
@@ -29,6 +32,15 @@ class RedactingStore:
         """Begin the record of a call. Returns at once; never raises."""
         record = self._store.open(header)
         return RedactingRecord(record, self, header.id) if self._redactor.active else record
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        """Take over a call, and go on redacting where the earlier process broke off; see `Store`."""
+        found = await self._store.reopen(sid)
+        if found is None or not self._redactor.active:
+            return found
+        record = RedactingRecord(found.record, self, found.header.id)
+        record.look_back(found.entries)
+        return replace(found, record=record)
 
     async def close(self) -> None:
         """Wait until all that was handed over is written, and let go."""
@@ -64,6 +76,11 @@ class RedactingRecord:
         self.agent_cleared = record.agent_cleared
         self.pause_audio = record.pause_audio
         self.resume_audio = record.resume_audio
+
+    def look_back(self, entries: Iterable[Entry]) -> None:
+        """Learn from what is kept already, so that a number goes on to be struck out that began in it."""
+        for entry in entries:
+            self._redaction.entry(entry)
 
     def append(self, entry: Entry) -> None:
         """Keep an entry of the journal, redacted. Never waits and never raises.

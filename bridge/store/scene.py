@@ -149,7 +149,9 @@ def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
         caller=tuple(caller),
         agent=tuple(agent),
         markers=markers,
-        breaks=_closed(spans(entries, journal.StreamBroke, journal.StreamResumed), duration),
+        breaks=_closed(
+            spans(entries, (journal.StreamBroke, journal.CallTakenOver), journal.StreamResumed), duration
+        ),
         unrecorded=_closed(spans(entries, journal.RecordingPaused, journal.RecordingResumed), duration),
         answers=tuple(
             _answer(reply, turns, quiet)

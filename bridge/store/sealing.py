@@ -77,6 +77,17 @@ class Keys:
 NO_KEYS: Final = Keys()
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a writer that died has left of an encrypted file."""
+
+    head: bytes
+    pieces: int
+    """Whole ones."""
+    rest: bytes
+    """Audio of the last piece, where there is one."""
+
+
 class SealedFile:
     """An encrypted file being written; what is added is on the disk once a piece of it is full.
 
@@ -84,16 +95,18 @@ class SealedFile:
     how much is kept.
     """
 
-    def __init__(self, path: Path, key: bytes, *, channels: int) -> None:
-        """Make the file. Raises OSError, also where it is there already."""
-        salt = os.urandom(_SALT_BYTES)
+    def __init__(self, path: Path, key: bytes, *, channels: int, left: Left | None = None) -> None:
+        """Make the file, or go on with what is `left`. Raises OSError where it is there already, or is not."""
+        salt = os.urandom(_SALT_BYTES) if left is None else left.head[len(_MARK) + 8 : -1]
         self._head = _MARK + _name_of(key) + salt + bytes([channels])
         self._cipher, self._bound = _cipher(_file_key(key, salt)), _bound_to(path, self._head)
         self._channels = channels
-        self._pieces = 0
-        self._waiting = bytearray()
-        self._file = path.open("xb", buffering=0)
-        self._begun = False
+        self._pieces = 0 if left is None else left.pieces
+        self._waiting = bytearray(b"" if left is None else left.rest)
+        self._file = path.open("xb" if left is None else "r+b", buffering=0)
+        self._begun = left is not None
+        if left is not None:
+            self._file.truncate(_HEAD_BYTES + self._pieces * _SEALED_PIECE)
 
     @property
     def length(self) -> int:
@@ -166,6 +179,7 @@ class SealedReader:
         """The last piece is there. Else the file goes on, its writer died, or its end was cut off."""
         self.length = self._whole * PIECE + len(self._last)
         """Bytes of audio."""
+        self.left = Left(head, self._whole, self._last)
 
     def _ending(self, rest: int) -> bytes | None:
         """Read the last piece; None: there is none, or only a part of one that was being written."""
@@ -243,6 +257,16 @@ def seal(path: Path, audio: bytes, key: bytes, *, channels: int) -> None:
     finally:
         file.close()
     half.replace(path)
+
+
+def reopen_sealed(path: Path, keys: Keys) -> SealedFile:
+    """Go on with an encrypted file whose writer died; raises as `SealedReader`. Blocks on the disk."""
+    reader = SealedReader(path, keys)
+    reader.close()
+    left = reader.left
+    key = keys.named(left.head[len(_MARK) : len(_MARK) + 8])
+    assert key is not None  # noqa: S101  It was read with it.
+    return SealedFile(path, key, channels=left.head[-1], left=left)
 
 
 def mend_sealed(path: Path, keys: Keys) -> None:

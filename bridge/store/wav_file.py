@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from bridge.audio.wav import header
-from bridge.store.sealing import SealedFile, sealed_name, write_all
+from bridge.store.sealing import Keys, SealedFile, reopen_sealed, sealed_name, write_all
 
 HEADER_BYTES: Final = len(header(data_bytes=0))
 """As many for one side as for two."""
@@ -36,11 +36,12 @@ class SoundFile(Protocol):
 class WavFile:
     """A plain WAV file of mu-law audio."""
 
-    def __init__(self, path: Path, *, channels: int) -> None:
-        """Make the file. Raises OSError, also where it is there already."""
+    def __init__(self, path: Path, *, channels: int, again: bool = False) -> None:
+        """Make the file; `again`: go on with one whose writer died. Raises OSError where it is there, or is not."""
         self._channels = channels
-        self._file = path.open("xb", buffering=0)
-        self.length = 0
+        self._file = path.open("r+b" if again else "xb", buffering=0)
+        audio = max(0, self._file.seek(0, os.SEEK_END) - HEADER_BYTES)
+        self.length = audio - audio % channels
 
     def append(self, data: bytes) -> None:
         """Add audio."""
@@ -66,9 +67,8 @@ class WavFile:
 class SealedWavFile:
     """An encrypted file, whose pieces are bare audio: there is no header whose length would have to be told."""
 
-    def __init__(self, path: Path, key: bytes, *, channels: int) -> None:
-        """Make the file, named `path` with the ending of encrypted ones. Raises OSError."""
-        self._file = SealedFile(sealed_name(path), key, channels=channels)
+    def __init__(self, file: SealedFile) -> None:
+        self._file = file
 
     @property
     def length(self) -> int:
@@ -93,4 +93,17 @@ class SealedWavFile:
 
 def new_sound_file(path: Path, key: bytes | None, *, channels: int) -> SoundFile:
     """Make a file for audio: encrypted where there is a key. Raises OSError."""
-    return WavFile(path, channels=channels) if key is None else SealedWavFile(path, key, channels=channels)
+    if key is None:
+        return WavFile(path, channels=channels)
+    return SealedWavFile(SealedFile(sealed_name(path), key, channels=channels))
+
+
+def reopen_sound_file(path: Path, keys: Keys, *, channels: int) -> SoundFile | None:
+    """Go on with the file for audio named `path` whose writer died; None: there is none.
+
+    Raises OSError, and BridgeError for an encrypted one whose key is not known, or that is damaged.
+    """
+    if path.exists():
+        return WavFile(path, channels=channels, again=True)
+    sealed = sealed_name(path)
+    return SealedWavFile(reopen_sealed(sealed, keys)) if sealed.exists() else None

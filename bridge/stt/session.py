@@ -98,7 +98,9 @@ class Session(Recognizer):
         self._proven: Dialect | None = None
         self._limits = limits
         self._emit = emit
-        self.log = _log.bind(session=name)
+        self.log = _log.bind(
+            call=name.partition(" ")[0], session=name
+        )  # Behind the call may stand whose speech it is.
         self._loop = asyncio.get_running_loop()
         self._chunk_bytes = limits.chunk_ms * BYTES_PER_MS
         self._outbox = Outbox(chunk_bytes=self._chunk_bytes, keep_bytes=int(limits.keep_s * 1000) * BYTES_PER_MS)

@@ -15,6 +15,7 @@ that are sounding go on; if the connection is what failed, its end will end them
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -86,8 +87,10 @@ class CartesiaSpeechSettings:
 class CartesiaSpeech(Synthesizer):
     """Opens the voices of calls, over one shared socket. It connects with the first voice."""
 
-    def __init__(self, settings: CartesiaSpeechSettings) -> None:
+    def __init__(self, settings: CartesiaSpeechSettings, on_lost: Callable[[], None] = lambda: None) -> None:
+        """`on_lost` is called when the connection breaks while something is to be said."""
         self._settings = settings
+        self._on_lost = on_lost
         self._link = settings.link()
         self._socket: SpeechSocket | None = None
         self._contexts: dict[str, _Speaking] = {}
@@ -191,6 +194,8 @@ class CartesiaSpeech(Synthesizer):
     def lost(self, error: SpeechError, *, dropped: bool) -> None:
         """The socket is gone: ask again for what nobody heard yet, once, and give the rest up."""
         waiting = dict.fromkeys(self._contexts.values())
+        if waiting and dropped:
+            self._on_lost()
         if waiting or not dropped:
             _log.warning("tts_lost", code=error.code, reason=error.message, utterances=len(waiting))
         else:

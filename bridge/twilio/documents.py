@@ -15,6 +15,10 @@ __all__ = ["MEDIA", "SOFTPHONE", "STATUS", "STREAM_ENDED", "StreamDocuments", "s
 STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
 
+_TRY_AGAIN = "#rc=5&rp=ct,rt,5xx"
+"""Never sent: a question that nobody answers, as the process is being started anew, is asked up to five times more
+("Twilio: webhook connection overrides")."""
+
 SOFTPHONE = "softphone"
 """The fact of a stream's token that says that a page of ours is the phone; its value is of no meaning."""
 
@@ -43,18 +47,19 @@ class StreamDocuments:
         `facts` travel inside the stream's token (`from`, `to`, `direction`), `parameters` beside it, as the agent
         gets them; `digits` are sent into the call before.
         """
-        origin = self._gate.public_url()
+        origin, leg = self._gate.public_url(), self.answers.next_leg(sid)
+        facts = {**facts, LEG: leg}  # Whoever gets the stream goes on to count from there.
         return twiml.answer_with_stream(
             self._gate.stream_url,
-            action_url=self.address(STREAM_ENDED, self.answers.next_leg(sid)),
+            action_url=self.address(STREAM_ENDED, leg),
             status_url=origin + STATUS,
             parameters={"token": self._gate.tokens.issue(sid, facts), **(parameters or {})},
             digits=digits,
         )
 
     def address(self, path: str, leg: str) -> str:
-        """Return the address of a question about one leg of a call."""
-        return f"{self._gate.public_url()}{path}?{LEG}={leg}"
+        """Return the address of a question about one leg of a call, with how the carrier is to try again."""
+        return f"{self._gate.public_url()}{path}?{LEG}={leg}{_TRY_AGAIN}"
 
 
 def xml(text: str) -> web.Response:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import structlog
 from aiohttp import web
 
 from bridge.metrics import Metrics
+from bridge.proxies import Proxies
 from bridge.twilio import signature
-from bridge.twilio.tokens import StreamTokens
+from bridge.twilio.tokens import StreamTokens, TokenRefused
 
 Form: TypeAlias = list[tuple[str, str]]
 
 LookAtForm: TypeAlias = Callable[[web.Request, Mapping[str, str]], Awaitable[None]]
+
+FirstUse: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Tells whether a token of a media stream comes for the first time, wherever it comes; never raises."""
 
 MEDIA = "/twilio/media"
 
@@ -29,7 +33,7 @@ log = structlog.get_logger()
 class Gate:
     """Checks who asks. Every handler of Twilio's requests goes through it."""
 
-    auth_tokens: Sequence[str]
+    auth_tokens: list[str]
     """Any of these may have signed a request: a new and an old one while they are exchanged."""
     validate: bool
     """False: take unsigned requests as well. Streams need their token all the same."""
@@ -39,8 +43,19 @@ class Gate:
     metrics: Metrics
     stream_path: str = MEDIA
     """Where calls of this process are to open their media streams."""
+    proxies: Proxies = field(default_factory=Proxies)
+    """Whose word counts about where a request comes from."""
+    proven: Callable[[web.Request], None] = lambda _: None
+    """Told of each connection that has become an admitted media stream."""
     look: LookAtForm | None = None
     """Is shown each request that was found good, and may raise what answers it instead of us; None: nobody is."""
+    once: FirstUse | None = None
+    """Is asked about each token that is good as far as this process knows; None: that is enough."""
+
+    def take(self, auth_tokens: Sequence[str]) -> None:
+        """Let these sign from now on, the first of them also the tickets of streams."""
+        self.auth_tokens[:] = auth_tokens
+        self.tokens.take(auth_tokens)
 
     @property
     def stream_url(self) -> str:
@@ -58,6 +73,13 @@ class Gate:
             await self.look(request, dict(form))
         return form
 
+    async def redeem(self, token: str, call_sid: str) -> dict[str, str]:
+        """Return the facts of a media stream's token, which is then used up. Raises `TokenRefused`."""
+        facts = self.tokens.redeem(token, call_sid)
+        if self.once is not None and not await self.once(token):
+            raise TokenRefused("used")
+        return facts
+
     def check_upgrade(self, request: web.Request) -> None:
         """Check the signature of a media stream's upgrade, or the site that asks for one without.
 
@@ -71,7 +93,7 @@ class Gate:
             self._refuse("signature", request, url)
         if not checked and self._by_a_foreign_page(request):
             self.metrics.refused_requests.labels(reason="origin").inc()
-            log.warning("request_refused", reason="origin", url=url, remote=request.remote)
+            log.warning("request_refused", reason="origin", url=url, remote=self.proxies.remote(request))
             raise web.HTTPForbidden(text="Pages of other sites may not open media streams here.\n")
 
     def _by_a_foreign_page(self, request: web.Request) -> bool:
@@ -85,7 +107,7 @@ class Gate:
     def _refuse(self, reason: str, request: web.Request, url: str) -> None:
         self.metrics.refused_requests.labels(reason=reason).inc()
         signed = signature.HEADER in request.headers
-        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=request.remote)
+        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=self.proxies.remote(request))
         raise web.HTTPForbidden(
             text="The request's Twilio signature is missing or wrong. If Twilio did send it, check that"
             f" BRIDGE_TWILIO__AUTH_TOKEN and BRIDGE_SERVER__PUBLIC_URL are right: the URL checked was {url}\n"

@@ -65,13 +65,18 @@ class LogRoutes:
 
     # --- webhooks ------------------------------------------------------------------------------------------
 
-    def first_document(self, form: Mapping[str, str]) -> web.Response | None:
-        """Answer a call that no agent takes: nobody is there, or it is connected. None: an agent takes it."""
+    def closed(self, form: Mapping[str, str]) -> web.Response | None:
+        """Answer a call to a number where nobody is at this hour; None: somebody is."""
         answering = self._registry.profile_of(form.get("To", "")).answering
         closed = answering.closed
-        if closed is not None and not closed.open_at(dt.datetime.now(dt.UTC)):
-            log.info("call_while_closed", sid=form.get("CallSid"), forward_to=closed.forward_to)
-            return xml(self._closed(answering, form))
+        if closed is None or closed.open_at(dt.datetime.now(dt.UTC)):
+            return None
+        log.info("call_while_closed", sid=form.get("CallSid"), forward_to=closed.forward_to)
+        return xml(self._closed(answering, form))
+
+    def first_document(self, form: Mapping[str, str]) -> web.Response | None:
+        """Answer a call that no agent takes, because it is connected. None: an agent takes it."""
+        answering = self._registry.profile_of(form.get("To", "")).answering
         if answering.mode != LISTEN:
             return None
         sid, origin = form.get("CallSid", ""), self._gate.public_url()
@@ -88,7 +93,7 @@ class LogRoutes:
                 listening.Dialling(
                     answering.forward_to,
                     action_url=origin + DIAL_ENDED,
-                    caller_id=_caller_id(answering, form),
+                    caller_id=caller_id(answering, form),
                     timeout_s=answering.ring_s,
                     time_limit_s=answering.longest_s,
                 ),
@@ -109,7 +114,7 @@ class LogRoutes:
             closed.forward_to,
             say=closed.say,
             language=answering.language,
-            caller_id=_caller_id(answering, form),
+            caller_id=caller_id(answering, form),
         )
 
     async def dial_ended(self, request: web.Request) -> web.Response:
@@ -175,7 +180,7 @@ def _take(session: LogSession, event: media_stream.FromCarrier) -> None:
         session.hear(event.track, event.timestamp_ms, event.audio)
 
 
-def _caller_id(answering: Answering, form: Mapping[str, str]) -> str | None:
+def caller_id(answering: Answering, form: Mapping[str, str]) -> str | None:
     """The number that the other side is shown; None: the caller's own, which the carrier shows by itself."""
     if answering.caller_id:
         return answering.caller_id

@@ -11,6 +11,8 @@ from collections import OrderedDict
 LEG = "leg"
 """Name of the number in the query of an address."""
 
+FIRST_LEG = "1"
+
 _REMEMBERED = 10_000
 _MOST_ANSWERS = 100
 """Of one call; what is asked twice is asked soon. A page that is the phone could ask without end."""
@@ -32,6 +34,11 @@ class AnsweredOnce:
             forgotten, _ = self._legs.popitem(last=False)
             self._answers.pop(forgotten, None)
         return str(leg)
+
+    def count_from(self, sid: str, leg: str) -> None:
+        """Go on with the legs of a call that another process has numbered up to this one."""
+        if leg.isascii() and leg.isdecimal():
+            self._legs[sid] = max(self._legs.get(sid, 0), int(leg))
 
     def given(self, sid: str, what: str, leg: str) -> str | None:
         """Return the answer that was given to this question before; None: it was not asked.

@@ -106,6 +106,13 @@ class TwilioRest:
                 self._made = make_client(*self._account)
             return self._made
 
+    def take(self, auth_token: str) -> None:
+        """Ask with this token from now on."""
+        with self._making:
+            account_sid, before, api_url, timeout_s = self._account
+            if auth_token != before:
+                self._account, self._made = (account_sid, auth_token, api_url, timeout_s), None
+
     def close(self) -> None:
         """Ask nothing more. What is under way goes on without anybody waiting for it."""
         self._threads.shutdown(wait=False, cancel_futures=True)

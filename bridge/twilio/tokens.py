@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
@@ -70,7 +70,7 @@ class StreamTokens:
 
     def __init__(
         self,
-        secret: str,
+        secret: str | Sequence[str],
         lifetime_s: int = 60,
         *,
         clock: Callable[[], float] = time.time,
@@ -79,18 +79,24 @@ class StreamTokens:
     ) -> None:
         """`lifetime_s`: seconds from the webhook's answer to the stream's start.
 
+        `secret` signs; of several the first does, and tokens that the others have signed are good as well.
         `clock`: wall clock, seconds since 1970. `remembered`: how many used tokens are kept in mind at most; when
         there are more within one lifetime, the oldest is forgotten. `marks` are what other processes see, if there
         are any: who hands out the token of a call holds it, and one that is used is used for all.
         """
         self._marks = marks
-        self._serializer = URLSafeTimedSerializer(
-            secret, salt=_SALT, signer=_ClockedSigner, signer_kwargs={"clock": clock}
-        )
         self._lifetime_s = lifetime_s
         self._clock = clock
+        self.take([secret] if isinstance(secret, str) else secret)
         self._remembered = remembered
         self._used: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, secrets: Sequence[str]) -> None:
+        """Sign with the first of these from now on, and take what any of them has signed."""
+        oldest_first = [*reversed(secrets)]
+        self._serializer = URLSafeTimedSerializer(
+            oldest_first, salt=_SALT, signer=_ClockedSigner, signer_kwargs={"clock": self._clock}
+        )
 
     def issue(self, call_sid: str, facts: Mapping[str, str]) -> str:
         """A token for the stream of this call, that carries `facts` (`from`, `to`).

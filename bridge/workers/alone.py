@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from aiohttp import web
 
 from bridge.call.registry import Registry
+from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.local_speech import SpeechState, open_speech
 from bridge.metrics import Metrics
 from bridge.settings import MEDIA_PATH, Settings
 from bridge.store.base import Store
-from bridge.twilio.gate import LookAtForm
+from bridge.store.sql.database import Database
+from bridge.store.sql.keeper import Keeper
+from bridge.twilio.gate import FirstUse, LookAtForm
 from bridge.twilio.tokens import Marks
 
 LookAtRequest: TypeAlias = Callable[[web.Request], Awaitable[None]]
@@ -46,6 +49,13 @@ class Alone:
     """Looks at the carrier's requests once they are known to be the carrier's."""
     asked: LookAtRequest | None = None
     """Looks at what people ask once it is known who asks."""
+    once: FirstUse | None = None
+    """Looks whether a token of a media stream was used at another node; None: there are none."""
+
+    def answers(self, request: web.Request) -> bool:
+        """Tell whether what people ask is answered by this process, as far as the request's address tells."""
+        del request
+        return True
 
     async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         """Return where speech comes from; the stack's end stops what was started for it."""
@@ -67,6 +77,14 @@ class Alone:
         """Return what is told of journals that have grown, where `follow` is what puts them into the database."""
         return follow
 
+    def owner(self) -> str:
+        """Return under which name the database has this process's calls, among nodes; empty: there are none."""
+        return ""
+
+    def own(self, keeper: Keeper, database: Database) -> None:
+        """Be told by `keeper` of calls of this process that another node holds by now, as `database` has it."""
+        del keeper, database
+
     def holds(self, call: str) -> bool:
         """Tell whether a call goes on in another process."""
         del call
@@ -76,6 +94,10 @@ class Alone:
         """Return how many calls go on, where `own` do here."""
         return own
 
+    def health(self) -> Mapping[str, str]:
+        """Return what else `/readyz` is to show: names of things, and how they are."""
+        return {}
+
     async def figures(self, metrics: Metrics) -> tuple[bytes, str]:
         """Return the page for Prometheus, and its content type."""
         return await asyncio.to_thread(metrics.render)  # It reads files of /proc.
@@ -84,9 +106,21 @@ class Alone:
         """Let people see calls and figures of all processes; `recording` tells whether a call's sound is kept."""
         del calls, recording, metrics
 
+    async def hand_over(self, registry: Registry) -> None:
+        """Let other nodes go on with the calls of this process, which stops, one by one; until cancelled."""
+        del registry
+
     async def listen(
-        self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
+        self,
+        runner: web.AppRunner,
+        settings: Settings,
+        registry: Registry,
+        entrance: Entrance,
+        stack: contextlib.AsyncExitStack,
     ) -> None:
-        """Begin to answer; the stack's end stops it. Raises OSError when the listener cannot be opened."""
+        """Begin to answer who comes in by the entrance; the stack's end stops it.
+
+        Raises OSError when the listener cannot be opened.
+        """
         del registry, stack
-        await web.TCPSite(runner, settings.server.host, settings.server.port).start()
+        await entrance.site(runner, settings.server.host, settings.server.port).start()

@@ -69,6 +69,12 @@ class Front:
                 return problem.answer()
         return await handler(request)
 
+    def answers(self, request: web.Request) -> bool:
+        """Tell whether `middleware` will let this request be answered here."""
+        if self._place.number == 0 or not request.path.startswith(_PEOPLE):
+            return True
+        return self.receiver is not None and self.receiver.holds(request)
+
     async def webhook(self, request: web.Request, form: Mapping[str, str]) -> None:
         """Hand a signed request of the carrier's over to the worker that holds its call, if that is another.
 

@@ -122,6 +122,10 @@ class Receiver:
             self._socket.close()
             self._socket = None
 
+    def holds(self, request: web.Request) -> bool:
+        """Tell whether `is_settled` will say so of a request."""
+        return request.protocol in self._settled
+
     def is_settled(self, request: web.Request) -> bool:
         """Tell of a request, once, whether it was handed over to be answered here."""
         protocol = request.protocol

@@ -13,8 +13,11 @@ from prometheus_client.registry import Collector
 _NOT_ADDED: Final[dict[str, Callable[[Iterable[float]], float]]] = {
     "process_start_time_seconds": min,
     "process_max_fds": min,
+    "phone_bridge_loop_lag_seconds": max,
+    "phone_bridge_build_info": min,
 }
-"""Of the bridge: when its first process began, and how many files the one that may open the fewest may open."""
+"""Of the bridge: when its first process began, how many files the one that may open the fewest may open, and by how
+much the event loop is late that is the latest. The build is the same in all."""
 _CREATED: Final = "_created"
 
 

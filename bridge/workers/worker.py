@@ -12,12 +12,13 @@ from aiohttp import web
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
 from bridge.call.session import Session
+from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.live.elsewhere import Elsewhere
 from bridge.live.events import News
 from bridge.metrics import Metrics
 from bridge.settings import MEDIA_PATH, Settings
-from bridge.store.base import CallHeader, CallRecord, Store
+from bridge.store.base import CallHeader, CallRecord, Reopened, Store
 from bridge.tasks import spawn
 from bridge.workers.alone import Alone, OnGrowth
 from bridge.workers.board import Board
@@ -60,6 +61,10 @@ class Worker(Alone):
         """As `Alone.speech_url`; a local server is started once, for all."""
         del settings, stack
         return self.place.speech_url
+
+    def answers(self, request: web.Request) -> bool:
+        """As `Alone.answers`: what another process is to answer is handed over before anything is put up for it."""
+        return self._front.answers(request)
 
     # --- what is kept --------------------------------------------------------------------------------------
 
@@ -125,7 +130,7 @@ class Worker(Alone):
     def show(self, calls: LiveCalls, recording: Callable[[str], str], metrics: Metrics) -> None:
         """As `Alone.show`: the first process shows all calls, the others tell it of theirs."""
         if self.first:
-            self._elsewhere = Elsewhere(calls.feed, self._others_grew)
+            self._elsewhere = Elsewhere(calls.teller, self._others_grew)
             calls.elsewhere = self._elsewhere.all
             self._hub = Hub(self.place.link, self._elsewhere)
             calls.feed.on_fine = self._hub.want_fine
@@ -147,7 +152,12 @@ class Worker(Alone):
     # --- its life ------------------------------------------------------------------------------------------
 
     async def listen(
-        self, runner: web.AppRunner, settings: Settings, registry: Registry, stack: contextlib.AsyncExitStack
+        self,
+        runner: web.AppRunner,
+        settings: Settings,
+        registry: Registry,
+        entrance: Entrance,
+        stack: contextlib.AsyncExitStack,
     ) -> None:
         """As `Alone.listen`, at a port that all share, and where the others hand connections over."""
         self._board.goes_on = registry.holds
@@ -165,7 +175,7 @@ class Worker(Alone):
             link = spawn(self._reporter.run(), name="tell-first-worker")
             stack.push_async_callback(_stopped, link)
             stack.push_async_callback(self._reporter.last_words)
-        await web.TCPSite(runner, settings.server.host, self.place.port, reuse_port=True).start()
+        await entrance.site(runner, settings.server.host, self.place.port, reuse_port=True).start()
         await receiver.open()
 
     async def _tell_load(self, registry: Registry) -> None:
@@ -190,6 +200,14 @@ class _Held:
         self._board.hold(header.id)
         self._board.hold(header.sid)
         return self._store.open(header)
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        """Take over a call whose worker has died: from then on this one holds it. See `Store`."""
+        found = await self._store.reopen(sid)
+        if found is not None:
+            self._board.hold(found.header.id)
+            self._board.hold(found.header.sid)
+        return found
 
     async def close(self) -> None:
         """As the store around which this is."""

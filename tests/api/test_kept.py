@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.api.kept import KeptCalls
+from bridge.api.own_calls import OwnCalls
 from bridge.api.problems import Problem
 
 
@@ -19,5 +20,5 @@ async def test_a_row_cannot_name_a_folder_that_is_not_below_that_of_the_calls(tm
 
     calls: Any = SimpleNamespace(get=get)
     with pytest.raises(Problem) as refused:
-        await KeptCalls(calls, tmp_path, list).find("c1")
+        await KeptCalls(calls, tmp_path, OwnCalls(), list).find("c1")
     assert (refused.value.status, refused.value.code) == (404, "file_missing")

@@ -17,7 +17,7 @@ from bridge.conversation.actions import Action, Tuning
 from bridge.conversation.journal import Entry
 from bridge.conversation.policy import Policy
 from bridge.errors import BridgeError
-from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
 from bridge.stt.base import EmitTurn, Recognizer, RecognizerFactory
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice
 
@@ -207,6 +207,12 @@ class KeptRecord(CallRecord):
 class KeptStore(Store):
     def __init__(self) -> None:
         self.records: list[KeptRecord] = []
+        self.left: dict[str, Reopened] = {}
+        """What processes that have died left, by the carrier's id."""
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        await asyncio.sleep(0)  # The disk takes its time.
+        return self.left.pop(sid, None)
 
     def open(self, header: CallHeader) -> CallRecord:
         self.records.append(KeptRecord(header))

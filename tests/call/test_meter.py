@@ -11,8 +11,11 @@ from bridge.call.meter import Meter
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
+from bridge.conversation.overheard import PartyTold
 from bridge.metrics import Metrics
 from tests.call.peers import INFO
+
+_PARTIES: tuple[journal.Party, ...] = ("caller", "callee")
 
 
 class TestMeter:
@@ -78,3 +81,29 @@ class TestMeter:
         assert (value("first_text_seconds_count"), value("first_text_seconds_sum")) == (1, 0)
         assert value("first_audio_seconds_sum") == pytest.approx(0.6)
         assert value("first_mark_seconds_count") == 0
+
+    async def test_how_long_it_takes_to_fall_silent_and_to_hear_again(self) -> None:
+        metrics = Metrics()
+        meter = Meter(metrics, INFO, clock=lambda: 10.004)
+
+        def value(name: str) -> float | None:
+            return metrics.registry.get_sample_value(f"phone_bridge_{name}")
+
+        meter(9.0, on.TurnStarted(), [])
+        meter(9.9, on.TurnEnded(""), [])
+        meter(9.95, on.OperatorActed(()), [do.ClearPlayout()])
+        assert value("clear_seconds_count") == 0  # That was no caller.
+        meter(10.0, on.TurnStarted(), [do.ClearPlayout()])
+        meter(10.1, on.DeadlineReached(), [do.ClearPlayout()])
+        assert value("clear_seconds_count") == 1
+        assert value("clear_seconds_sum") == pytest.approx(0.004)
+
+        meter(11.0, on.RecognizerConnected("r"), [])
+        assert value("stt_reconnect_seconds_count") == 0  # It had never been away.
+        for party in _PARTIES:
+            meter(20.0, PartyTold(party, on.RecognizerLost("speech_server", "gone")), [])
+        meter(21.0, PartyTold("callee", on.RecognizerConnected("r")), [])
+        meter(21.5, PartyTold("callee", on.RecognizerConnected("r")), [])
+        meter(23.0, PartyTold("caller", on.RecognizerConnected("r")), [])
+        assert value("stt_lost_total") == 2
+        assert (value("stt_reconnect_seconds_count"), value("stt_reconnect_seconds_sum")) == (2, 4)

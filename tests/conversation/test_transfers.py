@@ -10,6 +10,7 @@ from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
 from bridge.conversation.actions import Action, GatherDigits, HandOff, HangUp, Say, SendDigits, Transfer
+from bridge.conversation.dialling import may_dial
 from tests.conversation.playbook import Play
 
 DESK = "+15550100009"
@@ -179,6 +180,49 @@ class TestCold:
         play.at(30).hears(on.TransferEnded("busy"), on.StreamStarted())
         play.at(32)
         assert len(play.did(do.LeaveCall)) == 1
+
+
+class TestWhereTo:
+    """`transfer.allow`: a model that was talked into it rings nobody whom the settings do not have."""
+
+    @pytest.mark.parametrize("summary", ["", "A caller."])
+    def test_who_is_not_allowed_is_not_called_and_the_agent_is_told(self, summary: str) -> None:
+        play = asked(Transfer("+19005550100", summary), transfer_allow=("+1555*",), warm=True)
+        assert not play.did(do.LeaveCall)
+        assert not play.did(do.CallOther)
+        assert occasions(play)[-1] == "transfer.ended"
+        (problem,) = play.kept(journal.ProblemMet)
+        assert (problem.source, problem.code) == ("agent", "transfer_refused")
+        assert [tried.status for tried in play.kept(journal.TransferTried)] == ["failed"]
+
+    def test_who_is_allowed_is_called(self) -> None:
+        assert asked(Transfer(DESK), transfer_allow=("+1555*",)).did(do.LeaveCall)
+
+    def test_our_own_last_resort_needs_no_leave(self) -> None:
+        play = asked(Transfer(DESK), transfer_allow=(), failure_transfer=DESK)
+        assert play.did(do.LeaveCall) == [do.LeaveCall("transfer", Transfer(DESK))]
+
+    @pytest.mark.parametrize(
+        ("to", "patterns", "may"),
+        [
+            (DESK, ("*",), True),
+            ("sip:ann@pbx.example.com", ("*",), True),
+            (DESK, (), False),
+            (DESK, (DESK,), True),
+            (DESK + "1", (DESK,), False),
+            (DESK, ("+49*", "+1555*"), True),
+            ("+19005550100", ("+49*", "+1555*"), False),
+            ("sip:+1555@evil.example", ("+1555*",), False),
+            ("sip:ann@pbx.example.com", ("sip:*@pbx.example.com",), True),
+            ("SIP:ann@PBX.example.com", ("sip:*@pbx.example.com",), True),
+            ("sip:ann@evil.example?x=@pbx.example.com", ("sip:*@pbx.example.com",), False),
+            ("sip:ann@evil.example;x=@pbx.example.com", ("sip:*@pbx.example.com",), False),
+            ("sip:ann@pbx.example.com.evil.example", ("sip:*@pbx.example.com",), False),
+            ("sip:ann@pbxxexample.com", ("sip:*@pbx.example.com",), False),
+        ],
+    )
+    def test_the_patterns(self, to: str, patterns: tuple[str, ...], may: bool) -> None:
+        assert may_dial(to, patterns) is may
 
 
 class TestWarm:

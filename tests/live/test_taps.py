@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bridge.conversation.journal import CallOpened
+from bridge.conversation.journal import CallOpened, CallTakenOver, RecordingPaused
 from bridge.live.taps import LEFT, RIGHT, Ear, TappedRecord, Taps
-from bridge.store.base import CallHeader
+from bridge.store.base import CallHeader, Reopened
 from bridge.tasks import spawn
-from tests.call.peers import KeptStore
+from tests.call.peers import KeptRecord, KeptStore
 
 
 def header(recording: Any = "on") -> CallHeader:
@@ -131,3 +131,23 @@ async def test_times_that_cannot_be_are_put_where_they_can() -> None:
     record.caller_audio(-5, b"a")
     record.caller_audio(2**40, b"b")
     assert [frame[1] for frame in await heard(ear, 2)] == [0, 2**32 - 1]
+
+
+async def test_a_call_that_was_taken_over_is_heard_as_it_was() -> None:
+    store = KeptStore()
+    entries = (CallOpened(), RecordingPaused(10), CallTakenOver(30, 2))
+    store.left["CA1"] = Reopened(header(), entries, 2, 30, KeptRecord(header()))
+    taps = Taps(store)
+    found = await taps.reopen("CA1")
+    assert found is not None
+    assert taps.recording("c1") == "paused"
+    ear = ear_of(taps)
+    found.record.caller_audio(40, b"a")  # Nobody is to hear it.
+    found.record.resume_audio(50)
+    found.record.caller_audio(60, b"b")
+    assert [one["type"] if isinstance(one, dict) else one for one in await heard(ear, 3)] == [
+        "paused",
+        "resumed",
+        (LEFT, 60, b"b"),
+    ]
+    assert await taps.reopen("CA1") is None

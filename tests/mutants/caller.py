@@ -238,8 +238,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "            self.drop_speculation()\n            return\n        over_speech",
-        "            return\n        over_speech",
+        "            self.drop_speculation()\n            return\n        # What is said",
+        "            return\n        # What is said",
         "A prepared answer to a turn that got lost is held for ever, and the call is mute.",
     ),
     Mutant(

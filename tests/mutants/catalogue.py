@@ -18,6 +18,7 @@ from tests.mutants import (
     outbound,
     passing,
     recording,
+    resuming,
     speech,
 )
 
@@ -35,4 +36,5 @@ MUTANTS = (
     *messages.MUTANTS,
     *operator.MUTANTS,
     *recording.MUTANTS,
+    *resuming.MUTANTS,
 )

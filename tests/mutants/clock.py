@@ -301,7 +301,7 @@ MUTANTS = (
     ),
     Mutant(
         _MACHINE,
-        'talk.state = "live"\n                talk.patience.stir(talk.now)',
+        'talk.state = "live"\n        talk.patience.stir(talk.now)',
         'talk.state = "live"',
         "A caller whose line comes back is asked at once whether they are there.",
     ),

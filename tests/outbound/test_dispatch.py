@@ -67,6 +67,21 @@ def test_more_than_may_wait_are_refused() -> None:
     assert queue.submit("c", ORDER, 0).status == "queued"
 
 
+def test_where_the_house_has_no_room_the_first_waits_and_holds_up_the_rest() -> None:
+    queue = dispatch(calls_per_second=5)
+    submit(queue, *"ab")
+    asked: list[str] = []
+
+    def none(call: OutboundCall) -> bool:
+        asked.append(call.id)
+        return False
+
+    assert queue.due(0.0, none) == []
+    assert (asked, queue.waiting) == (["a"], 2)
+    assert queue.deadline(3.0) == 3.0, "it is looked for room again"
+    assert ids(queue.due(3.0)) == ["a"]
+
+
 class TestKeys:
     def test_the_same_key_gets_the_same_call(self) -> None:
         queue = dispatch()

@@ -9,10 +9,10 @@ from pathlib import Path
 from bridge.conversation import journal
 from bridge.sinks.feeding import Feeder, FeedingStore
 from bridge.sinks.outbox import Outbox
-from bridge.store.base import CallHeader
+from bridge.store.base import CallHeader, Reopened
 from bridge.store.files import FileStore
 from bridge.store.writer import DiskThread
-from tests.call.peers import KeptStore
+from tests.call.peers import KeptRecord, KeptStore
 
 HEADER = CallHeader("c1", "CA1", "+1", "+2", "inbound", "2026-01-31T09:30:00+00:00", "echo")
 EVENTS = ("call.started", "turn", "action", "call.ended")
@@ -50,6 +50,21 @@ async def test_what_is_wanted_is_handed_over_and_all_is_kept(tmp_path: Path) -> 
         ("c1-4", "action"),
         ("c1-5", "call.ended"),
     ]
+    await outbox.close()
+
+
+async def test_a_call_that_was_taken_over_goes_on_to_be_numbered(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, ["one"])
+    await outbox.open()
+    inner = KeptStore()
+    entries = (*ENTRIES[:2], journal.CallTakenOver(30, 2))
+    inner.left["CA1"] = Reopened(HEADER, entries, 2, 30, KeptRecord(HEADER))
+    store = FeedingStore(inner, Feeder(outbox, ("turn", "problem", "call.ended")))
+    found = await store.reopen("CA1")
+    assert found is not None
+    found.record.append(journal.CallerSpoke(2, " Hello again", 40, 50))
+    assert await documents(outbox) == [("c1-2", "problem"), ("c1-3", "turn")]
+    assert await store.reopen("CA1") is None
     await outbox.close()
 
 

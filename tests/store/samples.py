@@ -17,6 +17,7 @@ HEADER = CallHeader(
 )
 
 ENTRIES: list[j.Entry] = [
+    j.CallArranged(0, {"campaign": "spring"}, "Hello, Blue Door."),
     j.CallOpened(),
     j.AgentSpoke(1, 0, "call.started", "Hello, Blue Door.", "", False, 20, 2200, 60, 260, 262, 780),
     j.CallerSpoke(1, " Hi, when do you open? ", 3000, 5000, eager_ms=4700),
@@ -38,9 +39,11 @@ ENTRIES: list[j.Entry] = [
     j.AnswererTold(11_990, "human"),
     j.NoteTaken(12000, {"name": "Zoë 😀", "numbers": [1, 2.5, None], "deep": {"a": True}}),
     j.ProblemMet(12500, "tts", "speech_timeout", "no audio within 3 s"),
+    j.Standing(12_550, voice="other", gather={"length": 4, "terminator": "#"}),
     j.RecordingPaused(12_600),
     j.RecordingResumed(12_900),
     j.StreamBroke(13000),
+    j.CallTakenOver(14000, 2),
     j.StreamResumed(15000),
     j.CallerSpoke(4, "uh-huh", 15500, 15800, meaning="backchannel"),
     j.CallerSpoke(5, "Bye", 16000, 16400, incomplete=True),

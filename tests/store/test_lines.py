@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from structlog.testing import capture_logs
 
@@ -100,3 +101,16 @@ async def test_what_fails_is_let_go() -> None:
         lines.add(b"x\n")
         await disk.close()
     assert disk.waiting == 0
+
+
+async def test_how_long_lines_waited_is_told_when_they_are_written() -> None:
+    disk, written, waited = DiskThread(), list[bytes](), list[float]()
+    lines = Lines(disk, written.append, vital=True, on_written=waited.append)
+    began = time.monotonic()
+    lines.add(b"a")
+    await disk.run(lambda: None)
+    lines.add(b"b")
+    await disk.close()
+    assert written == [b"a", b"b"]
+    assert len(waited) == 2
+    assert all(0 <= seconds <= time.monotonic() - began for seconds in waited)

@@ -40,6 +40,7 @@ def test_the_moments_that_are_marked() -> None:
         (12_600, "recording paused", "(recording paused)"),
         (12_900, "recording resumed", "(recording resumed)"),
         (13_000, "stream broke", "stream broke"),
+        (14_000, "stream broke", "taken over"),
         (15_000, "stream resumed", "resumed"),
         (17_000, "end", "end: caller"),
     ]

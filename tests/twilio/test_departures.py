@@ -50,7 +50,7 @@ class TestStreamEnded:
         assert document[1].attrib == {
             "callerId": FACTS["to"],
             "timeout": "30",
-            "action": house.origin + "/twilio/dial-ended?leg=1",
+            "action": house.origin + "/twilio/dial-ended?leg=1#rc=5&rp=ct,rt,5xx",
         }
 
     async def test_a_transfer_without_a_word(self, house: House) -> None:
@@ -71,7 +71,7 @@ class TestStreamEnded:
         self.leave(house, do.LeaveCall("transfer", Transfer("the desk")))
         with capture_logs() as logs:
             (connect,) = await self.ended(house)
-        assert connect.attrib["action"].endswith("/twilio/stream-ended?leg=1")
+        assert connect.attrib["action"].endswith("/twilio/stream-ended?leg=1#rc=5&rp=ct,rt,5xx")
         assert house.script.events[-1] == on.TransferEnded("failed")
         assert [(line["event"], line["sid"]) for line in logs] == [("transfer_refused", "CA1")]
 
@@ -89,7 +89,7 @@ class TestStreamEnded:
         house.routes.departures.joined = joined.append
         (dial,) = await self.ended(house)
         assert joined == ["room-1"]
-        assert dial.attrib == {"action": house.origin + "/twilio/dial-ended?leg=1"}
+        assert dial.attrib == {"action": house.origin + "/twilio/dial-ended?leg=1#rc=5&rp=ct,rt,5xx"}
         assert (dial[0].tag, dial[0].text, dial[0].attrib["endConferenceOnExit"]) == (
             "Conference",
             "room-1",
@@ -287,3 +287,12 @@ def test_of_one_call_only_the_last_answers_are_kept() -> None:
         once.keep("CA1", "stream", f"x{number}", "answer")
     kept = [number for number in range(1000) if once.given("CA1", "stream", f"x{number}") is not None]
     assert kept == list(range(900, 1000))
+
+
+def test_legs_go_on_behind_those_that_another_process_has_numbered() -> None:
+    once = AnsweredOnce()
+    once.count_from("CA1", "3")
+    assert once.next_leg("CA1") == "4"
+    once.count_from("CA1", "2")
+    once.count_from("CA1", "x")
+    assert once.next_leg("CA1") == "5"

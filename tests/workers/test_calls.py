@@ -252,7 +252,7 @@ async def test_a_call_that_goes_on_elsewhere_is_not_erased(up: Together) -> None
         )  # The record may tell its end before its worker lets go of it.
 
 
-async def test_one_that_dies_is_started_again_and_the_others_calls_go_on(up: Together) -> None:
+async def test_one_that_dies_is_started_again_and_all_calls_go_on(up: Together) -> None:
     async def all_are_up() -> bool:
         log = await up.log()
         return log.count("worker_died") == log.count("worker_restarted")
@@ -268,12 +268,16 @@ async def test_one_that_dies_is_started_again_and_the_others_calls_go_on(up: Tog
         os.kill((await up.workers())[0], signal.SIGKILL)  # The one that keeps house.
         await eventually(died_and_restarted)
         await up.heard_by(calls[there], "Are you there?")
-        assert [line["heard"] for line in (await up.live(calls[there]))[0]["talk"]] == ["Are you there?"]
+        now = await up.live(*calls)  # The one that was broken off is back.
+        assert [call["id"] for call in now] == [call["id"] for call in seen]
+        assert [line["heard"] for line in now[there]["talk"]] == ["Are you there?"]
+        await up.heard_by(calls[died], "And you?")
         async with up.calls(2) as more:
-            await up.live(calls[there], *more)
+            await up.live(*calls, *more)
     (folder,) = (up.folder / "calls").glob(f"*/*-{seen[died]['id']}")
-    await until((folder / "timeline.svg").exists)  # What was said in the one that has died is there to be read.
-    await up.kept(calls[there], *more)
+    await until((folder / "timeline.svg").exists)
+    assert '"entry":"call_taken_over"' in await asyncio.to_thread((folder / "journal.jsonl").read_text)
+    await up.kept(*calls, *more)
 
 
 async def test_told_to_stop_they_let_calls_end(tmp_path: Path) -> None:

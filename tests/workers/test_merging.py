@@ -38,6 +38,7 @@ def test_figures_are_added_and_each_stands_there_once() -> None:
     assert found["phone_bridge_first_text_seconds_sum[]"] == 1
     assert found["phone_bridge_first_text_seconds_bucket[('le', '0.3')]"] == 1
     assert found["process_start_time_seconds[]"] == values(pages[0])["process_start_time_seconds[]"]
+    assert [found[name] for name in found if name.startswith("phone_bridge_build_info")] == [1]
     assert found.keys() == values(pages[1]).keys()
     types = [line for line in text.splitlines() if line.startswith("# TYPE")]
     assert types == [line for line in pages[0].splitlines() if line.startswith("# TYPE")]

@@ -49,10 +49,11 @@ class WebhookHttp:
         self._client = HttpClient(allow_private=allow_private)
 
     async def post(
-        self, letter: Letter, *, attempt: int = 0, limits: HttpLimits | None = None
+        self, letter: Letter, *, attempt: int | None = None, limits: HttpLimits | None = None
     ) -> AsyncGenerator[list[Piece], None]:
         """Post and yield the pieces of the answer as they arrive; an empty list first, once it has a good status.
 
+        `attempt` counts deliveries of what is delivered until it has arrived; None: it is posted this once.
         Stopping or cancelling closes the connection, if the answer is not complete.
         Raises AgentError: `agent_unreachable`, `agent_timeout`, `agent_status`, `agent_answer` or `agent_target`.
         """

@@ -163,7 +163,10 @@ def question_id(question: Question) -> str:
 
 
 def traceparent(call_id: str, message_id: str, attempt: int = 0, now: float = 0.0) -> str:
-    """Write the W3C `traceparent`: one trace per call, one span per delivery, marked as sampled."""
+    """Write the W3C `traceparent`: one trace per call, one span per delivery, marked as sampled.
+
+    Of what is posted once only, neither attempt nor time is given: so whoever traces calls knows its span as well.
+    """
     trace = hashlib.sha256(f"phone-bridge call {call_id}".encode()).hexdigest()[:32]
     span = hashlib.sha256(f"{message_id} {attempt} {now}".encode()).hexdigest()[:16]
     return f"00-{trace}-{span}-01"
@@ -179,13 +182,13 @@ def build_headers(
 
 
 def delivery_headers(
-    message_id: str, call_id: str, body: bytes, *, key: bytes, now: float, version: str, attempt: int = 0
+    message_id: str, call_id: str, body: bytes, *, key: bytes, now: float, version: str, attempt: int | None = 0
 ) -> dict[str, str]:
     """Write the headers of one delivery of a body.
 
     `now` is the wall clock in seconds since 1970; an agent refuses signatures older than five minutes, so each
-    attempt is signed anew, under the same `message_id`. Without a key the request carries the same headers but no
-    `webhook-signature`.
+    attempt is signed anew, under the same `message_id`; `attempt` None: there is but this one. Without a key the
+    request carries the same headers but no `webhook-signature`.
     """
     seconds = int(now)
     headers = {
@@ -196,7 +199,7 @@ def delivery_headers(
         "user-agent": f"phone-bridge/{version}",
         "webhook-id": message_id,
         "webhook-timestamp": str(seconds),
-        "traceparent": traceparent(call_id, message_id, attempt, now),
+        "traceparent": traceparent(call_id, message_id, *(() if attempt is None else (attempt, now))),
     }
     if key:
         sent_at = datetime.fromtimestamp(seconds, UTC)

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -51,10 +51,15 @@ class _Call:
     id: str
     """As its row has it."""
     header: CallHeader
-    beginning: int
-    """The byte behind the header."""
+    head: bytes
+    """The line of the header, as it stands in the journal."""
     place: Place | None
     """How far it is in; None: its row is still to be made."""
+
+    @property
+    def beginning(self) -> int:
+        """The byte behind the header."""
+        return len(self.head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,21 @@ class _Gain:
 class Follower:
     """Puts calls' entries in, step by step. Everything here is called on the event loop, one step at a time."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, node: Callable[[], str] = str) -> None:
+        """`node` returns this one's name among many; empty: there is one, whose calls are nobody else's."""
         self.entries = 0
         """How many entries were put in."""
+        self.lost: Callable[[str], None] = lambda _: None
+        """Is told of a call, by its id, that another node holds by now."""
+        self._name_of_node = node
         self._database = database
         self._folder = folder
         self._known: OrderedDict[Path, _Call] = OrderedDict()
         self._told: set[Path] = set()
+
+    @property
+    def _node(self) -> str:
+        return self._name_of_node()
 
     async def step(self, folders: Sequence[Path]) -> set[Path]:
         """Put in the next entries of the calls in `folders`, 200 at most; returns those that have more.
@@ -136,11 +149,11 @@ class Follower:
         found: dict[Path, _Call] = {}
         for folder in _breathing(folders):
             try:
-                header, beginning = spool.read_beginning(folder)
+                header, head = spool.read_head(folder)
             except (OSError, BridgeError) as error:
                 self._unread(folder, error)
                 continue
-            found[folder] = _Call(row_id(folder.name, header), header, beginning, None)
+            found[folder] = _Call(row_id(folder.name, header), header, head, None)
         return found
 
     def _unread(self, folder: Path, error: Exception) -> None:
@@ -160,6 +173,7 @@ class Follower:
             return {}
         async with self._database.reading() as connection:
             places = await putting.places_of(connection, ids)
+            nodes = await putting.nodes_of(connection, ids) if self._node else {}
             new = ids - places.keys()
             erased = await putting.erased_among(connection, new) if new else set()
         found: dict[Path, _Call] = {}
@@ -167,6 +181,10 @@ class Follower:
             place = places.get(call.id)
             if call.id in erased:
                 self._tell(folder, "journal_of_an_erased_call")
+                continue
+            if nodes.get(call.id, self._node) != self._node:
+                self._tell(folder, "call_held_elsewhere", node=nodes[call.id])
+                self.lost(call.header.id)
                 continue
             if place is not None and place.folder != self._name(folder):
                 other = self._folder / place.folder / JOURNAL
@@ -205,12 +223,14 @@ class Follower:
 
     async def _put_singly(self, gain: _Gain) -> bool:
         """Put in entry by entry, as there is one that the database does not take. True: as in `_put`."""
-        lines = gain.stretch.lines
+        lines, position = gain.stretch.lines, gain.stretch.position - len(gain.stretch.text)
         if not lines:
             _log.error("call_not_followed", folder=str(gain.folder))
             return False
         for line in lines:
-            single = spool.Stretch((line,), line.ends, line.seq, more=False)
+            text = gain.stretch.text[len(gain.stretch.text) - (gain.stretch.position - position) :]
+            text, position = text[: line.ends - position], line.ends
+            single = spool.Stretch((line,), line.ends, line.seq, more=False, text=text)
             call = self._known.get(gain.folder, gain.call)
             rows = _rows(call, single)
             try:
@@ -246,7 +266,7 @@ class Follower:
         async with self._database.writing() as connection:
             amiss = await self._begin([gain for gain in gains if gain.call.place is None], connection)
             if not amiss:
-                moved = await putting.moved_meanwhile(connection, moves)
+                moved = await putting.moved_meanwhile(connection, moves, self._node)
                 amiss = {gain.folder for gain in gains if gain.call.id in moved}
             if amiss:
                 await connection.rollback()
@@ -266,7 +286,8 @@ class Follower:
             name = self._name(gain.folder)
             new = putting.Place(name, gain.stretch.position, gain.stretch.entries)
             old = gain.call.place or _beginning(gain.call, name)
-            moves.append(putting.Move(gain.call.id, old, new, gain.rows or Rows()))
+            text = gain.stretch.text if self._node else None
+            moves.append(putting.Move(gain.call.id, old, new, gain.rows or Rows(), text))
         return moves, putting.ready(self._database.dialect, _breathing(moves))
 
     async def _begin(self, gains: Sequence[_Gain], connection: AsyncConnection) -> set[Path]:
@@ -280,6 +301,8 @@ class Follower:
             row = call_row(gain.call.id, gain.call.header, self._name(gain.folder))
             if not await putting.begin(connection, row, gain.call.beginning):
                 amiss.add(gain.folder)
+            elif self._node:
+                await putting.own(connection, row, self._node, gain.call.head)
         erased = await putting.erased_among(connection, {gain.call.id for gain in gains})
         there = await asyncio.to_thread(lambda: {gain.folder for gain in gains if (gain.folder / JOURNAL).exists()})
         return amiss | {gain.folder for gain in gains if gain.folder not in there or gain.call.id in erased}

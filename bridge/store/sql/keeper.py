@@ -43,10 +43,11 @@ _NAMES: Final = 20_000
 class Keeper:
     """Follows the journals below `folder`. `grew` may be called on any thread, the rest on the event loop."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, node: Callable[[], str] = str) -> None:
+        """`node` as in `Follower`."""
         self._database = database
         self._folder = folder
-        self._follower = Follower(database, folder)
+        self._follower = Follower(database, folder, node)
         self._lock = threading.Lock()
         """Held for a moment, never over anything that waits; guards the names of calls."""
         self._grown: OrderedDict[Path, _Grown] = OrderedDict()
@@ -86,6 +87,10 @@ class Keeper:
     def entries(self) -> int:
         """How many entries this process has put in."""
         return self._follower.entries
+
+    def on_lost(self, lost: Callable[[str], None]) -> None:
+        """Let `lost` be told of a call of this process, by its id, that another node holds by now."""
+        self._follower.lost = lost
 
     def grew(self, folder: Path, call_id: str) -> None:
         """Tell that the journal in this folder has grown. Any thread may; returns at once."""

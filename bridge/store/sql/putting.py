@@ -8,6 +8,7 @@ row.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,12 +16,12 @@ from functools import cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy import URL, Dialect, Table, Update, and_, bindparam, insert, select, update
+from sqlalchemy import URL, Delete, Dialect, Table, Update, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.sql import Insert
 
 from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.rows import Row, Rows
-from bridge.store.sql.schema import actions, calls, legs, notes, tombstones, turns
+from bridge.store.sql.schema import actions, calls, journal, legs, notes, owners, tombstones, turns
 from bridge.store.sql.words import search_words
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _MOVE: Final = (
 _END: Final = (
     update(calls).where(calls.c.id == bindparam("of_call")).values({name: bindparam(name) for name in _OF_END})
 )
+_FORGET: Final = delete(journal).where(journal.c.call_id == bindparam("of_call"))
 _END_STREAM: Final = (
     update(legs)
     .where(
@@ -74,6 +76,8 @@ class Move:
     old: Place
     new: Place
     rows: Rows
+    text: bytes | None = None
+    """What stands in the journal between the two, to be kept while the call goes on; None: it is not kept."""
 
 
 async def places_of(connection: AsyncConnection, call_ids: Collection[str]) -> dict[str, Place]:
@@ -108,15 +112,32 @@ async def begin(connection: AsyncConnection, row: Row, position: int) -> bool:
     return result.rowcount == 1
 
 
-async def moved_meanwhile(connection: AsyncConnection, moves: Sequence[Move]) -> set[str]:
+async def own(connection: AsyncConnection, row: Row, node: str, header: bytes) -> None:
+    """Let a node be the first owner of a call whose row it has just put in; `header` begins the journal."""
+    mine = {"call_id": row["id"], "sid": row["sid"], "node": node, "epoch": 1, "claimed_at": _now_ms()}
+    await connection.execute(insert(owners).values(mine))
+    await connection.execute(insert(journal).values(call_id=row["id"], begins=0, text=header))
+
+
+async def nodes_of(connection: AsyncConnection, call_ids: Collection[str]) -> dict[str, str]:
+    """The nodes that hold calls; one that is missing is held by none in particular."""
+    found = await connection.execute(select(owners.c.call_id, owners.c.node).where(owners.c.call_id.in_(call_ids)))
+    return {row[0]: row[1] for row in found}
+
+
+async def moved_meanwhile(connection: AsyncConnection, moves: Sequence[Move], node: str = "") -> set[str]:
     """Those of some calls that are not where they were, as somebody else has moved them along or taken them out.
 
-    The rest stay there until the transaction ends: nobody else can move them.
+    The rest stay there until the transaction ends: nobody else can move them. `node`: nor those that another node
+    holds by now; empty: there are no nodes.
     """
     columns = (calls.c.id, calls.c.journal_bytes, calls.c.entries)
     wanted = select(*columns).where(calls.c.id.in_([move.call_id for move in moves]))
+    if node:
+        mine = or_(owners.c.node.is_(None), owners.c.node == node)
+        wanted = wanted.select_from(calls.outerjoin(owners)).where(mine)
     # In one order, or two that do this at the same time could wait for each other.
-    found = await connection.execute(wanted.order_by(calls.c.id).with_for_update())
+    found = await connection.execute(wanted.order_by(calls.c.id).with_for_update(of=calls))
     there = {row[0]: (row[1], row[2]) for row in found}
     return {move.call_id for move in moves if there.get(move.call_id) != (move.old.position, move.old.entries)}
 
@@ -145,6 +166,10 @@ def _rows_of(move: Move) -> Iterable[tuple[str, Row]]:
     yield "move", {**call, **place, **more}
     if gained.call:
         yield "end", {**call, **gained.call}
+    if move.text:
+        yield "journal", {"call_id": move.call_id, "begins": move.old.position, "text": move.text}
+    if move.text is not None and gained.call:
+        yield "forget", call  # Nobody takes the call up again.
     for turn in gained.turns:
         yield "turns", {**turn, "words": search_words(turn["text"])}
     for action in gained.actions:
@@ -176,10 +201,12 @@ def _sorts(name: str) -> dict[str, _Sort]:
         "end": _sort(dialect, _END),
         **{table.name: _sort(dialect, insert(table).inline(), table) for table in (turns, actions, legs, notes)},
         "leg_ends": _sort(dialect, _END_STREAM),
+        "journal": _sort(dialect, insert(journal).inline(), journal),
+        "forget": _sort(dialect, _FORGET),
     }
 
 
-def _sort(dialect: Dialect, statement: Insert | Update, table: Table | None = None) -> _Sort:
+def _sort(dialect: Dialect, statement: Insert | Update | Delete, table: Table | None = None) -> _Sort:
     columns = [column.name for column in table.columns if column.name != "id"] if table is not None else None
     compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
     return _Sort(str(compiled), _in_order(compiled.positiontup, compiled.params))
@@ -188,8 +215,13 @@ def _sort(dialect: Dialect, statement: Insert | Update, table: Table | None = No
 def _in_order(names: Sequence[str], fixed: dict[str, Any]) -> Callable[[Row], tuple[Any, ...]]:
     """What takes the values of these names out of a row; `fixed` has those that the statement brings itself."""
     brought = {name: value for name, value in fixed.items() if value is not None}
-    values: Callable[[Row], tuple[Any, ...]] = itemgetter(*names)
+    several: Callable[[Row], tuple[Any, ...]] = itemgetter(*names)
+    values = several if len(names) > 1 else lambda row: (row[names[0]],)
     return (lambda row: values({**brought, **row})) if brought else values
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)
 
 
 def _json(data: Any) -> str:

@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import delete, or_, select, text, update
 
 from bridge.store.sql.inserting import insert_into
-from bridge.store.sql.schema import actions, audit, calls, legs, notes, tombstones, transcriptions, turns
+from bridge.store.sql.schema import (
+    actions,
+    audit,
+    calls,
+    journal,
+    legs,
+    notes,
+    owners,
+    tombstones,
+    transcriptions,
+    turns,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_OF_CALLS: Final = (turns, actions, legs, notes, transcriptions)
+_OF_CALLS: Final = (turns, actions, legs, notes, transcriptions, owners, journal)
 
 
 @dataclass(frozen=True, slots=True)

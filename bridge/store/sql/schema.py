@@ -17,6 +17,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -156,6 +157,31 @@ audit: Final = Table(
     Column("ref", String(32)),  # a line that had to wait in a file goes in once by it
     Index(None, "ref", unique=True),
     sqlite_autoincrement=True,
+)
+
+owners: Final = Table(  # which of many bridges holds a call; none where there is one
+    "owners",
+    metadata,
+    Column("call_id", ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("sid", String(64), nullable=False, index=True),
+    Column("node", String(128), nullable=False),
+    Column("epoch", Integer, nullable=False),  # 1, 2, 3 …: how often the call has had an owner
+    Column("claimed_at", BigInteger, nullable=False),
+)
+
+journal: Final = Table(  # of calls that have an owner and are not over: their journals, as they stand on its disk
+    "journal",
+    metadata,
+    Column("call_id", ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("begins", BigInteger, primary_key=True, autoincrement=False),  # the byte of the journal
+    Column("text", LargeBinary, nullable=False),
+)
+
+used_tokens: Final = Table(  # of media streams: each is good once, whichever bridge it comes to
+    "used_tokens",
+    metadata,
+    Column("token", String(64), primary_key=True),
+    Column("used_at", BigInteger, nullable=False, index=True),
 )
 
 tombstones: Final = Table(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -47,12 +47,20 @@ class Stretch:
     """The number of the last line up to there."""
     more: bool
     """Whether more is known to come."""
+    text: bytes = field(default=b"", compare=False, repr=False)
+    """The lines as they stand in the journal; empty where they do not begin at the place that was asked for."""
     amiss: str = ""
     """What the journal has gone through since it was last read: `shrunk` or `rewritten`."""
 
 
 def read_beginning(folder: Path) -> tuple[CallHeader, int]:
-    """The header of the call in `folder`, and the byte behind it.
+    """The header of the call in `folder`, and the byte behind it. Raises as `read_head`."""
+    header, line = read_head(folder)
+    return header, len(line)
+
+
+def read_head(folder: Path) -> tuple[CallHeader, bytes]:
+    """The header of the call in `folder`, and its line as it stands there.
 
     Raises `OSError`, and `BridgeError` (code `journal_unreadable`) where there is none, or not yet.
     """
@@ -60,7 +68,7 @@ def read_beginning(folder: Path) -> tuple[CallHeader, int]:
     with _open(path) as file:
         line = _whole_line(file, b"")
     try:
-        return read_header(line), len(line)
+        return read_header(line), line
     except (ValueError, KeyError, TypeError) as error:
         raise BridgeError(f"{path} is no journal of a call: {error}", code="journal_unreadable") from error
 
@@ -89,7 +97,8 @@ def read_on(folder: Path, position: int, entries: int, limit: int = STRETCH_BYTE
             text = _whole_line(file, text)
     lines, ends = _lines(text, position, entries)
     entries += len(lines)
-    return Stretch(tuple(lines), ends, entries, more=position + len(text) < size, amiss=amiss)
+    raw = b"" if amiss else text[: ends - position]
+    return Stretch(tuple(lines), ends, entries, more=position + len(text) < size, text=raw, amiss=amiss)
 
 
 def _read_straight_on(path: Path, position: int, entries: int, limit: int) -> Stretch | None:
@@ -112,7 +121,7 @@ def _read_straight_on(path: Path, position: int, entries: int, limit: int) -> St
     text = text[1:]
     lines, ends = _lines(text, position, entries)
     more = position + len(text) < status.st_size
-    return Stretch(tuple(lines), ends, entries + len(lines), more=more)
+    return Stretch(tuple(lines), ends, entries + len(lines), more=more, text=text[: ends - position])
 
 
 def journals_of_day(day: Path) -> list[tuple[Path, int]]:

@@ -78,6 +78,7 @@ class World:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")},
             "BRIDGE_SERVER__PORT": "0",
+            "BRIDGE_SERVER__RESUME_SECONDS": "0",
             "BRIDGE_SPEECH__BASE_URL": self.speech.url,
             "BRIDGE_SPEECH__API_KEY": "sk_test",
             "BRIDGE_TWILIO__AUTH_TOKEN": TOKEN,

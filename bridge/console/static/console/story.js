@@ -103,6 +103,10 @@ function take(story, entry) {
       story.breaks.push([entry.at_ms, null]);
       mark("broken", "The carrier's stream broke");
       break;
+    case "call_taken_over":
+      if (!story.breaks.length || story.breaks.at(-1)[1] !== null) story.breaks.push([entry.at_ms, null]);
+      mark("broken", "The process died, and another one went on with the call");
+      break;
     case "stream_resumed": {
       const open = story.breaks.findLast((one) => one[1] === null);
       if (open) open[1] = entry.at_ms;

@@ -1,0 +1,107 @@
+"""Calls that go from one bridge to another: theirs dies, or stops, or the carrier brings them there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from bridge.simulator.caller import SimulatedCall
+from tests.bus.world import Nodes, eventually, nodes
+from tests.postgres import PostgresServer, start_postgres
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    server = start_postgres()
+    yield server
+    server.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def up(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> AsyncIterator[Nodes]:
+    async with nodes(tmp_path_factory.mktemp("moving"), 3, store=postgres.new_database()) as all_:
+        yield all_
+
+
+async def said_by(up: Nodes, at: int, call: SimulatedCall, text: str) -> None:
+    """Let the agent say something, by the API of one bridge, and wait until the caller has heard it."""
+    after = call.now
+
+    async def asked() -> bool:
+        status, answer = await up.ask(at, "POST", f"/api/v1/calls/{call.call_sid}/say", {"text": text})
+        assert status in {202, 503}, answer  # 503: it is on its way from one to the other.
+        return status == 202
+
+    await eventually(asked)
+    assert await call.wait_for_agent(10, silence_s=0.2, after=after)
+
+
+async def moved(up: Nodes, call: SimulatedCall, to: int) -> None:
+    """Wait until a call is at another bridge, by what that shows."""
+
+    async def is_there() -> bool:
+        return bool("node" not in (await up.seen(to)).get(call.call_sid, {"node": "none"}))
+
+    await eventually(is_there)
+
+
+async def heard(up: Nodes, at: int, call_id: str) -> list[str]:
+    """What the caller has heard of the agent, as the record of an ended call has it."""
+    found: dict[str, Any] = {}
+
+    async def over() -> bool:
+        _, document = await up.ask(at, "GET", f"/api/v1/calls/{call_id}")
+        found.update(document)
+        return found.get("state") == "ended"
+
+    await eventually(over)
+    _, text = await up.ask(at, "GET", f"/api/v1/calls/{call_id}/transcript?format=text")
+    return re.findall(r"This is \w+", text)
+
+
+async def test_a_stream_that_comes_to_another_bridge_takes_its_call_with_it(up: Nodes) -> None:
+    async with up.call(at=0) as call:
+        await said_by(up, 1, call, "This is one.")
+        call_id = (await up.seen(0))[call.call_sid]["id"]
+        up.balancer.route = lambda _: 1
+        call.drop_stream()
+        await moved(up, call, to=1)
+        await said_by(up, 0, call, "This is two.")
+    assert call.problems == []
+    assert await heard(up, 1, call_id) == ["This is one", "This is two"]
+
+
+async def test_the_calls_of_one_that_dies_go_on_at_another(up: Nodes, tmp_path: Path) -> None:
+    async with up.call(at=2) as call:
+        await said_by(up, 0, call, "This is one.")
+        call_id = (await up.seen(2))[call.call_sid]["id"]
+        await asyncio.sleep(0.3)
+        up.balancer.route = lambda _: None
+        died = call.now
+        await up.bridges[2].kill()
+        assert await call.wait_for_agent(10, silence_s=0.2, after=died)  # It says that it is back.
+        await said_by(up, 0, call, "This is two.")
+    assert call.problems == []
+    assert await heard(up, 1, call_id) == ["This is one", "This is two"]
+
+
+async def test_one_that_stops_lets_its_calls_go_to_another(up: Nodes) -> None:
+    async with up.call(at=1) as call:
+        await said_by(up, 0, call, "This is one.")
+        call_id = (await up.seen(1))[call.call_sid]["id"]
+        up.balancer.route = lambda _: 0
+        up.bridges[1].process.send_signal(signal.SIGTERM)
+        await moved(up, call, to=0)
+        await said_by(up, 0, call, "This is two.")
+        async with asyncio.timeout(10):
+            assert await up.bridges[1].process.wait() == 0
+    assert await heard(up, 0, call_id) == ["This is one", "This is two"]

@@ -1,0 +1,74 @@
+"""Mutants of how a call goes on whose process died."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_PAST, _RESUMING, _STANDING = "past.py", "resuming.py", "standing.py"
+
+MUTANTS = (
+    Mutant(_PAST, "if spoke.over_speech:", "if False:", "What was said over speech stands before it."),
+    Mutant(
+        _PAST,
+        "spoke.heard[spoke.filler :]",
+        "spoke.heard",
+        "The agent is told that it said what covered its slowness.",
+    ),
+    Mutant(
+        _PAST,
+        "    if spoke.again:\n        return\n",
+        "",
+        "What the caller said is lost where nothing of the answer was heard.",
+    ),
+    Mutant(_PAST, "if one[0] > spoke.turn]", "if one[0] >= spoke.turn]", "What was answered is asked again."),
+    Mutant(
+        _PAST,
+        "past.unanswered = [one for one in past.unanswered if one[0] > spoke.turn]",
+        "past.unanswered.clear()",
+        "What was said while an answer was spoken is lost.",
+    ),
+    Mutant(
+        _PAST, "past.replies = max(past.replies, spoke.reply)", "pass", "Replies are numbered from the beginning."
+    ),
+    Mutant(
+        _PAST,
+        "if spoke.degraded or not policy.agent",
+        "if not policy.agent",
+        "What the caller was asked to say again is asked about, too.",
+    ),
+    Mutant(_PAST, "past.gathered = digits", "pass", "A number that was keyed in is lost."),
+    Mutant(
+        _RESUMING,
+        "talk.turn.number, talk.echoes = past.turns, past.echoes",
+        "pass",
+        "Turns are numbered from the beginning.",
+    ),
+    Mutant(
+        _RESUMING,
+        "now + talk.policy.reattach_s",
+        "now",
+        "A call is given up before its stream can be there.",
+    ),
+    Mutant(_RESUMING, "talk.out.append(do.PauseRecording(talk.ms()))", "pass", "A paused recording goes on."),
+    Mutant(
+        _RESUMING,
+        "talk.out.append(do.TuneRecognizer(talk.tuning))",
+        "pass",
+        "The new recogniser does not listen for what the agent has named.",
+    ),
+    Mutant(_RESUMING, "    talk.ask(reply)\n", "", "What nobody has answered is not asked again."),
+    Mutant(
+        _RESUMING,
+        "talk.digits.begin(GatherDigits(**past.standing.gather), talk.now)",
+        "pass",
+        "A number that was being keyed in is taken for single keys.",
+    ),
+    Mutant(
+        _RESUMING,
+        'talk.passage.returned = do.TransferResult(wanted.to, "failed")',
+        "pass",
+        "The agent never learns that nobody was reached.",
+    ),
+    Mutant(_STANDING, "if stands != self._kept:", "if False:", "How a call is held is not kept."),
+    Mutant("machine.py", "resuming.go_on(talk, past)", "pass", "The caller is not told that the call is back."),
+)

@@ -1,0 +1,171 @@
+"""Ten thousand connections of strangers while twenty calls go on: what do the calls feel of it?
+
+`python -m tests.rubbish` runs a bridge as a user starts it, holds calls as `phone-bridge bench` does, and measures
+them twice: alone, and while another process opens connections from another address of this machine. Those bring
+nothing, noise, halves of requests, requests for nothing, unsigned webhooks, streams without a ticket. For Linux.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from bridge.bench.figures import Level
+from bridge.bench.run import BenchOptions, run_bench
+from bridge.bench.systems import Bridge, Launch, Place, free_port
+from bridge.tasks import spawn
+
+STRANGER = "127.0.0.2"
+"""Where they come from: an address of this machine that is no proxy of the bridge's."""
+_HELD_S = 5.0
+"""How long who brings no whole request holds on, if they are let."""
+_AT_ONCE = 400
+
+_FORM = b"CallSid=CA1&From=%2B1&To=%2B2"
+_KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+KINDS: dict[str, bytes] = {
+    "nothing": b"",
+    "noise": os.urandom(256),
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "half_a_line": b"GET /twil",
+    "half_a_head": b"POST /twilio/voice HTTP/1.1\r\nHost: h\r\nX-A: 1\r\n",
+    "half_a_body": b"POST /twilio/voice HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: 1000\r\n\r\n" + _FORM,
+    "no_such_address": b"GET /wp-login.php HTTP/1.1\r\nHost: h\r\n\r\n",
+    "long_head": b"GET / HTTP/1.1\r\nHost: h\r\nX-A: " + b"a" * 70_000,
+    "unsigned": b"POST /twilio/voice HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(_FORM) + _FORM,
+    "wrong_token": b"GET /api/v1/calls HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer guess\r\n\r\n",
+    "stream": b"GET /twilio/media HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + _KEY + b"\r\n\r\n" + b"\x81\x82\x00\x00\x00\x00{}",
+}
+"""What a stranger sends, by name; then they wait for an answer, or for the end."""
+
+
+async def one(port: int, sent: bytes, local: str = STRANGER) -> str:
+    """Connect, send, and tell what came of it: a status, `closed`, `held`, or `refused`."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(local, 0))
+    except OSError:
+        return "refused"
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(_HELD_S):
+            line = await reader.readline()
+        return line.split()[1].decode() if line.startswith(b"HTTP/") else "closed"
+    except TimeoutError:
+        return "held"
+    except (ConnectionError, ValueError):
+        return "closed"
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def flood(port: int, connections: int, seconds: float) -> Counter[str]:
+    """Open so many connections in so many seconds, of every kind in turn. Returns how often what came of them."""
+    told: Counter[str] = Counter()
+    places = asyncio.Semaphore(_AT_ONCE)
+    kinds = [*KINDS.items()]
+
+    async def stranger(number: int) -> None:
+        name, sent = kinds[number % len(kinds)]
+        try:
+            told[f"{name}: {await one(port, sent)}"] += 1
+        finally:
+            places.release()
+
+    began = time.monotonic()
+    tasks = []
+    for number in range(connections):
+        await asyncio.sleep(max(0.0, began + seconds * number / connections - time.monotonic()))
+        await places.acquire()
+        tasks.append(spawn(stranger(number), name=f"stranger-{number}"))
+    await asyncio.gather(*tasks)
+    told["seconds"] = round(time.monotonic() - began)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class _AtPort(Bridge):
+    """The bridge, at a port that is known before, with proxies at 127.0.0.1 alone."""
+
+    port: int = 0
+
+    def launch(self, place: Place) -> Launch:
+        """See `System.launch`."""
+        launch = Bridge.launch(self, place)
+        environment = {**launch.environment, "BRIDGE_SERVER__TRUSTED_PROXIES": "127.0.0.1/32"}
+        return Launch((*launch.arguments[:-1], str(self.port)), environment)
+
+
+def shown(levels: Sequence[Level]) -> str:
+    """Return the calls' figures, alone and among strangers, side by side."""
+    lines = [f"{'':34}{'alone':>20}{'among strangers':>20}"]
+    for measure in levels[0].figures:
+        cells = [level.figures.get(measure) for level in levels]
+        told = [f"{one.p50:.1f} / {one.p99:.1f} ms" if one else "-" for one in cells]
+        lines.append(f"{measure:34}" + "".join(f"{text:>20}" for text in told))
+    counts = ("turns", "unanswered", "dropped_calls", "lost_up", "lost_down", "underruns")
+    lines += [f"{name:34}" + "".join(f"{getattr(level, name):>20}" for level in levels) for name in counts]
+    for name, about in (("cpu", "cores used by the bridge"), ("others_cpu", "and by others on the same")):
+        told = [getattr(level.usage, name) for level in levels]
+        lines.append(f"{about:34}" + "".join(f"{value or 0:>20.2f}" for value in told))
+    return "\n".join([*lines, "(p50 / p99)"])
+
+
+def _refusals(port: int) -> list[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return [line for line in text.splitlines() if "refused_" in line and "{" in line and "_created" not in line]
+
+
+@click.command()
+@click.option("--calls", default=20, show_default=True)
+@click.option("--connections", default=10_000, show_default=True)
+@click.option("--seconds", default=15.0, show_default=True, help="Length of each of the two windows.")
+@click.option("--flood-port", default=0, hidden=True, help="Be the strangers.")
+def main(calls: int, connections: int, seconds: float, flood_port: int) -> None:
+    """Measure calls alone and among strangers."""
+    if flood_port:
+        click.echo(json.dumps(asyncio.run(flood(flood_port, connections, seconds))))
+        return
+    system = _AtPort(port=free_port())
+    options = BenchOptions(calls=(calls, calls), seconds=seconds)
+    strangers: list[subprocess.Popen[str]] = []
+    refusals: list[str] = []
+
+    def on_level(_: Level) -> None:
+        if strangers:
+            refusals.extend(_refusals(system.port))
+            return
+        # They begin while the second window is made ready, and go on through all of it.
+        command = (sys.executable, "-m", "tests.rubbish", "--flood-port", str(system.port))
+        how = ("--connections", str(connections), "--seconds", str(seconds + options.settle_s))
+        strangers.append(subprocess.Popen([*command, *how], stdout=subprocess.PIPE, text=True))
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = asyncio.run(run_bench(options, Path(folder), system=system, on_level=on_level))
+    told, _ = strangers[0].communicate(timeout=60)
+    click.echo(f"{calls} calls; {found.cores.said}\n\n{shown(found.levels)}\n\nwhat came of the strangers:")
+    for name, count in sorted(json.loads(told).items()):
+        click.echo(f"  {count:6} {name}")
+    click.echo("\n" + "\n".join(refusals))
+
+
+if __name__ == "__main__":
+    main()
