@@ -283,12 +283,12 @@ _cursors: Final = st.one_of(
 
 
 class _Links:
-    """The first worker's end of the links, with a real socket and a loop of its own, opened when it is first used."""
+    """The first worker's end of the links: a real socket and a loop of its own, opened when it is first used."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._path = Path(_FOLDER.name) / "links"
-        self._hub = Hub(self._path, _Nobody())  # type: ignore[arg-type]  # it takes everything
+        self._hub = Hub(self._path, _Nobody())
 
     def __call__(self, lines: list[bytes]) -> None:
         if self._loop is None:
@@ -301,7 +301,7 @@ class _Links:
         with contextlib.suppress(OSError):  # It hangs up on what it does not understand.
             writer.write(b"".join(line.replace(b"\n", b" ") + b"\n" for line in lines))
             writer.write_eof()
-        while not self._hub._reading:
+        while not self._hub._reading:  # noqa: ASYNC110
             await asyncio.sleep(0)
         hearing = [*self._hub._reading]
         _, late = await asyncio.wait(hearing, timeout=5)
