@@ -78,6 +78,7 @@ class Doors:
         for observers in (house.registry.observers, house.registry.logs.observers):
             observers.append(self._own.observer)
         self._calls: LiveCalls = watch_calls(app, house.settings, house.registry)
+        house.worker.orders(house.dialer, house.twilio.outbound)
         house.worker.show(self._calls, house.keeping.store.recording, house.metrics)
         if house.rest is not None:
             house.twilio.logs.restart = self._restart
