@@ -33,8 +33,8 @@ KUBERNETES = DEPLOY / "kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 RECORDED_S = 15
 """As long as `bridge.app` gives recordings at a stop."""
-OF_OTHERS = {"up", "phone_bridge_bus_up", "phone_bridge_other_nodes"}
-"""Metrics that others make than `Metrics`: Prometheus itself, and bridges that share a message bus."""
+OF_OTHERS = {"up"}
+"""Metrics that others make than `Metrics`: Prometheus itself."""
 
 
 def loaded(path: Path) -> Any:
