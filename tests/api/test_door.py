@@ -238,9 +238,7 @@ async def test_a_body_that_comes_too_slowly_is_not_waited_for(asked: Client) -> 
 
 
 async def test_who_hangs_up_in_the_middle_of_a_body_is_no_fault_of_the_bridge() -> None:
-    runner = web.AppRunner(
-        house(), access_log=None
-    )  # As the bridge's own: handlers go on when a connection breaks.
+    runner = web.AppRunner(house(), access_log=None)  # As the bridge's own: nobody cancels handlers.
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     with structlog.testing.capture_logs() as logs:
