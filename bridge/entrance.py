@@ -30,6 +30,8 @@ _AT_ONCE: Final = 8
 _WAITING: Final = 1024
 """How many may wait for that."""
 _RUN_OUT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NOT_HERE: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+"""A machine without IPv6 listens to what it has."""
 _AGAIN_S: Final = 0.5
 _REST_S: Final = 0.01
 """Pause after a turn in which everybody was refused: 800 a second at most cost a twentieth of a core."""
@@ -119,6 +121,10 @@ class Entrance:
         held.discard(before)
         held.add(after)
 
+    def arrivals(self) -> list[_Arrival]:
+        """Return the connections that have brought no request yet."""
+        return [one for held in self._held.values() for one in held if isinstance(one, _Arrival)]
+
     def refuse(self, reason: str, host: str) -> None:
         """Tell that a connection is closed. Thousands of them are one line of the log."""
         self._tell(reason)
@@ -167,7 +173,11 @@ class _Site(web.BaseSite):
         self._server = cast("asyncio.AbstractServer", opened)
         try:
             for family, _, _, _, address in dict.fromkeys(infos):
-                listeners.append(_listener(family, address, reuse_port=self._reuse_port))
+                try:
+                    listeners.append(_listener(family, address, reuse_port=self._reuse_port))
+                except OSError as error:
+                    if not listeners or error.errno not in _NOT_HERE:
+                        raise
                 if port == 0:
                     break  # Each address would get a port of its own.
         except BaseException:
@@ -175,6 +185,11 @@ class _Site(web.BaseSite):
             raise
         for listener in listeners:
             loop.add_reader(listener.fileno(), self._accept, listener)
+
+    async def stop(self) -> None:
+        await super().stop()
+        for arrival in self._entrance.arrivals():
+            arrival.drop()
 
     def _accept(self, listener: socket.socket) -> None:
         """Take some of the connections that wait; the others are taken in the next turn."""
@@ -303,6 +318,11 @@ class _Arrival(asyncio.Protocol):
         handler.connection_made(transport)
         handler.data_received(bytes(self._head))
         self._head.clear()
+
+    def drop(self) -> None:
+        """Close it, if it has begun; what has not is closed by its own task."""
+        if self._late is not None and self.transport is not None:
+            cast("asyncio.Transport", self.transport).abort()
 
     def _close(self, reason: str) -> None:
         if self.transport is not None:

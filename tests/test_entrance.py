@@ -19,8 +19,9 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class House:
-    def __init__(self, entrance: Entrance, port: int, refused: Counter[str]) -> None:
+    def __init__(self, entrance: Entrance, port: int, refused: Counter[str], runner: web.AppRunner) -> None:
         self.entrance, self.port, self.refused = entrance, port, refused
+        self.stop = runner.cleanup
         self._opened: list[asyncio.StreamWriter] = []
 
     async def connect(self) -> Pair:
@@ -61,7 +62,7 @@ async def house(
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_s)
     await runner.setup()
     await entrance.site(runner, "127.0.0.1", 0).start()
-    it = House(entrance, runner.addresses[0][1], refused)
+    it = House(entrance, runner.addresses[0][1], refused, runner)
     try:
         yield it
     finally:
@@ -135,6 +136,16 @@ async def test_an_idle_connection_is_closed() -> None:
         assert await it.ask((reader, writer)) == OK
         await reader.readexactly(1)
         assert await closed_within(reader, 3)
+
+
+async def test_who_has_brought_nothing_yet_does_not_hold_up_a_stop() -> None:
+    async with house(Bounds()) as it:
+        reader, _ = await it.connect()
+        await asyncio.sleep(0.05)
+        stopping = [arrival.transport for arrival in it.entrance.arrivals()]
+        assert len(stopping) == 1
+        await it.stop()
+        assert await closed_within(reader, 2)
 
 
 class TestTooMany:

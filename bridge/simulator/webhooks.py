@@ -87,7 +87,8 @@ class Webhooks:
             try:
                 status, kind, body = await self._attempt(url, method, form)
             except CallError as error:
-                if not pauses or error.code != "bridge_unreachable":
+                refused = isinstance(error.__cause__, aiohttp.ClientConnectorError)
+                if not pauses or error.code != "bridge_unreachable" or not (refused or {"rt", "all"} & policy):
                     raise
             else:
                 if not pauses or status < 500 or not {"5xx", "all"} & policy:

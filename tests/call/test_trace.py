@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bridge.call.trace import first_line, replay, step_line
+from bridge.call.trace import first_line, replay, resumed_line, step_line
 from bridge.cli import cli
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -41,6 +41,12 @@ def recorded(policy: Policy) -> bytes:
 def test_todays_logic_decides_as_it_did_when_the_call_was_recorded() -> None:
     text = recorded(Policy())
     assert replay(text, name="t") == (len(text.splitlines()) - 1, None)
+
+
+def test_what_another_process_went_on_with_is_not_played_again() -> None:
+    text = recorded(Policy())
+    more = step_line(1.0, on.StreamStarted(), [do.Record(journal.StreamResumed(9))])
+    assert replay(text + resumed_line(Policy(), 2) + more, name="t") == (len(text.splitlines()) - 1, None)
 
 
 @pytest.mark.parametrize("masked", [True, False])

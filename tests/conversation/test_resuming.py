@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal as j
-from bridge.conversation.actions import GatherDigits, RecordMessage, Say, Tuning
+from bridge.conversation.actions import GatherDigits, RecordMessage, Say, Set, Transfer, Tuning
 from bridge.conversation.caller import joined
 from bridge.conversation.commands import Interruption, Message
 from bridge.conversation.machine import Conversation
 from bridge.conversation.past import read_past
 from bridge.conversation.policy import Policy
+from bridge.conversation.standing import left_of, tuning_of
 from bridge.simulator.phone import PhoneTraits
 from tests.conversation.test_properties import habits, play, plots, policies, traits
 from tests.conversation.world import Habits, World
@@ -99,6 +100,43 @@ def test_a_filler_is_not_the_agents() -> None:
     slow = dataclasses.replace(ANSWER, heard="One moment, please. Which one?", filler=20)
     past = read_past([TURN, slow], Policy())
     assert past.messages[-1] == Message("assistant", "Which one?")
+
+
+def test_what_the_caller_was_asked_to_say_again_is_not_asked_about() -> None:
+    lost = j.CallerSpoke(2, "The re", 5000, 9000, incomplete=True, degraded=True)
+    _, commands = resumed(j.CallOpened(), GREETED, TURN, ANSWER, lost)
+    assert asked(commands) == []
+    assert read_past([lost], Policy()).messages == []
+
+
+def test_how_a_call_is_held_is_kept_when_it_changes() -> None:
+    talk = Conversation(Policy(greeting="", warm=True))
+    kept: list[j.Entry] = []
+
+    def happen(*events: on.Event, at: float) -> list[do.Command]:
+        commands = [command for event in events for command in talk.handle(event, at)]
+        kept.extend(command.entry for command in commands if isinstance(command, do.Record))
+        return commands
+
+    (ask,) = asked(happen(on.StreamStarted(), at=0.0))
+    change = Set(voice="v", tuning=Tuning(keyterms=("bike",)))
+    happen(on.AgentActed(ask.reply, change), on.AgentFinished(ask.reply), at=0.5)
+    standings = [entry for entry in kept if isinstance(entry, j.Standing)]
+    assert standings == [j.Standing(500, voice="v", tuning={"keyterms": ["bike"]})]
+    happen(on.TurnStarted(), at=1.0)
+    (ask,) = asked(happen(on.TurnEnded("My number"), at=2.0))
+    assert len([entry for entry in kept if isinstance(entry, j.Standing)]) == 1
+    happen(on.AgentActed(ask.reply, GatherDigits(length=3)), on.AgentFinished(ask.reply), at=2.5)
+    *_, standing = [entry for entry in kept if isinstance(entry, j.Standing)]
+    assert GatherDigits(**standing.gather) == GatherDigits(length=3)
+    (ask,) = asked(happen(*(on.DigitPressed(key) for key in "123"), at=3.0))
+    transfer = Transfer("+15550100", "A caller.")
+    happen(on.AgentActed(ask.reply, transfer), on.AgentFinished(ask.reply), at=3.5)
+    *_, standing = [entry for entry in kept if isinstance(entry, j.Standing)]
+    assert (standing.gather, Transfer(**standing.consulting)) == ({}, transfer)
+    happen(on.OtherAccepted("room"), at=4.0)
+    *_, standing = [entry for entry in kept if isinstance(entry, j.Standing)]
+    assert (standing.consulting, left_of(standing.left)) == ({}, do.LeaveCall("transfer", transfer, "room"))
 
 
 def test_a_call_that_nobody_has_greeted_begins() -> None:
@@ -213,6 +251,8 @@ class Moment:
     waiting: str
     """What the caller said and nobody has answered to the end."""
     turns: int
+    held: tuple[object, ...]
+    """Voice, language, and whether a number is keyed in, a message left, or somebody called meanwhile."""
     live: bool
 
 
@@ -236,6 +276,14 @@ def moments_of(world: World) -> list[Moment]:
                 [*state.messages, *state.over_speech],
                 joined([*([open_one] if open_one else []), *state.unanswered]),
                 state.turn.number - state.turn.speaking,
+                (
+                    state.speech.voice,
+                    state.speech.language,
+                    state.tuning,
+                    state.digits.wanted is not None,
+                    state.message.wanted is not None,
+                    state.passage.consulting is not None,
+                ),
                 state.state in {"live", "broken"} and not state.by_machine,
             )
         )
@@ -254,6 +302,10 @@ def test_cut_anywhere_it_goes_on_with_the_same_conversation(
             continue
         assert past.turns == moment.turns
         assert [*past.messages, *past.over_speech] == moment.messages
+        stands = past.standing
+        open_ones = (bool(stands.gather), bool(stands.message), bool(stands.consulting))
+        tuning = tuning_of(stands.tuning)
+        assert (stands.voice or None, stands.language or None, tuning, *open_ones) == moment.held
         if not past.standing.message:
             assert joined(text for _, text in past.unanswered) == moment.waiting
 
