@@ -242,15 +242,9 @@ async def test_who_hangs_up_in_the_middle_of_a_body_is_no_fault_of_the_bridge() 
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     with structlog.testing.capture_logs() as logs:
-<<<<<<< HEAD
-        _, writer = await asyncio.open_connection("127.0.0.1", asked.port)
-        head = b"POST /api/v1/things HTTP/1.1\r\nHost: x\r\n"
-        head += b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
-=======
         _, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
         head = b"POST /api/v1/things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         head += b"Content-Type: application/json\r\nContent-Length: 99\r\n\r\n"
->>>>>>> faults
         writer.write(head + b'{"a')
         await writer.drain()
         await asyncio.sleep(0.1)
