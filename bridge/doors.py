@@ -78,11 +78,12 @@ class Doors:
         for observers in (house.registry.observers, house.registry.logs.observers):
             observers.append(self._own.observer)
         self._calls: LiveCalls = watch_calls(app, house.settings, house.registry)
+        house.worker.orders(house.dialer, house.twilio.outbound)
         house.worker.show(self._calls, house.keeping.store.recording, house.metrics)
         if house.rest is not None:
             house.twilio.logs.restart = self._restart
         figures = functools.partial(house.worker.figures, house.metrics)
-        health = HealthRoutes(
+        self._health = health = HealthRoutes(
             house.registry,
             self._access,
             house.keeping.database,
@@ -100,6 +101,7 @@ class Doors:
     def take(self, settings: Settings) -> None:
         """Go by changed settings."""
         self._settings = settings
+        self._health.ready_when_full = settings.admission.ready_when_full
         self._access.take(settings.api.token.get_secret_value(), api_tokens(settings))
         if self._late is not None:
             self._late.take(settings)

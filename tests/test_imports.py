@@ -75,7 +75,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The listener, and whose word counts about who comes.
     "bridge.proxies": set(),
-    "bridge.entrance": {"bridge.proxies"} | ERRORS_AND_TASKS,
+    "bridge.entrance": {"bridge.errors", "bridge.proxies"},
+    "bridge.arrivals": {"bridge.entrance", "bridge.tasks"},
     "bridge.exposure": {"bridge.errors", "bridge.settings"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
@@ -277,7 +278,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.workers.__main__": None,
     # Many bridges as one: the bus, what goes over it, and the process as one of them.
     "bridge.bus": {"bridge.bus"} | ERRORS_AND_TASKS,
-    "bridge.bus.asking": {"bridge.bus", "bridge.api.problems"} | ERRORS_AND_TASKS,
+    "bridge.bus.asking": {"bridge.bus", "bridge.api.problems", "bridge.call.outgoing"} | ERRORS_AND_TASKS,
     "bridge.bus.live": {
         "bridge.bus",
         "bridge.live.elsewhere",

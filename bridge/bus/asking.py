@@ -13,7 +13,7 @@ import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 import msgspec
@@ -23,6 +23,7 @@ from aiohttp import web
 
 from bridge.api.problems import Problem
 from bridge.bus.connection import Bus, BusError
+from bridge.call.outgoing import OutgoingCall
 from bridge.tasks import spawn
 
 BY_BUS: Final = web.RequestKey("by_bus", bool)
@@ -31,6 +32,10 @@ GIVE: Final = b"give"
 """Asks whoever holds a call to give it away. The answer is its journal; without anything in it: it is not given."""
 NOT_WHOLE: Final = b"-"
 """The answer where the journal is too long: it was given away, and the database has it."""
+ORDER: Final = b"order "
+"""Asks for what was ordered of a call that is answered now; the carrier's id of it follows."""
+Order: TypeAlias = tuple[OutgoingCall, str]
+"""As `bridge.twilio.outbound_routes.Order`."""
 LOST: Final = b"lost "
 """Says that a node, whose name follows, has lost a call."""
 _REMOTE: Final = "Bridge-Asked-By"
@@ -97,6 +102,15 @@ async def name_of_holder(bus: Bus, subject: str, within_s: float) -> str:
     return (await bus.ask(subject, b"", within_s)).decode(errors="replace")
 
 
+async def ordered_elsewhere(bus: Bus, subject: str, sid: str, within_s: float) -> Order | None:
+    """Get what was ordered of a call from the node that listens at `subject`. Raises `BusError`."""
+    given = await bus.ask(subject, ORDER + sid.encode(), within_s)
+    try:
+        return msgspec.msgpack.decode(given, type=Order | None)
+    except msgspec.MsgspecError as error:
+        raise BusError(f"the answer of another node is not understood: {error}", code="bus_late") from None
+
+
 class Answering:
     """Answers what other nodes ask about the calls that are held here."""
 
@@ -116,6 +130,8 @@ class Answering:
         self._name = name
         self._give = give
         self._lost = lost
+        self.orders: Callable[[str, str], Order | None] = lambda *_: None
+        """Gives away a call that this node has placed, by the ids of order and carrier."""
         self._folder: Path | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -144,6 +160,9 @@ class Answering:
             spawn(self._hand_over(message, call), name="give-call")
         elif message.data.startswith(LOST):
             self._lost(call, message.data.removeprefix(LOST).decode(errors="replace"))
+        elif message.data.startswith(ORDER):
+            given = self.orders(call, message.data.removeprefix(ORDER).decode(errors="replace"))
+            await message.respond(msgspec.msgpack.encode(given))
         elif message.data:
             spawn(self._answer(message), name="answer-node")
         else:

@@ -17,7 +17,16 @@ import structlog
 from aiohttp import web
 
 from bridge.api.problems import Problem
-from bridge.bus.asking import BY_BUS, LOST, AnsweredElsewhere, Answering, ask_holder, name_of_holder, taken_over
+from bridge.bus.asking import (
+    BY_BUS,
+    LOST,
+    AnsweredElsewhere,
+    Answering,
+    ask_holder,
+    name_of_holder,
+    ordered_elsewhere,
+    taken_over,
+)
 from bridge.bus.connection import Bus, BusError
 from bridge.bus.live import LiveNodes
 from bridge.bus.taking import HeldStore, Taking
@@ -27,12 +36,14 @@ from bridge.entrance import Entrance
 from bridge.errors import StoreError
 from bridge.live.calls import LiveCalls
 from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer
 from bridge.settings import Settings
 from bridge.store.base import Store
 from bridge.store.sql.database import Database
 from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.owning import Owners
 from bridge.tasks import spawn
+from bridge.twilio.outbound_routes import Order, OutboundRoutes
 from bridge.workers.alone import Alone, OnGrowth
 
 _ALIVE_S: Final = 2.0
@@ -45,8 +56,8 @@ _SPEAKS_S: Final = 5.0
 """How long a node that stops lets its callers hear out what is said to them."""
 _BACK_S: Final = 5.0
 """How long a call that was handed over and has come back is left in peace."""
-_PUT_IN_WITHIN_S: Final = 0.1
-"""How long the agent's question waits for the database: a slow one must not be heard."""
+_PUT_IN_WITHIN_S: Final = 0.005
+"""How long the agent's question waits until the database has the turn that it is about."""
 _MOVES_S: Final = 5.0
 _TOKEN_WITHIN_S: Final = 0.5
 _STORE_WITHIN_S: Final = 5.0
@@ -56,6 +67,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _VOICE: Final = "/twilio/voice"
 _GOES_ON: Final = ("/twilio/stream-ended", "/twilio/dial-ended")
 """Where it is asked how a call goes on, which may be one of a node that has died."""
+_TOLD: Final = ("/twilio/status", "/twilio/amd")
+"""Where the carrier tells something, and wants to know nothing."""
+_SHOW: Final = "/api/v1/calls/{call}"
 _LISTEN: Final = "/api/v1/calls/{call}/listen"
 _ORDER: Final = "call"
 _CONSULTATION: Final = "id"
@@ -82,6 +96,8 @@ class Node(Alone):
         self._named = settings.server.node
         self._answering = Answering(self.bus, lambda: self.name, self._give, self._told_lost)
         self._held: OrderedDict[str, None] = OrderedDict()
+        self._orders: OrderedDict[str, None] = OrderedDict()
+        """Calls that this node has placed, or is to place."""
         self._moving: dict[str, float] = {}
         """Since when calls are on their way to another node, on the monotonic clock."""
         self._goes_on: Callable[[str], bool] = lambda _: False
@@ -89,6 +105,7 @@ class Node(Alone):
         self._metrics: Metrics | None = None
         self._keeper: Keeper | None = None
         folder, url = settings.store.recordings, settings.store.url
+        self._resumes = settings.server.resume_seconds > 0
         self._shares = url.startswith("postgresql")
         self._owners: Owners | None = None
         self._taking = Taking(self.bus, self._call, lambda: self._owners, folder, lambda: self.name)
@@ -155,12 +172,31 @@ class Node(Alone):
 
     def keep(self, store: Store) -> Store:
         """As `Alone.keep`."""
+        if not self._resumes:
+            return HeldStore(self._inner.keep(store), self.hold, None, None)
         put_in = self._put_in if self._shares and self.first else None
         return HeldStore(self._inner.keep(store), self.hold, self._taking, put_in)
 
     def holds(self, call: str) -> bool:
         """As `Alone.holds`; also by another node."""
         return self._inner.holds(call) or (self._live is not None and self._live.elsewhere.holds(call))
+
+    def orders(self, dialer: Dialer, outbound: OutboundRoutes) -> None:
+        """As `Alone.orders`."""
+        dialer.on_order = self._hold_order
+        outbound.elsewhere = self._ordered
+        self._answering.orders = outbound.given_away
+
+    def _hold_order(self, order: str) -> None:
+        self._orders[order] = None
+        self.bus.listen(self._order(order), self._answering.take)
+        if len(self._orders) > _REMEMBERED:
+            self.bus.leave(self._order(self._orders.popitem(last=False)[0]))
+
+    async def _ordered(self, order: str, sid: str) -> Order | None:
+        with contextlib.suppress(BusError):
+            return await ordered_elsewhere(self.bus, self._order(order), sid, _ALIVE_S)
+        return None
 
     def owner(self) -> str:
         """As `Alone.owner`: where nodes share a database."""
@@ -174,12 +210,14 @@ class Node(Alone):
             self._owners = Owners(database, follows=self.first)
 
     async def _put_in(self, call: str) -> None:
-        """Wait until the database has what is kept of a call so far: what it lacks when this node dies is lost."""
+        """Let the database have at once what is kept of a call so far: what it lacks when this node dies is lost.
+
+        It is waited for only for a moment: an answer that comes later for it would be heard.
+        """
         if self._keeper is None or self._owners is None or not self._owners.up:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PUT_IN_WITHIN_S):
-                await self._keeper.caught_up(call)
+        putting = spawn(_within(self._keeper.caught_up(call), _STORE_WITHIN_S), name=f"put-in-{call}")
+        await asyncio.wait([putting], timeout=_PUT_IN_WITHIN_S)
 
     def _lost(self, call: str) -> None:
         """Another node holds a call of this one by now: end it here, in whatever process it is."""
@@ -259,6 +297,9 @@ class Node(Alone):
     def _node(self, name: str) -> str:
         return f"{self._subject}.node.{name.encode().hex()}"
 
+    def _order(self, order: str) -> str:
+        return f"{self._subject}.order.{order}"
+
     def _call(self, name: str) -> str:
         return f"{self._subject}.call.{name}"
 
@@ -279,13 +320,21 @@ class Node(Alone):
             await self._inner.webhook(request, form)
         query = request.query
         order = query.get(_ORDER, "")
-        if request.path == _VOICE and not order:
+        if request.get(BY_BUS) or (request.path == _VOICE and not order):
             return  # A call that comes in is nobody's yet.
-        for name in (query.get(_CONSULTATION, ""), form.get("CallSid", ""), order):
-            if self._here(name) or request.get(BY_BUS):
-                return
+        asked = [self._call(name) for name in (query.get(_CONSULTATION, ""), form.get("CallSid", "")) if name]
+        here = any(self._here(name) for name in (query.get(_CONSULTATION, ""), form.get("CallSid", "")))
+        at_order = [self._order(order)] if order and order not in self._orders else []
+        if request.path in _TOLD:
+            for subject in (*([] if here else asked), *at_order):
+                with contextlib.suppress(BusError):
+                    await self._ask(request, subject, _CARRIER_WAITS_S)
+            return
+        for subject in () if here or order in self._orders else (*asked, *at_order):
             with contextlib.suppress(BusError):
-                raise AnsweredElsewhere(await self._ask(request, name, _CARRIER_WAITS_S))
+                raise AnsweredElsewhere(await self._ask(request, subject, _CARRIER_WAITS_S))
+        if here or order:
+            return
         if request.path in _GOES_ON:
             await self._ask_owner(request, form.get("CallSid", ""))
 
@@ -308,7 +357,7 @@ class Node(Alone):
         if self._moves(name):
             detail = "This call is on its way to another node at this moment."
             raise Problem(503, "call_moves", detail, headers=_AGAIN)
-        if not name or self._here(name) or request.get(BY_BUS):
+        if not name or self._here(name) or request.get(BY_BUS) or (path == _SHOW and name in self._orders):
             return
         try:
             if path == _LISTEN:
@@ -326,8 +375,11 @@ class Node(Alone):
 
     async def _ask_about(self, request: web.Request, name: str) -> Any:
         try:
-            return await self._ask(request, name, _PEOPLE_WAIT_S)
+            return await self._ask(request, self._call(name), _PEOPLE_WAIT_S)
         except BusError as error:
+            if error.code == "bus_nobody":
+                with contextlib.suppress(BusError):
+                    return await self._ask(request, self._order(name), _PEOPLE_WAIT_S)
             node = None if self._live is None else self._live.node_of(name)
             # The call has begun this very moment, and its node is about to listen at its names; or it is over.
             node = node or await self._taking.node_of(name)
@@ -354,10 +406,10 @@ class Node(Alone):
     def _here(self, name: str) -> bool:
         return name in self._held or self._goes_on(name)
 
-    async def _ask(self, request: web.Request, name: str, within_s: float) -> Any:
-        if not _NAME.fullmatch(name):
+    async def _ask(self, request: web.Request, subject: str, within_s: float) -> Any:
+        if not _NAME.fullmatch(subject.rpartition(".")[2]) or subject.count(".") != self._subject.count(".") + 2:
             raise BusError("this is no name of a call", code="bus_nobody")
-        return await ask_holder(self.bus, self._call(name), request, alive_s=_ALIVE_S, within_s=within_s)
+        return await ask_holder(self.bus, subject, request, alive_s=_ALIVE_S, within_s=within_s)
 
     # --- what people see -----------------------------------------------------------------------------------
 
@@ -406,6 +458,12 @@ class Node(Alone):
         self.bus.open()
         if self._owners is not None:
             stack.push_async_callback(_stopped, spawn(self._owners.get_ready(), name="open-owners"))
+
+
+async def _within(work: Awaitable[None], seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work
 
 
 async def _used(owners: Owners, token: str) -> bool | None:

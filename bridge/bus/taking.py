@@ -130,8 +130,13 @@ class Taking:
 class HeldStore:
     """A store around another one; a `bridge.store.base.Store`."""
 
-    def __init__(self, store: Store, hold: Callable[[str], None], taking: Taking, put_in: PutIn | None) -> None:
-        """`put_in` waits until what is kept of a call is where other nodes find it; None: nobody looks there."""
+    def __init__(
+        self, store: Store, hold: Callable[[str], None], taking: Taking | None, put_in: PutIn | None
+    ) -> None:
+        """`taking`: None where no call is taken over.
+
+        `put_in` waits until what is kept of a call is where other nodes find it; None: nobody looks there.
+        """
         self._store = store
         self._hold = hold
         self._taking = taking
@@ -145,7 +150,7 @@ class HeldStore:
 
     async def reopen(self, sid: str) -> Reopened | None:
         """Take over a call, wherever it was held. See `Store`."""
-        found = await self._taking.reopen(self._store, sid)
+        found = None if self._taking is None else await self._taking.reopen(self._store, sid)
         if found is None:
             return None
         self._hold(found.header.id)

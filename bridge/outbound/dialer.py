@@ -73,6 +73,8 @@ class Dialer:
         self._work: set[asyncio.Task[None]] = set()
         self._stirred: dict[str, asyncio.Event] = {}
         self._closed = False
+        self.on_order: Callable[[str], None] = lambda _: None
+        """Is told the id of every call that is ordered, before anybody else hears of it."""
         self.room: Callable[[OutboundCall], bool] = lambda _: True
         """Asked whether the house has room for one more call, which it then keeps; without it, calls wait."""
         self.no_room_wanted: Callable[[OutboundCall], None] = lambda _: None
@@ -105,6 +107,7 @@ class Dialer:
         call = self._dispatch.submit(new_id, order, now, key=key, created_at=created_at)
         new = call.id == new_id
         if new:
+            self.on_order(call.id)
             log.info("outbound_call_ordered", call=call.id, called=order.to, waiting=self._dispatch.waiting)
             self._pump()
         return call, new

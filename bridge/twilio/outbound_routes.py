@@ -7,7 +7,8 @@ before Twilio has told us that ("Twilio REST: outbound call").
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 import structlog
 from aiohttp import web
@@ -24,6 +25,9 @@ from bridge.twilio.listening import announced
 VERDICT = "/twilio/amd"
 CALL = "call"
 """Name of the query's field that holds the order's id."""
+
+Order: TypeAlias = tuple[OutgoingCall, str]
+"""What was ordered of a call, and who answered in the carrier's words; empty: that is not known."""
 
 _REMEMBERED = 1000
 """Verdicts that wait for their call's media stream."""
@@ -46,6 +50,8 @@ class OutboundRoutes:
         self._outgoing = outgoing
         self._documents = documents
         self._verdicts: OrderedDict[str, str] = OrderedDict()
+        self.elsewhere: Callable[[str, str], Awaitable[Order | None]] | None = None
+        """Asks other nodes for a call that they have placed, by the ids of order and carrier; None: no nodes."""
 
     def add_to(self, app: web.Application) -> None:
         """Put the handler at its address."""
@@ -111,6 +117,23 @@ class OutboundRoutes:
     def ordered(self, call_id: str, sid: str) -> OutgoingCall | None:
         """Return what was ordered of the call whose media stream is there now."""
         return self._outgoing.answered(call_id, sid) if call_id and self._outgoing is not None else None
+
+    def given_away(self, call_id: str, sid: str) -> Order | None:
+        """Return what another node needs to know of a call of ours whose media stream came there; None: no such."""
+        ordered = self.ordered(call_id, sid)
+        return None if ordered is None else (ordered, self._verdicts.pop(sid, ""))
+
+    async def ordered_anywhere(self, call_id: str, sid: str) -> OutgoingCall | None:
+        """As `ordered`, also where another node has placed the call."""
+        found = self.ordered(call_id, sid)
+        if found is not None or not call_id or self.elsewhere is None:
+            return found
+        if (given := await self.elsewhere(call_id, sid)) is None:
+            return None
+        found, kind = given
+        if kind:
+            self._keep(sid, kind)
+        return found
 
     def tell_verdict(self, session: Session) -> None:
         """Tell a call that begins who answered it, if that is known: before its stream, so nothing is unsaid."""

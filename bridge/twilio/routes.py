@@ -74,7 +74,7 @@ class TwilioRoutes:
         self._registry = registry
         self._metrics = metrics
         self.logs = LogRoutes(gate, registry, metrics)
-        self._outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
+        self.outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
 
     @property
     def stream_path(self) -> str:
@@ -90,7 +90,7 @@ class TwilioRoutes:
         app.router.add_post(STATUS, self.status)
         self.departures.add_to(app)
         self.logs.add_to(app)
-        self._outbound.add_to(app)
+        self.outbound.add_to(app)
 
     # --- webhooks ------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class TwilioRoutes:
             call_id = request.query.get(CALL, "")
             if not call_id and self.refusal(form["CallSid"], form.get("From", "")) is not None:
                 return xml(twiml.hang_up())  # Another program has placed it; ours have their place already.
-            return self._outbound.voice(call_id, form)
+            return self.outbound.voice(call_id, form)
         closed = self.logs.closed(form)
         return closed or self._turned_away(request, form) or self.answer(form)
 
@@ -161,7 +161,7 @@ class TwilioRoutes:
         """Call and stream status callbacks: the last word on a call whose stream never said `stop`."""
         form = dict(await self._gate.signed_form(request))
         sid = form.get("CallSid", "")
-        self._outbound.report(request.query.get(CALL, ""), form)
+        self.outbound.report(request.query.get(CALL, ""), form)
         if form.get("StreamEvent") == "stream-error":
             log.error("stream_failed", sid=sid, error=form.get("StreamError", ""))
             self._registry.stream_failed(sid)
@@ -243,7 +243,7 @@ class TwilioRoutes:
         if self._registry.draining:
             raise ProtocolError("no new calls are taken", code="draining")
         call_id = facts.get("call", "")
-        ordered = self._outbound.ordered(call_id, started.call_sid)
+        ordered = await self.outbound.ordered_anywhere(call_id, started.call_sid)
         if call_id and ordered is None:
             raise ProtocolError("the call is not wanted any more", code="call_over")
         given = {name: value for name, value in started.parameters.items() if name != "token"}
@@ -260,7 +260,7 @@ class TwilioRoutes:
     async def _carry(self, socket: StreamSocket, carrier: Carrier, session: Session, before: int) -> None:
         """Carry the stream's messages into the call until the stream is over."""
         stopped = False
-        self._outbound.tell_verdict(session)
+        self.outbound.tell_verdict(session)
         session.attach(carrier)
         try:
             take = functools.partial(_take, session)

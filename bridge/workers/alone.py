@@ -10,16 +10,19 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
+from bridge.arrivals import Site
 from bridge.call.registry import Registry
 from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.local_speech import SpeechState, open_speech
 from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer
 from bridge.settings import MEDIA_PATH, Settings
 from bridge.store.base import Store
 from bridge.store.sql.database import Database
 from bridge.store.sql.keeper import Keeper
 from bridge.twilio.gate import FirstUse, LookAtForm
+from bridge.twilio.outbound_routes import OutboundRoutes
 from bridge.twilio.tokens import Marks
 
 LookAtRequest: TypeAlias = Callable[[web.Request], Awaitable[None]]
@@ -77,6 +80,10 @@ class Alone:
         """Return what is told of journals that have grown, where `follow` is what puts them into the database."""
         return follow
 
+    def orders(self, dialer: Dialer, outbound: OutboundRoutes) -> None:
+        """Let other nodes ask about calls that this process places, and get them when they are answered."""
+        del dialer, outbound
+
     def owner(self) -> str:
         """Return under which name the database has this process's calls, among nodes; empty: there are none."""
         return ""
@@ -123,4 +130,4 @@ class Alone:
         Raises OSError when the listener cannot be opened.
         """
         del registry, stack
-        await entrance.site(runner, settings.server.host, settings.server.port).start()
+        await Site(runner, entrance, settings.server.host, settings.server.port).start()

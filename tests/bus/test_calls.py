@@ -91,6 +91,24 @@ async def test_what_the_carrier_asks_of_the_other_bridge_is_answered_by_the_hold
         assert call.problems == []
 
 
+async def test_a_call_of_ours_is_taken_by_whoever_gets_its_stream(up: Nodes) -> None:
+    up.balancer.route = lambda path: 1
+    up.rest.line = up.line(parties={"+15550100001": Party("answers")})
+    status, order = await up.ask(0, "POST", "/api/v1/calls", {"to": "+15550100001", "greeting": "It is for you."})
+    assert status == 202
+
+    async def is_at_the_other() -> bool:
+        return [call["id"] for call in (await up.seen(1)).values() if "node" not in call] == [order["id"]]
+
+    async def is_(state: str) -> bool:
+        return bool((await up.ask(0, "GET", f"/api/v1/calls/{order['id']}"))[1]["status"] == state)
+
+    await eventually(is_at_the_other)
+    await eventually(lambda: is_("in-progress"))
+    await up.rest.placed[-1].hang_up()
+    await eventually(lambda: is_("completed"))
+
+
 async def test_the_bus_may_go_and_come_back(up: Nodes) -> None:
     async with up.call(at=0) as call:
         await up.bus.stop()
