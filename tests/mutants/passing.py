@@ -12,7 +12,15 @@ _SPEECH = "speech.py"
 _PLAYOUT = "playout.py"
 
 MUTANTS = (
-    Mutant(_TRANSFERS, "    talk.deferred.clear()\n    if", "    if", "Who was not connected is hung up on."),
+    Mutant(
+        "dialling.py",
+        '"[^@;?]*".join',
+        '".*".join',
+        "Callers are passed on to addresses that only end as they should.",
+    ),
+    Mutant(
+        _TRANSFERS, "    talk.deferred.clear()\n    policy", "    policy", "Who was not connected is hung up on."
+    ),
     Mutant(
         _TRANSFERS, "not wanted.summary or not talk.policy.warm", "not wanted.summary", "A caller waits for nobody."
     ),
