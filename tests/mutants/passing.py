@@ -21,9 +21,7 @@ MUTANTS = (
     Mutant(
         _TRANSFERS, "    talk.deferred.clear()\n    policy", "    policy", "Who was not connected is hung up on."
     ),
-    Mutant(
-        _TRANSFERS, "not wanted.summary or not talk.policy.warm", "not wanted.summary", "A caller waits for nobody."
-    ),
+    Mutant(_TRANSFERS, "not wanted.summary or not policy.warm", "not wanted.summary", "A caller waits for nobody."),
     Mutant(_TRANSFERS, 'do.LeaveCall("transfer", wanted))', 'do.LeaveCall("transfer"))', "The caller gets nobody."),
     Mutant(
         _TRANSFERS,
