@@ -173,8 +173,13 @@ class Talk:
     said: list[str] = field(default_factory=list)
 
     def heard_after(self, moment: float) -> float | None:
-        """When the caller first heard something again; None: not yet."""
+        """When the caller first heard something again that began after a moment of the call; None: not yet."""
         return next((one.start_s for one in self.call.heard if one.start_s > moment), None)
+
+    def heard_again(self) -> float | None:
+        """When the caller first heard something on the second stream of the call; None: not yet."""
+        heard = [one for phone in self.call.phones[1:] for one in phone.heard(self.call.now)]
+        return heard[0].start_s if heard else None
 
     async def say(self, text: str) -> None:
         """Let the caller be understood so."""
@@ -254,8 +259,8 @@ async def crash(world: World, calls: int, after_s: float, worker: int | None = N
         back = []
         for talk, moment in zip(talks, moments, strict=True):
             if talk in broken:
-                await until(functools.partial(_is_back, talk, moment))
-                back.append((talk.heard_after(moment) or 0.0) - moment)
+                await until(functools.partial(_is_back, talk))
+                back.append((talk.heard_again() or 0.0) - moment)
         said = [text for talk in talks for text in talk.said]
         for peer in world.speech.stt[heard:]:
             said.append(f"third {world.name()}")
@@ -276,9 +281,9 @@ async def _broken_off(talks: list[Talk]) -> list[Talk]:
     return [talk for talk in talks if "stream_ended" in talk.events]
 
 
-def _is_back(talk: Talk, moment: float) -> bool:
+def _is_back(talk: Talk) -> bool:
     assert "call_ended" not in talk.events, f"the call did not come back: {talk.call.ending}"
-    return talk.heard_after(moment) is not None
+    return talk.heard_again() is not None
 
 
 def _answered(world: World, talk: Talk) -> bool:

@@ -39,7 +39,7 @@ World = Callable[..., Any]
 
 @contextlib.asynccontextmanager
 async def bridge(
-    folder: Path, speech_url: str, overrides: Mapping[str, Any] | None = None, **environment: str
+    folder: Path, speech_url: str, overrides: Mapping[str, Any] | None = None, /, **environment: str
 ) -> AsyncIterator[Bridge]:
     settings = load_settings(
         environment={

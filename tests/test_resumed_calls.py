@@ -25,7 +25,7 @@ async def test_a_call_goes_on_when_its_process_was_killed(tmp_path: Path) -> Non
             await kill(made, process, None)
         agent.slow_for = ""
         async with made.serving():
-            await until(lambda: talk.heard_after(died) is not None)
+            await until(lambda: talk.heard_again() is not None)
             await until(lambda: len(agent.turns(agent.asked[0].call)) == 3)
             peer = await made.speech.listener(1)
             await peer.say_turn("And a bell")

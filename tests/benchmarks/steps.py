@@ -179,6 +179,9 @@ class _Records(Store):
     def open(self, header: CallHeader) -> CallRecord:
         return self.record
 
+    async def reopen(self, sid: str) -> None:
+        raise NotImplementedError
+
     async def close(self) -> None:
         pass
 

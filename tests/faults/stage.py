@@ -24,7 +24,7 @@ from tests.faults.agent import DESK, FaultyAgent
 from tests.faults.catalogue import BEFORE, COLD, Cell
 from tests.faults.speech import FaultySpeech
 from tests.faults.wire import Disk, Lock, Network
-from tests.sinks.test_nats_bus import Bus
+from tests.nats_server import Bus
 
 TOKEN: Final = "0123456789abcdef0123456789abcdef"
 ACCOUNT: Final = "AC" + "1" * 32

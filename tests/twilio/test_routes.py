@@ -31,7 +31,10 @@ class TestVoice:
     async def test_a_call_is_answered_with_a_stream_and_its_ticket(self, house: House) -> None:
         document = await house.ask("/twilio/voice", {**FORM, "Direction": "outbound-api"})
         (connect,) = document
-        assert connect.attrib == {"action": house.origin + "/twilio/stream-ended?leg=1", "method": "POST"}
+        assert connect.attrib == {
+            "action": house.origin + "/twilio/stream-ended?leg=1#rc=5&rp=ct,rt,5xx",
+            "method": "POST",
+        }
         stream = connect[0]
         assert stream.attrib["url"] == "ws" + house.origin.removeprefix("http") + "/twilio/media"
         assert stream.attrib["statusCallback"] == house.origin + "/twilio/status"
@@ -58,7 +61,9 @@ class TestVoice:
         house.public_url = "https://voice.example.com"
         document = await house.ask("/twilio/voice", FORM)
         assert document[0][0].attrib["url"] == "wss://voice.example.com/twilio/media"
-        assert document[0].attrib["action"] == "https://voice.example.com/twilio/stream-ended?leg=1"
+        assert (
+            document[0].attrib["action"] == "https://voice.example.com/twilio/stream-ended?leg=1#rc=5&rp=ct,rt,5xx"
+        )
 
     async def test_speech_gets_ready_while_twilio_opens_the_stream(self, house: House) -> None:
         document = await house.ask("/twilio/voice", FORM)

@@ -84,7 +84,9 @@ async def test_calls_and_what_happens_in_them_are_told(tmp_path: Path) -> None:
 async def test_calls_of_one_that_is_gone_are_over(tmp_path: Path) -> None:
     path = tmp_path / "link"
     async with first(path) as (hub, elsewhere, _):
-        with elsewhere._feed.listen() as listener:
+        feed = elsewhere._feed
+        assert isinstance(feed, Feed)
+        with feed.listen() as listener:
             async with other(path, [CALL]):
                 await until(lambda: len(elsewhere))
             await until(lambda: not hub.knows(1))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
+from bridge.conversation.journal import CallClosed
 from bridge.errors import BridgeError, StoreError
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, folder_name
@@ -273,8 +274,11 @@ class Follower:
                 return amiss
             await putting.put(connection, statements)
         for gain, move in zip(gains, moves, strict=True):
-            self._remember(gain.folder, replace(gain.call, place=move.new))
             self.entries += len(gain.stretch.lines)
+            if any(isinstance(line.entry, CallClosed) for line in gain.stretch.lines):
+                self._known.pop(gain.folder, None)  # What may still come of it is rare, and found again.
+            else:
+                self._remember(gain.folder, replace(gain.call, place=move.new))
         return set()
 
     def _made_ready(self, gains: Sequence[_Gain]) -> tuple[list[Move], Ready]:
