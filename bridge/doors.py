@@ -83,7 +83,7 @@ class Doors:
         if house.rest is not None:
             house.twilio.logs.restart = self._restart
         figures = functools.partial(house.worker.figures, house.metrics)
-        health = HealthRoutes(
+        self._health = health = HealthRoutes(
             house.registry,
             self._access,
             house.keeping.database,
@@ -101,6 +101,7 @@ class Doors:
     def take(self, settings: Settings) -> None:
         """Go by changed settings."""
         self._settings = settings
+        self._health.ready_when_full = settings.admission.ready_when_full
         self._access.take(settings.api.token.get_secret_value(), api_tokens(settings))
         if self._late is not None:
             self._late.take(settings)

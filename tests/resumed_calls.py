@@ -181,6 +181,10 @@ class Talk:
         heard = [one for phone in self.call.phones[1:] for one in phone.heard(self.call.now)]
         return heard[0].start_s if heard else None
 
+    def heard_after(self, moment: float) -> float | None:
+        """When the caller first heard something that began after a moment; None: not yet."""
+        return next((one.start_s for one in self.call.heard if one.start_s > moment), None)
+
     async def say(self, text: str) -> None:
         """Let the caller be understood so."""
         self.said.append(text)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bridge.arrivals import Site
 from bridge.entrance import Bounds, Entrance
 from bridge.proxies import Proxies
 
@@ -19,8 +20,9 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class House:
-    def __init__(self, entrance: Entrance, port: int, refused: Counter[str]) -> None:
+    def __init__(self, entrance: Entrance, port: int, refused: Counter[str], runner: web.AppRunner) -> None:
         self.entrance, self.port, self.refused = entrance, port, refused
+        self.stop = runner.cleanup
         self._opened: list[asyncio.StreamWriter] = []
 
     async def connect(self) -> Pair:
@@ -60,8 +62,8 @@ async def house(
     app.router.add_get("/", answer)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=idle_s)
     await runner.setup()
-    await entrance.site(runner, "127.0.0.1", 0).start()
-    it = House(entrance, runner.addresses[0][1], refused)
+    await Site(runner, entrance, "127.0.0.1", 0).start()
+    it = House(entrance, runner.addresses[0][1], refused, runner)
     try:
         yield it
     finally:
@@ -135,6 +137,15 @@ async def test_an_idle_connection_is_closed() -> None:
         assert await it.ask((reader, writer)) == OK
         await reader.readexactly(1)
         assert await closed_within(reader, 3)
+
+
+async def test_who_has_brought_nothing_yet_does_not_hold_up_a_stop() -> None:
+    async with house(Bounds()) as it:
+        reader, _ = await it.connect()
+        await asyncio.sleep(0.05)
+        assert len(it.entrance.held()) == 1
+        await it.stop()
+        assert await closed_within(reader, 2)
 
 
 class TestTooMany:

@@ -75,7 +75,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The listener, and whose word counts about who comes.
     "bridge.proxies": set(),
-    "bridge.entrance": {"bridge.proxies"} | ERRORS_AND_TASKS,
+    "bridge.entrance": {"bridge.errors", "bridge.proxies"},
+    "bridge.arrivals": {"bridge.entrance", "bridge.tasks"},
     "bridge.exposure": {"bridge.errors", "bridge.settings"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {

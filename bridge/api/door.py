@@ -179,6 +179,8 @@ async def read(request: web.Request, kind: type[B]) -> B:
         raise Problem(408, "body_late", "The body did not come to its end.") from None
     except web.RequestPayloadError:
         raise Problem(400, "body_unreadable", "The body is not encoded as its headers say.") from None
+    except ConnectionError:
+        raise Problem(400, "body_broken_off", "The connection broke off before the end of the body.") from None
     if len(body) > MAX_BODY_BYTES:
         raise Problem(413, "body_too_large", f"The body is longer than {MAX_BODY_BYTES} bytes.")
     try:

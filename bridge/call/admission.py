@@ -104,6 +104,10 @@ class Admission:
         self._forget(live, now)
         return self._against(Held(""), live, lag_s, now)
 
+    def holds(self, call: str) -> bool:
+        """Tell whether a call was let in and has not come yet."""
+        return call in self._coming
+
     def release(self, call: str) -> None:
         """A call that was let in does not come."""
         self._coming.pop(call, None)

@@ -73,21 +73,21 @@ class Admitting:
     def speech_refused(self, info: CallInfo) -> None:
         """The speech service has refused a stream of this live call, because there are too many."""
         now = self._loop.time()
-        self._admission.plan.refused(_name(info), self._live(), now)
+        live = {session.info.sid: _held(session) for session in self._registry.sessions}
+        self._admission.plan.refused(info.sid, live, now)
         log.warning("speech_plan_full", call=info.id, sid=info.sid, streams=self._admission.plan.limit(now))
 
     def _live(self) -> Mapping[str, Held]:
-        """Return the calls that live by the carrier's id; those of ours by our own, by which they were let in."""
-        return {_name(session.info): _held(session) for session in self._registry.sessions}
+        """Return the calls that live by the names under which they were let in: those of ours by the order's id."""
+        return {self._name(session.info): _held(session) for session in self._registry.sessions}
+
+    def _name(self, info: CallInfo) -> str:
+        return info.id if self._admission.holds(info.id) else info.sid
 
     def _refused(self, reason: Reason, sid: str, number: str) -> Reason:
         self._metrics.admission_refusals.labels(reason=reason).inc()
         log.warning("call_not_taken", reason=reason, sid=sid, called=number)
         return reason
-
-
-def _name(info: CallInfo) -> str:
-    return info.id if info.direction == "outbound" else info.sid
 
 
 def _held(session: Session | LogSession) -> Held:

@@ -46,7 +46,7 @@ class Gate:
     proxies: Proxies = field(default_factory=Proxies)
     """Whose word counts about where a request comes from."""
     proven: Callable[[web.Request], None] = lambda _: None
-    """Told of each connection that has become an admitted media stream."""
+    """Told of each request that Twilio has signed, and of each stream that is admitted."""
     look: LookAtForm | None = None
     """Is shown each request that was found good, and may raise what answers it instead of us; None: nobody is."""
     once: FirstUse | None = None
@@ -69,6 +69,8 @@ class Gate:
         given = request.headers.get(signature.HEADER)
         if self.validate and not signature.verify(self.auth_tokens, url, form, given):
             self._refuse("signature", request, url)
+        if self.validate:
+            self.proven(request)
         if self.look is not None:
             await self.look(request, dict(form))
         return form

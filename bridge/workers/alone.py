@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
+from bridge.arrivals import Site
 from bridge.call.registry import Registry
 from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
@@ -129,4 +130,4 @@ class Alone:
         Raises OSError when the listener cannot be opened.
         """
         del registry, stack
-        await entrance.site(runner, settings.server.host, settings.server.port).start()
+        await Site(runner, entrance, settings.server.host, settings.server.port).start()

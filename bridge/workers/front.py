@@ -41,6 +41,8 @@ async def _read(request: web.Request) -> None:
         raise Problem(408, "body_late", "The body did not come to its end.") from None
     except web.RequestPayloadError:
         raise Problem(400, "body_unreadable", "The body is not encoded as its headers say.") from None
+    except ConnectionError:
+        raise Problem(400, "body_broken_off", "The connection broke off before the end of the body.") from None
     except web.HTTPRequestEntityTooLarge:
         raise Problem(413, "body_too_large", "The body is longer than is taken here.") from None
 

@@ -28,6 +28,9 @@ _GATHER_S: Final = 0.1
 _NAMES: Final = 20_000
 _FIGURES_WITHIN_S: Final = 2.0
 
+_NOT_UNDERSTOOD: Final = (ValueError, TypeError, LookupError, RecursionError, msgspec.DecodeError)
+"""What comes of a message that is none: the connection is given up, and made again."""
+
 log = structlog.get_logger()
 
 
@@ -120,7 +123,7 @@ class Reporter:
                 continue
             try:
                 await self._speak(reader, writer)
-            except (OSError, ValueError, msgspec.DecodeError) as error:
+            except (OSError, *_NOT_UNDERSTOOD) as error:
                 log.warning("first_worker_lost", error=str(error))
             finally:
                 self._writer, self.fine = None, False
@@ -132,7 +135,7 @@ class Reporter:
         self._send({"begins": self._number, "calls": self._calls()})
         self._flush()
         while line := await reader.readline():
-            message = msgspec.json.decode(line)
+            message = _read(line)
             if "fine" in message:
                 self.fine = message["fine"]
             if "figures" in message:
@@ -221,16 +224,16 @@ class Hub:
         worker = -1
         try:
             while line := await reader.readline():
-                message = msgspec.json.decode(line)
+                message = _read(line)
                 if "begins" in message:
-                    worker = message["begins"]
+                    worker = int(message["begins"])
                     self._others[worker] = writer
                     if self._fine:
                         writer.write(_line({"fine": True}))
                     self._told.begins(worker, message["calls"])
                 else:
                     self._take(worker, message)
-        except (OSError, ValueError, msgspec.DecodeError) as error:
+        except (OSError, *_NOT_UNDERSTOOD) as error:
             log.warning("worker_lost", worker=worker, error=str(error))
         finally:
             writer.close()
@@ -256,6 +259,11 @@ class Hub:
                     answer.set_result(text)
             case _:
                 log.warning("worker_message_unknown", worker=worker)
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    """Read a message. Raises one of `_NOT_UNDERSTOOD` for what is none."""
+    return msgspec.json.decode(line, type=dict[str, Any])
 
 
 def _line(message: dict[str, Any]) -> bytes:

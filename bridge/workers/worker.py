@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from bridge.arrivals import Site
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
 from bridge.call.session import Session
@@ -175,7 +176,7 @@ class Worker(Alone):
             link = spawn(self._reporter.run(), name="tell-first-worker")
             stack.push_async_callback(_stopped, link)
             stack.push_async_callback(self._reporter.last_words)
-        await entrance.site(runner, settings.server.host, self.place.port, reuse_port=True).start()
+        await Site(runner, entrance, settings.server.host, self.place.port, reuse_port=True).start()
         await receiver.open()
 
     async def _tell_load(self, registry: Registry) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import BaseModel, ConfigDict
@@ -234,6 +235,23 @@ async def test_a_body_that_comes_too_slowly_is_not_waited_for(asked: Client) -> 
     async with asked.post("/api/v1/things", data=slow(), headers=headers) as response:
         assert response.status == 408
         assert (await problem(response))["code"] == "body_late"
+
+
+async def test_who_hangs_up_in_the_middle_of_a_body_is_no_fault_of_the_bridge() -> None:
+    runner = web.AppRunner(house(), access_log=None)  # As the bridge's own: nobody cancels handlers.
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    with structlog.testing.capture_logs() as logs:
+        _, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+        head = b"POST /api/v1/things HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        head += b"Content-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+        writer.write(head + b'{"a')
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await asyncio.sleep(0.1)
+    await runner.cleanup()
+    assert [line["event"] for line in logs] == []
 
 
 async def test_what_the_database_lacks_comes_later() -> None:

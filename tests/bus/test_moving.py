@@ -1,4 +1,7 @@
-"""Calls that go from one bridge to another: theirs dies, or the carrier brings them there."""
+"""Calls that go from one bridge to another: theirs dies, or the carrier brings them there.
+
+`tests.nodes` does more.
+"""
 
 from __future__ import annotations
 

@@ -64,6 +64,13 @@ class TestPlaces:
         assert it.decide("one", Held(A), there, lag_s=99, now=1) is None
         assert it.full({}, lag_s=0, now=2) is None, "one has ended, two is still to come"
 
+    def test_what_is_held_can_be_asked(self) -> None:
+        it = Admission(Limits())
+        it.decide("one", Held(A), {}, lag_s=0, now=0)
+        assert it.holds("one")
+        it.full({"one": Held(A)}, lag_s=0, now=1)
+        assert not it.holds("one"), "it lives"
+
     def test_limits_may_change(self) -> None:
         it = Admission(Limits(max_calls=1))
         assert it.full(live(A), lag_s=0, now=0) == "calls"

@@ -33,8 +33,8 @@ KUBERNETES = DEPLOY / "kubernetes"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 RECORDED_S = 15
 """As long as `bridge.app` gives recordings at a stop."""
-OF_OTHERS = {"up", "phone_bridge_bus_up", "phone_bridge_other_nodes"}
-"""Metrics that others make than `Metrics`: Prometheus itself, and bridges that share a message bus."""
+OF_OTHERS = {"up"}
+"""Metrics that others make than `Metrics`: Prometheus itself."""
 
 
 def loaded(path: Path) -> Any:
@@ -47,7 +47,7 @@ def resource(name: str) -> dict[str, Any]:
 
 
 def pod() -> dict[str, Any]:
-    spec: dict[str, Any] = resource("deployment")["spec"]["template"]["spec"]
+    spec: dict[str, Any] = resource("stateful-set")["spec"]["template"]["spec"]
     return spec
 
 
@@ -85,8 +85,6 @@ def test_a_pod_has_the_time_to_let_its_calls_end() -> None:
     command = container()["lifecycle"]["preStop"]["exec"]["command"]
     assert command[0] == "sleep"
     assert pod()["terminationGracePeriodSeconds"] >= drain_s + int(command[1]) + RECORDED_S
-    rolling = resource("deployment")["spec"]["strategy"]["rollingUpdate"]
-    assert rolling["maxUnavailable"] == 0
 
 
 def test_a_pod_can_do_no_more_than_it_must() -> None:
@@ -102,6 +100,17 @@ def test_a_pod_can_do_no_more_than_it_must() -> None:
     }
     assert pod()["automountServiceAccountToken"] is False
     assert {mount["mountPath"] for mount in container()["volumeMounts"]} == {"/data", "/tmp"}
+
+
+def test_each_pod_has_a_volume_of_its_own_which_outlives_it() -> None:
+    """Two that shared one would take each other's live calls for calls that were left."""
+    (claim,) = resource("stateful-set")["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    (mount,) = [one for one in container()["volumeMounts"] if one["name"] == claim["metadata"]["name"]]
+    folder = settings_of(resource("settings")["data"] | {"BRIDGE_TWILIO__AUTH_TOKEN": "x"}).store.recordings
+    assert folder.is_relative_to(mount["mountPath"])
+    kept = resource("stateful-set")["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
 def test_probes_ask_what_the_bridge_answers() -> None:
@@ -121,10 +130,14 @@ def test_probes_ask_what_the_bridge_answers() -> None:
 
 
 def test_the_parts_name_each_other_rightly() -> None:
-    labels = resource("deployment")["spec"]["template"]["metadata"]["labels"]
+    labels = resource("stateful-set")["spec"]["template"]["metadata"]["labels"]
     assert resource("service")["spec"]["selector"].items() <= labels.items()
     assert resource("disruption-budget")["spec"]["selector"]["matchLabels"].items() <= labels.items()
-    assert resource("autoscaler")["spec"]["scaleTargetRef"]["name"] == resource("deployment")["metadata"]["name"]
+    assert resource("autoscaler")["spec"]["scaleTargetRef"] == {
+        "apiVersion": "apps/v1",
+        "kind": resource("stateful-set")["kind"],
+        "name": resource("stateful-set")["metadata"]["name"],
+    }
     (metric,) = resource("autoscaler")["spec"]["metrics"]
     assert metric["pods"]["metric"]["name"] in names_of_the_bridge()
     (rule,) = loaded(DEPLOY / "prometheus/adapter.yaml")["rules"]
@@ -191,7 +204,7 @@ def test_the_extras_that_images_are_built_with_exist() -> None:
     there = set(re.findall(r"^(\w+) = \[", extras, re.MULTILINE))
     named = [
         re.search(r"^ARG EXTRAS=(\S+)$", DOCKERFILE, re.MULTILINE),
-        re.search(r"EXTRAS=(\S+)\.", (KUBERNETES / "deployment.yaml").read_text()),
+        re.search(r"EXTRAS=(\S+)\.", (KUBERNETES / "stateful-set.yaml").read_text()),
     ]
     texts = [found[1] for found in named if found] + [compose()["services"]["bridge"]["build"]["args"]["EXTRAS"]]
     assert len(texts) == 3

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-GREETING = "Welcome aboard, this is the harbour office speaking."
+GREETING = "Harbour office, welcome."
 LONG = (
     "Ferries leave early each morning. Tickets cost seven crowns there. Dogs travel without paying anything. "
     "Bicycles need another cheap ticket. Children below twelve go free. Breakfast waits upstairs until noon."

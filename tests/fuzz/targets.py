@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from bridge.twilio import media_stream, signature
 from bridge.twilio.gate import number
 from bridge.twilio.reading import _Stream
 from bridge.twilio.tokens import StreamTokens
+from bridge.workers.link import Hub
 from tests.fuzz import seeds
 from tests.fuzz.making import messages, pieces, texts
 
@@ -278,7 +281,45 @@ _cursors: Final = st.one_of(
     st.lists(st.text(max_size=4), max_size=3).map(lambda some: cursors.cursor(tuple(some))),
 )
 
+
+class _Links:
+    """The first worker's end of the links: a real socket and a loop of its own, opened when it is first used."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._path = Path(_FOLDER.name) / "links"
+        self._hub = Hub(self._path, _Nobody())
+
+    def __call__(self, lines: list[bytes]) -> None:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._loop.run_until_complete(self._hub.open())
+        self._loop.run_until_complete(self._tell(lines))
+
+    async def _tell(self, lines: list[bytes]) -> None:
+        _, writer = await asyncio.open_unix_connection(str(self._path))
+        with contextlib.suppress(OSError):  # It hangs up on what it does not understand.
+            writer.write(b"".join(line.replace(b"\n", b" ") + b"\n" for line in lines))
+            writer.write_eof()
+        while not self._hub._reading:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        hearing = [*self._hub._reading]
+        _, late = await asyncio.wait(hearing, timeout=5)
+        writer.close()
+        assert not late, "it hears no end"
+        for task in hearing:
+            task.result()
+
+
+class _Nobody:
+    """Is told everything."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
 TARGETS: Final = (
+    Target("links", st.lists(messages(seeds.LINKS), max_size=4), _Links()),
     Target("twilio", messages(seeds.TWILIO), _carrier, (ProtocolError,)),
     Target("twilio both ways", st.lists(messages(seeds.TWILIO), max_size=8), _both_ways),
     Target("twilio from bridge", messages(seeds.FROM_BRIDGE), _from_bridge),
@@ -343,4 +384,4 @@ TARGETS: Final = (
     Target("cursors", _cursors, _cursor, (BridgeError,)),
     Target("queries", st.dictionaries(st.sampled_from(_names), _odd, max_size=4), _query, (ValidationError,)),
 )
-"""All but what needs sockets: see `links` and `server`."""
+"""All but a whole bridge: see `server`."""
