@@ -112,8 +112,8 @@ async def end(up: Nodes, agent: Agent, database: str, calls: int, at: int, numbe
         moved = [(talk, now) for talk, now in zip(talks, moments, strict=True) if talk.call.call_sid in there]
         for talk, moment in moved:
             with contextlib.suppress(TimeoutError):
-                await until(functools.partial(_back_or_over, talk, moment), 30)
-            after = talk.heard_after(moment)
+                await until(functools.partial(_back_or_over, talk), 30)
+            after = talk.heard_again()
             if after is None or not talk.call.live:
                 seen.ended += 1
             else:
@@ -139,8 +139,8 @@ def _hearing(up: Nodes, heard: int) -> list[Peer]:
     return [peer for peer in up.speech.stt[heard:] if peer.audio and not peer.writer.is_closing()]
 
 
-def _back_or_over(talk: Talk, moment: float) -> bool:
-    return talk.heard_after(moment) is not None or not talk.call.live
+def _back_or_over(talk: Talk) -> bool:
+    return talk.heard_again() is not None or not talk.call.live
 
 
 def _asked(agent: Agent, text: str) -> bool:

@@ -172,10 +172,6 @@ class Talk:
     """What has happened to the call."""
     said: list[str] = field(default_factory=list)
 
-    def heard_after(self, moment: float) -> float | None:
-        """When the caller first heard something again that began after a moment of the call; None: not yet."""
-        return next((one.start_s for one in self.call.heard if one.start_s > moment), None)
-
     def heard_again(self) -> float | None:
         """When the caller first heard something on the second stream of the call; None: not yet."""
         heard = [one for phone in self.call.phones[1:] for one in phone.heard(self.call.now)]

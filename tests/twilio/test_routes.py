@@ -41,7 +41,7 @@ class TestVoice:
         (parameter,) = stream
         assert parameter.attrib["name"] == "token"
         facts = house.tokens.redeem(parameter.attrib["value"], "CA1")
-        assert facts == {**FACTS, "direction": "outbound"}
+        assert facts == {**FACTS, "direction": "outbound", "leg": "1"}
 
     async def test_who_is_called_is_told_that_the_call_is_recorded_but_no_machine(self, house: House) -> None:
         how = Answering(announcement="Hello.", recording_announcement="This call is recorded.", language="de")
@@ -55,7 +55,7 @@ class TestVoice:
     async def test_what_twilio_does_not_tell_is_empty(self, house: House) -> None:
         document = await house.ask("/twilio/voice", {"CallSid": "CA1"})
         facts = house.tokens.redeem(document[0][0][0].attrib["value"], "CA1")
-        assert facts == {"from": "", "to": "", "direction": "inbound"}
+        assert facts == {"from": "", "to": "", "direction": "inbound", "leg": "1"}
 
     async def test_behind_https_the_stream_is_wss(self, house: House) -> None:
         house.public_url = "https://voice.example.com"
