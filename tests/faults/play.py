@@ -7,6 +7,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from wsproto.utilities import LocalProtocolError
+
 from bridge.simulator.caller import CallError
 from tests.faults.catalogue import AGENT_SPEAKS, BEFORE, CALLER_SPEAKS, COLD, END, SILENCE, THINKING, TRANSFER
 from tests.faults.stage import Stage, warm
@@ -179,11 +181,15 @@ async def say(there: Stage, said: Said, text: str) -> None:
     if peer is None or not there.call.live:
         said.unheard.append(text)
         return
-    await peer.turn("start")
-    await peer.turn("update", text)
-    await there.call.pause(0.1)
-    await peer.turn("end", text)
-    said.finished.append(text)
+    try:
+        await peer.turn("start")
+        await peer.turn("update", text)
+        await there.call.pause(0.1)
+        await peer.turn("end", text)
+    except (ConnectionError, LocalProtocolError):
+        said.unheard.append(text)  # The bridge has closed the session: the call is over.
+    else:
+        said.finished.append(text)
 
 
 async def _ear(there: Stage) -> Peer | None:

@@ -57,6 +57,8 @@ class Stage:
     bus: Bus | None = None
     network: Network | None = None
     rest: FakeTwilioRest | None = None
+    mended: bool = False
+    """What keeps calls is there again: nothing is started twice."""
     broken_at: float | None = None
     """The loop's time at which the fault began."""
 
@@ -84,8 +86,9 @@ class Stage:
             await self.disk.clear()
         if self.lock is not None:
             await self.lock.give_back()
-        if self.bus is not None and self.cell.way == "away":
+        if self.bus is not None and self.cell.way == "away" and not self.mended:
             await self.bus.start()
+        self.mended = True
 
     async def _fail_keeping(self, way: str) -> None:
         if self.disk is not None:
