@@ -56,8 +56,11 @@ _SPEAKS_S: Final = 5.0
 """How long a node that stops lets its callers hear out what is said to them."""
 _BACK_S: Final = 5.0
 """How long a call that was handed over and has come back is left in peace."""
-_PUT_IN_WITHIN_S: Final = 0.005
-"""How long the agent's question waits until the database has the turn that it is about."""
+_PUT_IN_WITHIN_S: Final = 0.1
+"""How long the agent's question waits until the database has the turn that it is about.
+
+It has it after some milliseconds, as a rule; a slow one must not be heard.
+"""
 _MOVES_S: Final = 5.0
 _TOKEN_WITHIN_S: Final = 0.5
 _STORE_WITHIN_S: Final = 5.0
