@@ -21,7 +21,7 @@ HEADERS = [
     (replace(HEADER, id="one", started_at="2026-03-01T10:00:00+00:00"), ENTRIES),
     (replace(HEADER, id="two", sid="CAtwo", started_at="2026-03-01T11:00:00+00:00"), TROUBLED),
     (replace(LOG_HEADER, id="three", started_at="2026-03-02T09:00:00+00:00"), LOG_ENTRIES),
-    (replace(HEADER, id="four", started_at="2026-03-02T10:00:00+00:00"), ENTRIES[:8]),
+    (replace(HEADER, id="four", started_at="2026-03-02T10:00:00+00:00"), ENTRIES[:9]),
 ]
 
 
