@@ -29,9 +29,10 @@ _SETTLED_S = 10.0
 _THRESHOLDS = gc.get_threshold()
 """Of the collector, as Python has set them."""
 _SERVING = (_THRESHOLDS[0], 2, 100) if sys.version_info < (3, 14) else _THRESHOLDS
-"""The same while calls go on. The middle generation is looked at three times as often, and halts the calls for a third
-of the time: with 64 calls that took the p99 from a chunk of speech to the phone from 6.3 to 4.0 ms, for a hundredth of
-the processor more. From Python 3.14 on the numbers mean something else."""
+"""The same while calls go on. The middle generation is looked at three times as often, and halts the calls for a
+third of the time: with 64 calls that took the p99 from a chunk of speech to the phone from 6.3 to 4.0 ms, for a
+hundredth of the processor more. From Python 3.14 on the numbers mean something else.
+"""
 _NEVER = 1_000_000
 """In place of the last of them: no full look, for as long as a start takes."""
 _SWITCH_S = 0.0005

@@ -16,13 +16,13 @@ async def test_there_is_no_full_look_before_all_has_come_that_stays(monkeypatch:
     monkeypatch.setattr("sys.setswitchinterval", lambda _: None)
     try:
         process.end_start()
-        assert gc.get_threshold() == (*usual[:2], process._NEVER)
+        assert gc.get_threshold() == (*process._SERVING[:2], process._NEVER)
         frozen = gc.get_freeze_count()
         came = [[number] for number in range(1000)]
         async with asyncio.timeout(5):
             while gc.get_freeze_count() < frozen + len(came):  # noqa: ASYNC110  It tells nobody.
                 await asyncio.sleep(0.01)
-        assert gc.get_threshold() == usual
+        assert gc.get_threshold() == process._SERVING
     finally:
         gc.unfreeze()
         gc.set_threshold(*usual)
