@@ -136,8 +136,7 @@ class Carrier:
             self._look_later()
 
     def _die(self, reason: str) -> None:
-        names = {"sid": self._call_sid, "stream": self._stream_sid}
-        log.warning("stream_dead", **names, reason=reason, queued=self._queued)
+        log.warning("stream_dead", sid=self._call_sid, stream=self._stream_sid, reason=reason, queued=self._queued)
         self.abandon()
         if self._cut is not None:
             self._cut()

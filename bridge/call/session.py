@@ -87,8 +87,8 @@ class Session:
         """How we ended the call, if it was we who did."""
         self._log = structlog.get_logger().bind(call=info.id, sid=info.sid)
         self._loop = asyncio.get_running_loop()
-        self._began: float | None = None if past is None else self._loop.time() - past.at_ms / 1000
-        self._conversation = self._converse(policy, past)
+        self._began: float | None = None
+        self._conversation = Conversation(policy) if past is None else self._take_up(past, policy)
         self._peers = peers
         self._record = record
         self._observers = observers
@@ -112,11 +112,9 @@ class Session:
         self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
         self._player = None if peers.sounds is None else peers.sounds.open(self.take, name=info.id)
 
-    def _converse(self, policy: Policy, past: Reopened | None) -> Conversation:
-        if past is None:
-            return Conversation(policy)
+    def _take_up(self, past: Reopened, policy: Policy) -> Conversation:
         now = self._loop.time()
-        began = now if self._began is None else self._began
+        self._began = began = now - past.at_ms / 1000
         conversation = Conversation.resume(past.entries, policy, epoch=past.epoch, began=began, now=now)
         self.departure = conversation.departure
         return conversation

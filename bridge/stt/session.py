@@ -98,9 +98,8 @@ class Session(Recognizer):
         self._proven: Dialect | None = None
         self._limits = limits
         self._emit = emit
-        self.log = _log.bind(
-            call=name.partition(" ")[0], session=name
-        )  # Behind the call may stand whose speech it is.
+        # Behind the call's id may stand whose speech it is.
+        self.log = _log.bind(call=name.partition(" ")[0], session=name)
         self._loop = asyncio.get_running_loop()
         self._chunk_bytes = limits.chunk_ms * BYTES_PER_MS
         self._outbox = Outbox(chunk_bytes=self._chunk_bytes, keep_bytes=int(limits.keep_s * 1000) * BYTES_PER_MS)
