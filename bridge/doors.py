@@ -22,7 +22,7 @@ from bridge.call.admitting import Admitting
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
 from bridge.entrance import Entrance
-from bridge.health import HealthRoutes
+from bridge.health import HealthRoutes, Signs
 from bridge.keeping import Keeping
 from bridge.live.calls import LiveCalls
 from bridge.live_parts import watch_calls
@@ -82,26 +82,21 @@ class Doors:
         house.worker.show(self._calls, house.keeping.store.recording, house.metrics)
         if house.rest is not None:
             house.twilio.logs.restart = self._restart
-        figures = functools.partial(house.worker.figures, house.metrics)
-        self._health = health = HealthRoutes(
-            house.registry,
-            self._access,
-            house.keeping.database,
-            house.live,
-            figures,
-            lambda: house.worker.speech.up,
-            house.worker.health,
+        signs = Signs(
+            live=house.live,
+            figures=functools.partial(house.worker.figures, house.metrics),
+            speech_is_up=lambda: house.worker.speech.up,
+            more=house.worker.health,
+            full=house.admitting.full,
+            ready_when_full=lambda: self._settings.admission.ready_when_full,
         )
-        health.full = house.admitting.full
-        health.ready_when_full = house.settings.admission.ready_when_full
-        health.add_to(app)
+        HealthRoutes(house.registry, self._access, house.keeping.database, signs).add_to(app)
         self._routes = LateRoutes(self._open, house.worker.answers)
         app.router.register_resource(self._routes)
 
     def take(self, settings: Settings) -> None:
         """Go by changed settings."""
         self._settings = settings
-        self._health.ready_when_full = settings.admission.ready_when_full
         self._access.take(settings.api.token.get_secret_value(), api_tokens(settings))
         if self._late is not None:
             self._late.take(settings)

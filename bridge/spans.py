@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from aiohttp import web
 
 from bridge.agents.base import CallInfo, Question
-from bridge.agents.webhook.wire import question_id, traceparent
+from bridge.agents.webhook.wire import asking_of, traceparent
 from bridge.call.session import Observer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -204,7 +204,7 @@ class _OneCall:
             speculative=command.speculative,
             digits=command.digits,
         )
-        self._choose(traceparent(self._info.id, question_id(question)))
+        self._choose(traceparent(self._info.id, asking_of(question)))
         asked = self._open("agent request", self._turn or self._call, at)
         asked.set_attributes(
             {"occasion": command.occasion, "turn": command.turn, "speculative": command.speculative}

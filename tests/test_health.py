@@ -12,7 +12,7 @@ import pytest
 
 from bridge import local_speech
 from bridge.errors import BridgeError
-from bridge.health import HealthRoutes
+from bridge.health import HealthRoutes, Signs
 from bridge.local_speech import SpeechState, open_speech
 from bridge.speech_server import launch
 
@@ -29,7 +29,8 @@ from bridge.speech_server import launch
 async def test_ready_is_who_takes_calls_and_can_speak(draining: bool, speech: bool, status: int, says: str) -> None:
     registry: Any = SimpleNamespace(draining=draining, sessions=[])
     other: Any = SimpleNamespace(up=True)
-    answer = await HealthRoutes(registry, other, other, lambda: 0, other, lambda: speech).ready(other)
+    signs = Signs(lambda: 0, other, speech_is_up=lambda: speech)
+    answer = await HealthRoutes(registry, other, other, signs).ready(other)
     assert answer.status == status
     assert answer.text is not None
     body = json.loads(answer.text)

@@ -129,6 +129,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.sinks.feeding": {
         "bridge.sinks",
         "bridge.conversation.journal",
+        "bridge.store.around",
         "bridge.store.base",
         "bridge.store.folder",
         "bridge.store.journal_file",
@@ -159,6 +160,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.conversation.journal",
         "bridge.conversation.outlook",
         "bridge.conversation.overheard",
+        "bridge.store.around",
         "bridge.store.base",
     }
     | WORDS
@@ -288,6 +290,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.bus.taking": {
         "bridge.bus",
+        "bridge.store.around",
         "bridge.store.base",
         "bridge.store.bringing",
         "bridge.store.sql.owning",

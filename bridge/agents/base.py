@@ -34,7 +34,7 @@ has left one (`RecordMessage`). `volunteered`: the agent wanted the floor (`Atte
 
 @dataclass(frozen=True, slots=True)
 class CallInfo:
-    """Who is talking. The same for every question of a call."""
+    """Who is talking. The same for every question of a call that one process asks."""
 
     id: str
     """The bridge's own id of the call."""
@@ -49,6 +49,8 @@ class CallInfo:
     """What the voice webhook handed along."""
     started_at: str = ""
     """Wall clock at the start, ISO 8601 in UTC."""
+    epoch: int = 1
+    """Which process of the call's asks: higher with each that has gone on with it."""
 
     @property
     def number(self) -> str:

@@ -28,11 +28,6 @@ class LateRoutes(web.AbstractResource):
         self._app: web.Application | None = None
         self._making: asyncio.Task[web.Application] | None = None
 
-    @property
-    def made(self) -> bool:
-        """Tell whether the application is there."""
-        return self._app is not None
-
     async def app(self) -> web.Application:
         """Return the application, once it is made.
 

@@ -17,6 +17,7 @@ import structlog
 from bridge.bus.asking import GIVE, NOT_WHOLE
 from bridge.bus.connection import Bus, BusError
 from bridge.errors import StoreError
+from bridge.store.around import RecordAround
 from bridge.store.base import CallHeader, CallRecord, Reopened, Store
 from bridge.store.bringing import bring
 from bridge.store.sql.owning import Claimed, Owner, Owners
@@ -165,23 +166,13 @@ class HeldStore:
         await self._store.close()
 
 
-class SeenRecord:
-    """The record of one call, which has settled when other nodes find it; a `bridge.store.base.CallRecord`."""
+class SeenRecord(RecordAround):
+    """The record of one call, which has settled when other nodes find it."""
 
     def __init__(self, record: CallRecord, call_id: str, put_in: PutIn) -> None:
-        self._record = record
+        super().__init__(record)
         self._call_id = call_id
         self._put_in = put_in
-        # The audio of every frame goes by here: handed on without a step in between.
-        self.append = record.append
-        self.trace = record.trace
-        self.caller_audio = record.caller_audio
-        self.callee_audio = record.callee_audio
-        self.agent_audio = record.agent_audio
-        self.agent_cleared = record.agent_cleared
-        self.pause_audio = record.pause_audio
-        self.resume_audio = record.resume_audio
-        self.close = record.close
 
     async def settled(self) -> None:
         """Wait until the entries so far have left the process, and are in the database if that is quick."""

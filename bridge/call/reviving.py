@@ -19,7 +19,7 @@ def arranged(info: CallInfo, outgoing: OutgoingCall | None) -> CallArranged | No
 
 
 def info_of(past: Reopened) -> CallInfo:
-    """Return who is talking: the same for every question of the call, whichever process asks it."""
+    """Return who is talking: what an agent is told of that is the same, whichever process asks it."""
     header = past.header
     return CallInfo(
         id=header.id,
@@ -29,6 +29,7 @@ def info_of(past: Reopened) -> CallInfo:
         direction=header.direction,
         parameters=dict(_arranged_of(past).parameters),
         started_at=header.started_at,
+        epoch=past.epoch,
     )
 
 

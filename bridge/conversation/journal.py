@@ -174,6 +174,7 @@ class AnswererTold:
 
     at_ms: int
     kind: str
+    """As in `AnswererKnown`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +361,11 @@ def name_of(entry: Entry) -> str:
 def kind_named(name: str) -> type[Any] | None:
     """Return the kind of this name, or None for one that a newer version may have written."""
     return _KINDS.get(name)
+
+
+def is_machine(answerer: str) -> bool:
+    """Tell whether it is no person who has answered; `answerer` as in `AnswererTold.kind`, empty: not known."""
+    return answerer.startswith(("machine", "fax"))
 
 
 def recording_after(

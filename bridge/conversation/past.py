@@ -11,7 +11,6 @@ from bridge.conversation.policy import Policy
 from bridge.conversation.recording import State
 from bridge.conversation.standing import left_of
 
-_MACHINES = ("machine", "fax")
 _TALKED = frozenset({"completed", "answered"})
 _ANSWERS = frozenset({"turn.ended", "digits"})
 """Occasions of replies with which keys were told to the agent."""
@@ -58,7 +57,7 @@ class Past:
     @property
     def by_machine(self) -> bool:
         """Tell whether a machine has answered."""
-        return self.answerer.startswith(_MACHINES)
+        return journal.is_machine(self.answerer)
 
 
 def read_past(entries: Iterable[journal.Entry], policy: Policy) -> Past:

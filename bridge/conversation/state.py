@@ -21,8 +21,6 @@ from bridge.conversation.speech import Speech
 
 _OCCASIONS: dict[str, do.Occasion] = {name: name for name in get_args(do.Occasion)}
 
-_MACHINES = ("machine", "fax")
-
 
 class Talk:
     """The state of one conversation. Each step keeps the record whole: nothing is closed without being recorded.
@@ -179,7 +177,7 @@ class Talk:
     @property
     def by_machine(self) -> bool:
         """Tell whether a call of ours was answered by a machine: what it says is no answer to anything."""
-        return self.answerer_taken and self.answerer.startswith(_MACHINES)
+        return self.answerer_taken and journal.is_machine(self.answerer)
 
     # --- keys ----------------------------------------------------------------------------------------------
 
@@ -255,7 +253,7 @@ class Talk:
         """Greet, and tell the agent that a call has come."""
         if not self.policy.agent and not self.policy.greeting:
             return
-        if self.answerer.startswith(_MACHINES):
+        if journal.is_machine(self.answerer):
             return  # What a machine is told is another matter.
         reply = self.speech.open("call.started", 0, "", self.now)
         if self.policy.greeting:

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
-from bridge.conversation.journal import Entry, recording_after
+from bridge.conversation.journal import recording_after
+from bridge.store.around import RecordAround
 from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
 
 Recording: TypeAlias = Literal["on", "paused", "off"]
@@ -131,17 +132,15 @@ class Taps:
         self._live.pop(call, None)
 
 
-class TappedRecord:
-    """The record of one call, with whoever listens to it; a `bridge.store.base.CallRecord`."""
+class TappedRecord(RecordAround):
+    """The record of one call, with whoever listens to it."""
 
     def __init__(self, record: CallRecord, recording: Recording, forget: Callable[[], None]) -> None:
-        self._record = record
+        super().__init__(record)
         self.recording: Recording = recording
         """Whether its sound is kept, as in `CallHeader`."""
         self._forget = forget
         self._ears: tuple[Ear, ...] = ()
-        self.trace = record.trace
-        self.settled = record.settled
 
     @property
     def listeners(self) -> int:
@@ -159,10 +158,6 @@ class TappedRecord:
     def leave(self, ear: Ear) -> None:
         """Let them go."""
         self._ears = tuple(one for one in self._ears if one is not ear)
-
-    def append(self, entry: Entry) -> None:
-        """Keep an entry of the journal. Never waits and never raises."""
-        self._record.append(entry)
 
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """Keep what the caller said. Never waits and never raises."""

@@ -12,7 +12,8 @@ from bridge.conversation.journal import CallClosed, Entry
 from bridge.errors import BridgeError
 from bridge.sinks.documents import document, document_id, type_of
 from bridge.sinks.outbox import Outbox
-from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
+from bridge.store.around import RecordAround
+from bridge.store.base import CallHeader, CallRecord, Reopened, Store
 from bridge.store.folder import JOURNAL
 from bridge.store.journal_file import read_journal
 
@@ -77,24 +78,15 @@ class FeedingStore:
         await self._store.close()
 
 
-class FeedingRecord:
-    """The record of one call, whose entries are also sent; a `bridge.store.base.CallRecord`."""
+class FeedingRecord(RecordAround):
+    """The record of one call, whose entries are also sent."""
 
     def __init__(self, record: CallRecord, header: CallHeader, feeder: Feeder, *, entries: int = 0) -> None:
         """`entries`: how many the journal holds already."""
-        self._record = record
+        super().__init__(record)
         self._header = header
         self._feeder = feeder
         self._entries = entries
-        # The audio of every frame goes by here: handed on without a step in between.
-        self.trace = record.trace
-        self.caller_audio = record.caller_audio
-        self.callee_audio = record.callee_audio
-        self.agent_audio = record.agent_audio
-        self.agent_cleared = record.agent_cleared
-        self.pause_audio = record.pause_audio
-        self.resume_audio = record.resume_audio
-        self.settled = record.settled
 
     def append(self, entry: Entry) -> None:
         """Keep an entry of the journal, and send it. Never waits and never raises."""
@@ -104,7 +96,3 @@ class FeedingRecord:
         except Exception as error:  # noqa: BLE001  A note may hold anything, and none of it may end the call.
             _log.error("entry_not_sent", call=self._header.id, error=type(error).__name__)
         self._entries += 1
-
-    async def close(self) -> CallFiles:
-        """Finish the record; as that of the store around which this is."""
-        return await self._record.close()

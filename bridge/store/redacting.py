@@ -11,7 +11,8 @@ from bridge.conversation.journal import Entry
 from bridge.privacy.call import CallRedaction
 from bridge.privacy.redactor import Redactor
 from bridge.privacy.tracing import TraceMask
-from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
+from bridge.store.around import RecordAround
+from bridge.store.base import CallHeader, CallRecord, Reopened, Store
 
 _log = structlog.get_logger()
 
@@ -61,21 +62,14 @@ class RedactingStore:
             _log.warning("redaction_too_slow", pattern=pattern)
 
 
-class RedactingRecord:
-    """The record of one call, redacted; a `bridge.store.base.CallRecord`."""
+class RedactingRecord(RecordAround):
+    """The record of one call, redacted."""
 
     def __init__(self, record: CallRecord, store: RedactingStore, call: str) -> None:
-        self._record = record
+        super().__init__(record)
         self._store = store
         self._redaction = store.redaction()
         self._call = call
-        # The audio of every frame goes by here: handed on without a step in between.
-        self.caller_audio = record.caller_audio
-        self.callee_audio = record.callee_audio
-        self.agent_audio = record.agent_audio
-        self.agent_cleared = record.agent_cleared
-        self.pause_audio = record.pause_audio
-        self.resume_audio = record.resume_audio
 
     def look_back(self, entries: Iterable[Entry]) -> None:
         """Learn from what is kept already, so that a number goes on to be struck out that began in it."""
@@ -105,11 +99,3 @@ class RedactingRecord:
             _log.error("trace_not_masked", call=self._call, error=type(error).__name__)
             return
         self._record.trace(line)
-
-    async def settled(self) -> None:
-        """Wait until what was handed over has left the process."""
-        await self._record.settled()
-
-    async def close(self) -> CallFiles:
-        """Finish the record; as that of the store around which this is."""
-        return await self._record.close()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.agents.base import Agent, CallInfo, Interruption, Message, Question
+from bridge.agents.webhook.wire import asking_of, delivery_headers, question_id
 from bridge.conversation.actions import Action
 
 CALL = CallInfo(
@@ -32,6 +33,12 @@ CUT_IN = replace(TURN, reply=3, turn=2, interrupted=Interruption(heard="We are o
 def turn(**changes: Any) -> Question:
     """Make a question about a turn of the caller."""
     return replace(TURN, **changes)
+
+
+def headers_of(question: Question, body: bytes, *, key: bytes, now: float) -> dict[str, str]:
+    """Return the headers with which a question is posted."""
+    named, call = question_id(question), question.call.id
+    return delivery_headers(named, call, body, key=key, now=now, version="1", asking=asking_of(question))
 
 
 async def hear(agent: Agent, question: Question) -> list[Action]:

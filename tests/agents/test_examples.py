@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from bridge.agents.webhook.agent import WebhookAgent
-from bridge.agents.webhook.wire import build_headers, encode_question
+from bridge.agents.webhook.wire import encode_question
 from bridge.conversation.actions import Action, HangUp, Say
-from tests.agents.asking import ENDED, STARTED, TURN, hear, turn
+from tests.agents.asking import ENDED, STARTED, TURN, headers_of, hear, turn
 
 EXAMPLES = Path(__file__).parent / "examples"
 NODE = shutil.which("node")
@@ -81,7 +81,7 @@ async def test_an_example_survives_interruptions(command: tuple[str, str], unuse
 
 def signed(*, now: float, secret: str = SECRET) -> tuple[dict[str, str], bytes]:
     body = encode_question(turn(transcript="Grüße"))
-    return build_headers(TURN, body, key=secret.encode(), now=now, version="1"), body
+    return headers_of(TURN, body, key=secret.encode(), now=now), body
 
 
 REQUESTS = {

@@ -22,7 +22,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.health import HealthRoutes
+from bridge.health import HealthRoutes, Signs
 from bridge.metrics import LABELS, OTHER, Metrics
 from bridge.settings import Settings
 from bridge.settings.source import load_settings
@@ -123,7 +123,7 @@ def test_probes_ask_what_the_bridge_answers() -> None:
 
     other: Any = None
     app: Any = type("App", (), {"router": Router()})()
-    HealthRoutes(other, other, other, lambda: 0, other).add_to(app)
+    HealthRoutes(other, other, other, Signs(other, other)).add_to(app)
     named = {kind: container()[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
     assert named == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
     assert set(named.values()) <= set(app.router.paths)

@@ -62,10 +62,10 @@ MUTANTS = (
         "self._talk.answerer = kind",
         "A person is taken for a machine.",
     ),
-    Mutant(_TALK, '_MACHINES = ("machine", "fax")', '_MACHINES = ("machine",)', "A fax is talked to."),
+    Mutant("journal.py", 'startswith(("machine", "fax"))', 'startswith("machine")', "A fax is talked to."),
     Mutant(
         _TALK,
-        "if self.answerer.startswith(_MACHINES):",
+        "if journal.is_machine(self.answerer):",
         "if False:",
         "The agent is asked to greet a machine.",
     ),

@@ -86,11 +86,11 @@ class EndDelivery:
         failure: AgentError | None = None
         try:
             async with asyncio.timeout(END_SECONDS):
-                for attempt, pause in enumerate((0.0, *self._pauses)):
+                for pause in (0.0, *self._pauses):
                     # Spread out, because all calls of a node may end in one moment.
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter guards nothing
                     try:
-                        return await self._attempt(letter, attempt)
+                        return await self._attempt(letter)
                     except AgentError as error:
                         failure = error
                         if not is_passing(error):
@@ -103,11 +103,11 @@ class EndDelivery:
             _log.info("agent_end_kept", call=letter.call_id, code=failure.code)
         raise failure
 
-    async def _attempt(self, letter: Letter, attempt: int) -> list[Piece]:
+    async def _attempt(self, letter: Letter) -> list[Piece]:
         """Post once. What the agent has accepted is not sent again, whatever becomes of its answer."""
         found: list[Piece] = []
         try:
-            async with aclosing(self._http.post(letter, attempt=attempt, limits=self._limits)) as answer:
+            async with aclosing(self._http.post(letter, limits=self._limits)) as answer:
                 async for pieces in answer:
                     if not found and not pieces:
                         await self._forget(letter.message_id)
@@ -171,8 +171,7 @@ class EndDelivery:
 
     async def _again(self, letter: Letter, attempts: int) -> None:
         try:
-            # The first attempts had numbers of their own.
-            await self._attempt(letter, len(self._pauses) + attempts)
+            await self._attempt(letter)
         except AgentError as error:
             _log.info("agent_end_undelivered", call=letter.call_id, attempts=attempts, error=error.message)
         else:

@@ -13,7 +13,7 @@ from bridge.agents.action_json import Piece
 from bridge.agents.base import Question
 from bridge.agents.http_exchange import VERSION, HttpClient, HttpLimits, HttpRequest, checked_url, shown
 from bridge.agents.webhook.answers import AnswerReader
-from bridge.agents.webhook.wire import delivery_headers, encode_question, question_id, signing_key
+from bridge.agents.webhook.wire import asking_of, delivery_headers, encode_question, question_id, signing_key
 from bridge.errors import AgentError
 
 
@@ -25,11 +25,14 @@ class Letter:
     """`webhook-id`: the same each time that this is posted."""
     call_id: str
     body: bytes
+    asking: str = ""
+    """As in `delivery_headers`, of what is posted this once; empty: it is delivered until it has arrived."""
 
     @classmethod
     def of(cls, question: Question) -> Letter:
         """Write a question."""
-        return cls(question_id(question), question.call.id, encode_question(question))
+        asking = "" if question.occasion == "call.ended" else asking_of(question)
+        return cls(question_id(question), question.call.id, encode_question(question), asking)
 
 
 class WebhookHttp:
@@ -48,12 +51,9 @@ class WebhookHttp:
         self._key = signing_key(secret)
         self._client = HttpClient(allow_private=allow_private)
 
-    async def post(
-        self, letter: Letter, *, attempt: int | None = None, limits: HttpLimits | None = None
-    ) -> AsyncGenerator[list[Piece], None]:
+    async def post(self, letter: Letter, *, limits: HttpLimits | None = None) -> AsyncGenerator[list[Piece], None]:
         """Post and yield the pieces of the answer as they arrive; an empty list first, once it has a good status.
 
-        `attempt` counts deliveries of what is delivered until it has arrived; None: it is posted this once.
         Stopping or cancelling closes the connection, if the answer is not complete.
         Raises AgentError: `agent_unreachable`, `agent_timeout`, `agent_status`, `agent_answer` or `agent_target`.
         """
@@ -64,7 +64,7 @@ class WebhookHttp:
             key=self._key,
             now=time.time(),
             version=VERSION,
-            attempt=attempt,
+            asking=letter.asking,
         )
         request = HttpRequest(self._url, headers, letter.body)
         async with self._client.ask(request, limits or self.limits) as answer:

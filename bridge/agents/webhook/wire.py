@@ -162,33 +162,30 @@ def question_id(question: Question) -> str:
     return "msg_" + hashlib.sha256(named).hexdigest()[:32]
 
 
-def traceparent(call_id: str, message_id: str, attempt: int = 0, now: float = 0.0) -> str:
+def asking_of(question: Question) -> str:
+    """Name one asking of a question: it may come again under a new number, or from the call's next process."""
+    return f"{question_id(question)} {question.call.epoch} {question.reply}"
+
+
+def traceparent(call_id: str, delivery: str) -> str:
     """Write the W3C `traceparent`: one trace per call, one span per delivery, marked as sampled.
 
-    Of what is posted once only, neither attempt nor time is given: so whoever traces calls knows its span as well.
+    `delivery` tells it from all others: no two spans may have the same id.
     """
     trace = hashlib.sha256(f"phone-bridge call {call_id}".encode()).hexdigest()[:32]
-    span = hashlib.sha256(f"{message_id} {attempt} {now}".encode()).hexdigest()[:16]
+    span = hashlib.sha256(delivery.encode()).hexdigest()[:16]
     return f"00-{trace}-{span}-01"
 
 
-def build_headers(
-    question: Question, body: bytes, *, key: bytes, now: float, version: str, attempt: int = 0
-) -> dict[str, str]:
-    """Write the headers of one delivery of `body`, which is the question's; see `delivery_headers`."""
-    return delivery_headers(
-        question_id(question), question.call.id, body, key=key, now=now, version=version, attempt=attempt
-    )
-
-
 def delivery_headers(
-    message_id: str, call_id: str, body: bytes, *, key: bytes, now: float, version: str, attempt: int | None = 0
+    message_id: str, call_id: str, body: bytes, *, key: bytes, now: float, version: str, asking: str = ""
 ) -> dict[str, str]:
     """Write the headers of one delivery of a body.
 
     `now` is the wall clock in seconds since 1970; an agent refuses signatures older than five minutes, so each
-    attempt is signed anew, under the same `message_id`; `attempt` None: there is but this one. Without a key the
-    request carries the same headers but no `webhook-signature`.
+    attempt is signed anew, under the same `message_id`. `asking` is the question's `asking_of`, where it is posted
+    once: so whoever traces calls knows its span as well. Without a key the request carries the same headers but no
+    `webhook-signature`.
     """
     seconds = int(now)
     headers = {
@@ -199,7 +196,7 @@ def delivery_headers(
         "user-agent": f"phone-bridge/{version}",
         "webhook-id": message_id,
         "webhook-timestamp": str(seconds),
-        "traceparent": traceparent(call_id, message_id, *(() if attempt is None else (attempt, now))),
+        "traceparent": traceparent(call_id, asking or f"{message_id} {now}"),
     }
     if key:
         sent_at = datetime.fromtimestamp(seconds, UTC)

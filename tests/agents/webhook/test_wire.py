@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from bridge.agents.webhook.wire import build_headers, encode_question, question_id, signing_key, traceparent
+from bridge.agents.base import Question
+from bridge.agents.webhook.wire import asking_of, encode_question, question_id, signing_key
 from bridge.conversation.commands import Interruption, TransferResult
 from bridge.errors import SettingsError
 from tests.agents.asking import CALL as ASKED_CALL
-from tests.agents.asking import CUT_IN, ENDED, STARTED, TURN, turn
+from tests.agents.asking import CUT_IN, ENDED, STARTED, TURN, headers_of, turn
 
 CALL = {
     "id": "call-1",
@@ -93,7 +94,7 @@ ENCODED = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 )
 def test_the_signature_is_one_of_standard_webhooks(secret: str, verifier: Webhook) -> None:
     body = encode_question(turn(transcript="Grüße 👋"))
-    headers = build_headers(TURN, body, key=signing_key(secret), now=time.time(), version="1.2")
+    headers = headers_of(TURN, body, key=signing_key(secret), now=time.time())
     assert verifier.verify(body, headers)["turn"]["transcript"] == "Grüße 👋"
     with pytest.raises(WebhookVerificationError):
         verifier.verify(body.replace(b"turn.ended", b"turn.ENDED"), headers)
@@ -101,10 +102,10 @@ def test_the_signature_is_one_of_standard_webhooks(secret: str, verifier: Webhoo
 
 def test_without_a_secret_nothing_is_signed() -> None:
     body = encode_question(TURN)
-    headers = build_headers(TURN, body, key=signing_key(""), now=1_700_000_000.9, version="1.2")
+    headers = headers_of(TURN, body, key=signing_key(""), now=1_700_000_000.9)
     assert "webhook-signature" not in headers
     assert headers["webhook-timestamp"] == "1700000000"
-    assert headers["user-agent"] == "phone-bridge/1.2"
+    assert headers["user-agent"] == "phone-bridge/1"
     assert headers["content-type"] == "application/json"
 
 
@@ -152,19 +153,32 @@ def test_a_call_begins_and_ends_once(occasion: str) -> None:
     assert named(occasion=occasion, reply=7, turn=0) == named(occasion=occasion, reply=8, turn=5)
 
 
-def test_a_call_is_one_trace_and_each_delivery_one_span() -> None:
-    first, second = traceparent("call-1", "msg_a"), traceparent("call-1", "msg_b")
-    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", first)
-    assert first.split("-")[1] == second.split("-")[1]
-    assert first.split("-")[1] != traceparent("call-2", "msg_a").split("-")[1]
-    spans = {value.split("-")[2] for value in (first, second, traceparent("call-1", "msg_a", attempt=1))}
-    assert len(spans) == 3
+def parent(question: Question, *, now: float = 1.7e9) -> tuple[str, str]:
+    """The ids of the trace and of the span that an agent is told of."""
+    headers = headers_of(question, encode_question(question), key=b"key", now=now)
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
+    _, trace, span, _ = headers["traceparent"].split("-")
+    return trace, span
 
 
-def test_a_question_that_is_asked_again_is_another_span_under_the_same_id() -> None:
-    body = encode_question(TURN)
-    first, again = (build_headers(TURN, body, key=b"key", now=now, version="1") for now in (1.7e9, 1.7e9 + 400))
-    assert first["webhook-id"] == again["webhook-id"]
-    assert first["webhook-signature"] != again["webhook-signature"]
-    assert first["traceparent"] != again["traceparent"]
-    assert first["traceparent"][:36] == again["traceparent"][:36]
+def test_a_call_is_one_trace_and_each_question_one_span() -> None:
+    first, second = parent(turn(turn=1)), parent(turn(turn=2))
+    elsewhere = parent(turn(call=replace(ASKED_CALL, id="call-2")))
+    assert first[0] == second[0] != elsewhere[0]
+    assert len({first[1], second[1], elsewhere[1]}) == 3
+
+
+def test_a_question_is_posted_once_and_its_span_does_not_hang_on_the_clock() -> None:
+    assert parent(TURN) == parent(TURN, now=1.7e9 + 1)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [replace(TURN, reply=TURN.reply + 1), replace(TURN, call=replace(ASKED_CALL, epoch=2))],
+    ids=["by a call that was cut off", "by the call's next process"],
+)
+def test_a_question_that_is_asked_again_is_another_span_under_the_same_id(again: Question) -> None:
+    assert question_id(again) == question_id(TURN)
+    assert asking_of(again) != asking_of(TURN)
+    assert parent(again)[0] == parent(TURN)[0]
+    assert parent(again)[1] != parent(TURN)[1]
