@@ -16,8 +16,11 @@ from bridge.tasks import spawn
 
 _LONGEST_HEAD_BYTES: Final = 64 * 1024
 """A longer one is aiohttp's to refuse: it says why."""
-_AT_ONCE: Final = 8
-"""How many connections are taken in one turn of the loop."""
+_AT_ONCE: Final = 2
+"""How many connections are taken in one turn of the loop. As many are dealt with in each turn that follows, and
+calls that go on wait so long; the other connections wait in the kernel, where they cost nothing."""
+_LOOKED_AT: Final = 8
+"""How many are taken out of the kernel for that, where some are refused at once."""
 _WAITING: Final = 1024
 """How many may wait for that."""
 _RUN_OUT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -86,8 +89,8 @@ class Site(web.BaseSite):
         """Take some of the connections that wait; the others are taken in the next turn."""
         answer = self._runner.server
         assert answer is not None  # noqa: S101  It was set up, or this could not have been made.
-        refused = 0
-        for _ in range(_AT_ONCE):
+        refused = taken = 0
+        while taken < _AT_ONCE and taken + refused < _LOOKED_AT:
             try:
                 connection, peer = listener.accept()
             except BlockingIOError:
@@ -100,10 +103,11 @@ class Site(web.BaseSite):
                 connection.close()
                 refused += 1
                 continue
+            taken += 1
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             spawn(arrival.open(connection), name="connection")
-        if refused == _AT_ONCE:
+        if refused == _LOOKED_AT:
             self._rest(listener, _REST_S)  # Whoever floods us is to wait, not the calls.
 
     def _not_taken(self, listener: socket.socket, error: OSError) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from bridge.agents.base import CallInfo
 from bridge.api.access import Access, Token
 from bridge.api.operations import Principal
 from bridge.call.admission import Limits as AdmissionLimits
@@ -226,7 +226,11 @@ def make_admitting(
 ) -> Admitting:
     """Make what says which calls are taken, and let calls be counted, which tell of the speech plan's limits."""
     admitting = Admitting(admission_limits(settings), registry, metrics)
-    meter = functools.partial(Meter, metrics, on_speech_limit=admitting.speech_refused)
+
+    def meter(info: CallInfo, mode: Literal["agent", "transcribe", "log"]) -> Meter:
+        admitting.came(info)
+        return Meter(metrics, info, mode, on_speech_limit=admitting.speech_refused)
+
     registry.observers.insert(0, lambda info: meter(info, _mode(profiles.of(info.number))))
     registry.logs.observers.insert(0, lambda info: meter(info, "log"))
     dialer.room = lambda call: admitting.room_for_ours(

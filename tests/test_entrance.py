@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -48,12 +49,17 @@ class House:
 
 @contextlib.asynccontextmanager
 async def house(
-    bounds: Bounds, trusted: tuple[str, ...] = (), idle_s: float = 75, proves: bool = False
+    bounds: Bounds,
+    trusted: tuple[str, ...] = (),
+    idle_s: float = 75,
+    proves: bool = False,
+    asked: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[House]:
     refused: Counter[str] = Counter()
     entrance = Entrance(bounds, Proxies(trusted), lambda reason: refused.update([reason]))
 
     async def answer(request: web.Request) -> web.Response:
+        asked()
         if proves:
             entrance.proven(request)
         return web.Response(text="x")
@@ -69,6 +75,28 @@ async def house(
     finally:
         await it.close()
         await runner.cleanup()
+
+
+async def test_many_who_come_at_once_are_spread_over_many_turns_of_the_loop() -> None:
+    """Calls that go on must not wait until all of them are answered."""
+    loop, turn, answered = asyncio.get_running_loop(), 0, Counter[int]()
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(count)
+
+    async with house(Bounds(), asked=lambda: answered.update([turn])) as it, contextlib.AsyncExitStack() as stack:
+        for _ in range(30):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", it.port))  # The kernel takes it: the loop does not turn here.
+            one.send(GET)
+        count()
+        async with asyncio.timeout(10):
+            while answered.total() < 30:  # noqa: ASYNC110  It is the loop itself that is looked at.
+                await asyncio.sleep(0)
+    assert max(answered.values()) <= 4, answered
 
 
 async def closed_within(reader: asyncio.StreamReader, seconds: float) -> bool:

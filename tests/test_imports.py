@@ -30,6 +30,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge": set(),
     "bridge.errors": set(),
     "bridge.tasks": set(),
+    "bridge.children": set(),
     "bridge.metrics": set(),
     # Sees every step of a call, and knows how a webhook's questions are named.
     "bridge.spans": {
@@ -69,6 +70,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
     # What must not be written down: knows what a call's entries are, and nothing of where they go.
     "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
+    "bridge.store.picture": {"bridge.store", "bridge.children", "bridge.errors"},
     "bridge.store": {"bridge.store", "bridge.privacy", "bridge.conversation.journal", "bridge.audio"}
     | WORDS
     | ERRORS_AND_TASKS,
@@ -239,6 +241,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.speech_server": {
         "bridge.speech_server",
+        "bridge.children",
         "bridge.stt.cartesia_query",
         "bridge.stt.cartesia_wire",
         "bridge.tts.cartesia_wire",
@@ -258,6 +261,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.bench": {
         "bridge.bench",
+        "bridge.children",
         "bridge.conversation",
         "bridge.agents.webhook.wire",
         "bridge.stt.cartesia_wire",
@@ -272,7 +276,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     # Several processes of one bridge: what they share, and how they hand over to each other.
-    "bridge.workers": {"bridge.workers"} | ERRORS_AND_TASKS,
+    "bridge.workers": {"bridge.workers", "bridge.children"} | ERRORS_AND_TASKS,
     "bridge.workers.front": {"bridge.workers", "bridge.api.problems"},
     "bridge.workers.alone": None,
     "bridge.workers.worker": None,

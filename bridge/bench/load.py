@@ -190,9 +190,9 @@ class _Echo(Session):
 
 
 @contextlib.asynccontextmanager
-async def load(options: LoadOptions) -> AsyncIterator[Load]:
-    """The peers are served, and the phones are ready, for the length of the block."""
-    routes = Routes()
+async def load(options: LoadOptions, routes: Routes | None = None) -> AsyncIterator[Load]:
+    """The peers are served (by `routes`, if given) and the phones are ready, for the length of the block."""
+    routes = Routes() if routes is None else routes
     async with contextlib.AsyncExitStack() as stack:
         peers = await stack.enter_async_context(serving(routes))
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))

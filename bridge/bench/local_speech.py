@@ -12,7 +12,6 @@ import contextlib
 import gc
 import os
 import random
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from bridge.bench.local_figures import Processor, SpeechLevel, level_of
 from bridge.bench.local_material import Utterance, material
 from bridge.bench.local_stream import Stream
 from bridge.bench.under_test import stop
+from bridge.children import own_module
 from bridge.errors import BridgeError
 from bridge.tasks import spawn
 
@@ -109,7 +109,7 @@ async def server_process(arguments: Sequence[str], cores: int) -> AsyncIterator[
     """
     with _apart(cores) as pin:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge.speech_server", "--port", "0", *arguments),
+            *own_module("bridge.speech_server", "--port", "0", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

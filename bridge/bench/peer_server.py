@@ -79,6 +79,8 @@ class Routes:
 
     sockets: dict[str, Open] = field(default_factory=dict)
     posts: dict[str, Reply] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Sockets that are not opened while they stand here, with what is said instead: `429 Too Many Requests`."""
 
 
 @contextlib.asynccontextmanager
@@ -163,8 +165,8 @@ class _Connection(asyncio.Protocol):
 
     def _upgrade(self, path: str, query: str, key: bytes) -> None:
         opens = self._routes.sockets.get(path)
-        if opens is None or self._transport is None:
-            self._answer(Answer(status="404 Not Found"))
+        if opens is None or self._transport is None or path in self._routes.refused:
+            self._answer(Answer(status=self._routes.refused.get(path, "404 Not Found")))
             return
         accept = frames.accept_key(key)
         head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -25,13 +25,13 @@ from __future__ import annotations
 
 import shlex
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from bridge.bench.names import AGENT_PATH, AGENT_URL, AUTH_TOKEN, CHAT_BASE, CHAT_URL, FOLDER, PORT, SPEECH_URL
+from bridge.children import own_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Bridge:
         # Several processes cannot each choose a port of their own.
         port = str(free_port()) if self.workers > 1 else "0"
         own["BRIDGE_SERVER__WORKERS"] = str(self.workers)
-        return Launch((sys.executable, "-m", "bridge", "serve", "--port", port), own)
+        return Launch(own_module("bridge", "serve", "--port", port), own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Relay:
 
     def launch(self, place: Place) -> Launch:
         """See `System.launch`."""
-        return Launch((sys.executable, "-m", "bridge.bench.relay"), _environment(place))
+        return Launch(own_module("bridge.bench.relay"), _environment(place))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class Admitting:
         )
         return reason is None
 
+    def came(self, info: CallInfo) -> None:
+        """A call that was let in has its media stream: from now on it counts as one that lives."""
+        self._admission.release(self._name(info))
+
     def release(self, call: str) -> None:
         """A call that was let in, by the carrier's id or ours, does not come."""
         self._admission.release(call)

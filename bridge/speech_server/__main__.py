@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Standard output has only the line that says where the server is.
     structlog.configure(
         processors=_FOR_THE_PARENT if child else None,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        # What of it is shown, a parent decides.
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if child else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     if child:

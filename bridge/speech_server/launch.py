@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import sys
 from asyncio.subprocess import PIPE, Process
-from collections import deque
 from typing import Any, Final
 
 import msgspec
 import structlog
 
+from bridge.children import own_module
 from bridge.errors import BridgeError
 from bridge.speech_server.refusals import error_of
 from bridge.speech_server.settings import ServerSettings, require_extras
+from bridge.speech_server.words import Words, lines_of
 from bridge.tasks import spawn
 
 _log = structlog.get_logger()
@@ -22,8 +22,7 @@ _log = structlog.get_logger()
 _START_LIMIT: Final = 150.0
 """Seconds until it must answer; a model that is fetched by name takes longest."""
 _STOP_LIMIT: Final = 8.0
-_TAIL_LINES: Final = 15
-_LEVELS: Final = {"info": 20, "warning": 30, "error": 40, "critical": 50}
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
 
 class ChildReady(msgspec.Struct, frozen=True, tag="ready"):
@@ -48,7 +47,7 @@ _first_line: msgspec.json.Decoder[ChildReady | ChildFailed] = msgspec.json.Decod
 class LocalServer:
     """A speech server in a child process, which also ends when this process does, however that ends."""
 
-    def __init__(self, process: Process, ready: ChildReady, log_task: asyncio.Task[None]) -> None:
+    def __init__(self, process: Process, ready: ChildReady, words: Words, log_task: asyncio.Task[None]) -> None:
         self.url = ready.url
         """`http://127.0.0.1:port`, to be used as a base URL."""
         self.port = ready.port
@@ -57,6 +56,7 @@ class LocalServer:
         """Set when the process ended without being asked to."""
         self._process = process
         self._closing = False
+        self._words = words
         self._log_task = log_task
         self._watch_task = spawn(self._watch(), name="speech-server-watch")
 
@@ -74,7 +74,7 @@ class LocalServer:
     async def _watch(self) -> None:
         code = await self._process.wait()
         if not self._closing:
-            _log.error("speech_server_died", pid=self._process.pid, exit_code=code)
+            _log.error("speech_server_died", pid=self._process.pid, exit_code=code, said=self._words.last)
             self.died.set()
 
 
@@ -82,34 +82,33 @@ async def launch_local(settings: ServerSettings | None = None) -> LocalServer:
     """Start a speech server on a free port of 127.0.0.1 (or as `settings` say) and wait until it answers.
 
     Raises `MissingExtraError`, `SettingsError`, or a `BridgeError` (code `speech_server_start`) that ends with the
-    last lines it wrote. Cancelling ends the process.
+    last line it wrote. Cancelling ends the process.
     """
     chosen = settings or ServerSettings(port=0)
     require_extras(chosen)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bridge.speech_server", "--child", stdin=PIPE, stdout=PIPE, stderr=PIPE
+        *own_module("bridge.speech_server", "--child"), stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    log_task = spawn(_pass_on(process, tail), name="speech-server-log")
+    words = Words("speech server")
+    log_task = spawn(_pass_on(process, words), name="speech-server-log")
     try:
         async with asyncio.timeout(_START_LIMIT):
             ready = await _started(process, chosen)
     except TimeoutError as error:
         await _end(process)
-        raise _silent(f"did not answer within {_START_LIMIT:.0f} s", tail) from error
+        raise _silent(f"did not answer within {_START_LIMIT:.0f} s", words) from error
     except BaseException:
         await _end(process)
         raise
     if ready is None:
         await _end(process)
         await log_task
-        raise _silent(f"ended with code {process.returncode} while starting", tail)
-    return LocalServer(process, ready, log_task)
+        raise _silent(f"ended with code {process.returncode} while starting", words)
+    return LocalServer(process, ready, words, log_task)
 
 
-def _silent(what: str, tail: deque[str]) -> BridgeError:
-    said = " / ".join(tail) or "it wrote nothing"
-    return BridgeError(f"the local speech server {what}: {said}", code="speech_server_start")
+def _silent(what: str, words: Words) -> BridgeError:
+    return BridgeError(f"the local speech server {what}: {words.last}", code="speech_server_start")
 
 
 async def _started(process: Process, settings: ServerSettings) -> ChildReady | None:
@@ -127,18 +126,14 @@ async def _started(process: Process, settings: ServerSettings) -> ChildReady | N
     raise error_of(first.code, first.message, first.extra)
 
 
-async def _pass_on(process: Process, tail: deque[str]) -> None:
-    """The child's log lines become ours, in our format and at our level; the last ones are kept for an error."""
-    if process.stderr is None:
-        raise RuntimeError("the speech server's process has pipes")
-    while line := await process.stderr.readline():
-        text = line.decode(errors="replace").rstrip()
-        tail.append(text)
+async def _pass_on(process: Process, words: Words) -> None:
+    """The child's log lines become ours, in our format and at our level; what else it says is kept for an error."""
+    async for line in lines_of(process.stderr):
         if not _log_again(line):
-            sys.stderr.write(f"{text}\n")
+            words.add(line)
 
 
-def _log_again(line: bytes) -> bool:
+def _log_again(line: str) -> bool:
     """Log what the child logged. False: the line is something else, such as the words of a native library."""
     try:
         fields: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])

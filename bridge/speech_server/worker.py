@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Final, TypeAlias
@@ -18,10 +17,12 @@ from typing import Final, TypeAlias
 import msgspec
 import structlog
 
+from bridge.children import own_module
 from bridge.errors import BridgeError, SettingsError, SpeechError
 from bridge.speech_server.jobs import Failed, Job, Ready, Recognized, Report, Spoken, packed, read_report
 from bridge.speech_server.refusals import error_of
 from bridge.speech_server.waiting import MOST_LOAD, Load, Priority, Ticket, WaitingJobs
+from bridge.speech_server.words import Words, lines_of
 from bridge.tasks import spawn
 
 __all__ = ["InferencePool", "Priority"]
@@ -208,14 +209,14 @@ class InferencePool:
 
     async def _launch(self) -> _Worker:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bridge.speech_server.inference",
-            *self._arguments,
+            *own_module("bridge.speech_server.inference", *self._arguments),
             stdin=PIPE,
             stdout=PIPE,
+            stderr=PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip - program and arguments on one line
+        )
+        words = Words(self._arguments[0])
+        hearing = spawn(_hear(process, words), name=f"inference-{self._arguments[0]}-words")
         try:
             async with asyncio.timeout(_START_LIMIT):
                 report = await read_report(_output(process))
@@ -229,13 +230,14 @@ class InferencePool:
         if isinstance(report, Ready):
             return _Worker(process, report)
         await _end(process)
-        raise self._refusal(report)
+        await hearing
+        raise self._refusal(report, words)
 
-    def _refusal(self, report: Report | None) -> BridgeError:
+    def _refusal(self, report: Report | None, words: Words) -> BridgeError:
         if isinstance(report, Failed):
             return error_of(report.code, report.message, report.extra)
         role, engine = self._arguments[:2]
-        return SettingsError(f"the {role} {engine!r} ended while loading; its last words stand above")
+        return SettingsError(f"the {role} {engine!r} ended while loading: {words.last}")
 
     def _fail_waiting(self, reason: str) -> None:
         for ticket in self._waiting.take_all():
@@ -256,6 +258,11 @@ def _input(process: Process) -> asyncio.StreamWriter:
     if process.stdin is None:
         raise RuntimeError("an inference process has a pipe for its input")
     return process.stdin
+
+
+async def _hear(process: Process, words: Words) -> None:
+    async for line in lines_of(process.stderr):
+        words.add(line)
 
 
 def _output(process: Process) -> asyncio.StreamReader:

@@ -13,6 +13,7 @@ import sys
 import weakref
 from typing import Final
 
+from bridge.children import own_module
 from bridge.errors import BridgeError, MissingExtraError
 from bridge.store.svg import FONT, escaped
 from bridge.store.timeline import timeline_svg as svg
@@ -59,7 +60,7 @@ async def png_apart(drawing: str) -> bytes:
     """
     async with _one_at_a_time():
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", __name__),
+            *own_module(__name__),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 
 import msgspec
 
+from bridge.children import own_module
 from bridge.errors import BridgeError, MissingExtraError, SettingsError
 from bridge.workers.place import Failed, Ready, Start
 
@@ -26,7 +26,7 @@ async def start_worker(start: Start) -> WorkerProcess:
     """
     # A session of its own: Ctrl-C at a terminal is for the supervisor, which tells its workers.
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bridge.workers"), stdin=PIPE, stdout=PIPE, start_new_session=True
+        *own_module("bridge.workers"), stdin=PIPE, stdout=PIPE, start_new_session=True
     )
     try:
         async with asyncio.timeout(_START_LIMIT_S):

@@ -49,7 +49,10 @@ async def gone(pids: list[int]) -> None:
     raise AssertionError(f"still there: {pids}")
 
 
-async def test_it_starts_and_stops() -> None:
+async def test_it_starts_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("numbers", "numpy", "structlog"):  # A folder of the user's may have any file in it.
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('this is the file of the user')\n")
     server = await launch_local(ServerSettings(port=0, api_key="sk_secret"))
     family = [server.pid, *children(server.pid)]
     assert len(family) == 3
@@ -108,11 +111,21 @@ async def test_errors_of_the_child_are_the_parents() -> None:
 
 async def test_a_child_that_dies_at_once_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho 'no such module' >&2\nexit 3\n")
+    said = r"Traceback (most recent call last):\n  File x\nImportError: no such module\n"
+    python.write_text(f"#!/bin/sh\nprintf '{said}' >&2\nexit 3\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    with pytest.raises(BridgeError, match=r"ended with code 3.*no such module"):
+    with capture_logs() as logs, pytest.raises(BridgeError) as caught:
         await launch_local()
+    assert caught.value.message == (
+        "the local speech server ended with code 3 while starting: ImportError: no such module"
+        " (with --debug all that it wrote is logged)"
+    )
+    assert [(entry["log_level"], entry["said"]) for entry in logs] == [
+        ("debug", "Traceback (most recent call last):"),
+        ("debug", "  File x"),
+        ("debug", "ImportError: no such module"),
+    ]
 
 
 async def test_a_child_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

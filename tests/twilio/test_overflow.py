@@ -114,6 +114,14 @@ class TestCalls:
             (connect,) = await voice(up, "CA" + "3" * 32)
             assert connect.tag == "Connect"
 
+    async def test_a_short_call_leaves_its_place_behind(self, speech: ScriptedSpeech, tmp_path: Path) -> None:
+        async with bridge(tmp_path, speech.url, BRIDGE_ADMISSION__MAX_CALLS="1") as up:
+            async with SimulatedCall(line(up)) as call:
+                await live(up, call.call_sid)
+            await until(lambda: not up.registry.sessions)
+            (connect,) = await voice(up, "CA" + "3" * 32)
+            assert connect.tag == "Connect", "it does not go on holding the place that it was let in for"
+
     async def test_a_place_is_held_from_the_first_document_on(self, speech: ScriptedSpeech, tmp_path: Path) -> None:
         async with bridge(tmp_path, speech.url, BRIDGE_ADMISSION__MAX_CALLS="1") as up:
             assert (await voice(up, "CA1"))[0].tag == "Connect"
