@@ -15,7 +15,6 @@ from aiohttp import web
 
 from bridge.api.problems import Problem
 from bridge.api.ranges import NothingThereError, Part, part_asked_for
-from bridge.tasks import spawn
 
 _PIECE: Final = 256 * 1024
 _TAKEN_WITHIN_S: Final = 600.0
@@ -132,8 +131,11 @@ async def send_pieces(
 
 
 async def let_go(content: Readable) -> None:
-    """Close it, on a thread, as another one may be reading. Being cancelled stops the waiting, not the closing."""
-    await asyncio.shield(spawn(asyncio.to_thread(content.close), name="close-what-was-sent"))
+    """Close it, on a thread, as another one may be reading. Being cancelled stops the waiting, not the closing.
+
+    The thread is asked before anything is awaited: a task that did so would not have begun yet when the loop ends.
+    """
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, content.close))
 
 
 async def made_on_threads(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

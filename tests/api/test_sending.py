@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +14,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from bridge.api.sending import OpenFile, entity_tag, file_name, made_on_threads, send, send_pieces
+from bridge.api.sending import OpenFile, entity_tag, file_name, let_go, made_on_threads, send, send_pieces
+from bridge.tasks import spawn
 
 
 @pytest.mark.parametrize(
@@ -94,6 +97,31 @@ async def test_whoever_goes_away_or_takes_nothing_is_let_go(
                     phone.close()
                 async with asyncio.timeout(5):
                     await over.get()
+
+
+def test_what_was_sent_is_closed_though_all_threads_are_busy_and_the_loop_ends() -> None:
+    content = Shrinking()
+    done_reading = threading.Event()
+
+    async def read_until_the_loop_ends() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)  # Whatever else is cancelled is cancelled before a thread is free.
+            done_reading.set()
+
+    async def leave() -> None:
+        asyncio.get_running_loop().set_default_executor(pool)
+        pool.submit(done_reading.wait)
+        spawn(read_until_the_loop_ends(), name="reading")
+        closing = spawn(let_go(content), name="closing")
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+
+    with ThreadPoolExecutor(1) as pool:
+        asyncio.run(leave())
+    assert content.closed
 
 
 async def test_pieces_are_made_one_after_the_other_and_their_maker_is_closed() -> None:
