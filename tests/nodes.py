@@ -3,7 +3,7 @@
 `python -m tests.nodes --calls 20` starts two bridges with one PostgreSQL and one NATS, lets calls in real time talk
 to them, kills one with SIGKILL, starts it again, and then stops the other with SIGTERM. It prints how many calls
 went on, how long they were without the agent, and how many turns were lost or doubled, by the record and by what
-the agent was asked.
+the agent was asked. With `--rolling` it restarts one after the other, as an update does: see `tests.rolling`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from bridge.simulator.caller import SimulatedCall
 from tests.bus.world import Nodes, nodes
 from tests.postgres import PostgresServer
 from tests.resumed_calls import Agent, Talk, until
+from tests.rolling import Rolled, restart_all
 from tests.scripted_speech import Peer
 
 
@@ -184,11 +185,20 @@ async def end_both(folder: Path, calls: int) -> list[Seen]:
         await asyncio.to_thread(postgres.close)
 
 
+async def restart_both(folder: Path, calls: int) -> Rolled:
+    """Restart one after the other, as an update does."""
+    async with answering() as (agent, url):
+        return await restart_all(folder, calls, agent, url)
+
+
 @click.command()
 @click.option("--calls", type=int, default=10, show_default=True, help="Calls that talk at the same time.")
-def main(calls: int) -> None:
+@click.option("--rolling", is_flag=True, help="Restart one bridge after the other instead, as an update does.")
+def main(calls: int, *, rolling: bool) -> None:
     """Kill one of two bridges in mid-call, stop the other, and see how their calls go on."""
     with tempfile.TemporaryDirectory(prefix="nodes-") as folder:
+        if rolling:
+            sys.exit(0 if asyncio.run(restart_both(Path(folder), calls)).well else 1)
         seen = asyncio.run(end_both(Path(folder), calls))
     if any(one.ended or one.lost or one.doubled for one in seen):
         sys.exit(1)

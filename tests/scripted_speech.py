@@ -83,8 +83,11 @@ class ScriptedSpeech:
         self.tts: list[Peer] = []
         self.spoken: dict[str, str] = {}
         """What was to be spoken, by context."""
+        self.whole: list[str] = []
+        """Each utterance that was to be spoken, as it was asked for in one piece or in many."""
         self.cancelled: list[str] = []
         self.stt_status, self._tts_status = stt_status, tts_status
+        self._open_texts: dict[str, str] = {}
         self._arrived = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -185,7 +188,10 @@ class ScriptedSpeech:
         if message.get("cancel"):
             self.cancelled.append(context)
             return
-        before = len(self.spoken.get(context, "").split())
+        # Another bridge that goes on with a call may use the names of the one before once more.
+        so_far = self._open_texts.get(context, "")
+        before = len(so_far.split())
+        self._open_texts[context] = so_far + message["transcript"]
         self.spoken[context] = self.spoken.get(context, "") + message["transcript"]
         base = {"context_id": context, "status_code": 206, "done": False}
         for number, word in enumerate(message["transcript"].split(), before):
@@ -194,6 +200,7 @@ class ScriptedSpeech:
             data = base64.b64encode(self.sound(number, word)).decode()
             await peer.send({**base, "type": "chunk", "data": data, "step_time": 1.0})
         if not message.get("continue"):
+            self.whole.append(self._open_texts.pop(context))
             await peer.send({**base, "type": "done", "done": True})
 
 

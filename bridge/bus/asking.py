@@ -7,6 +7,7 @@ reach.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import socket
@@ -43,6 +44,8 @@ _REMOTE: Final = "Bridge-Asked-By"
 _OF_CONNECTION: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 _NOT_PASSED_ON: Final = _OF_CONNECTION | {"upgrade", "expect", _REMOTE.lower()}
 _NOT_ANSWERED: Final = _OF_CONNECTION | {"date", "server"}
+_OWED_S: Final = 5.0
+"""How long a node that stops takes to answer what it was asked."""
 _HEAD_BYTES: Final = 2048
 
 log = structlog.get_logger()
@@ -134,6 +137,7 @@ class Answering:
         """Gives away a call that this node has placed, by the ids of order and carrier."""
         self._folder: Path | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._owed: set[asyncio.Task[None]] = set()
 
     async def open(self, runner: web.AppRunner) -> None:
         """Begin. Raises OSError."""
@@ -146,6 +150,14 @@ class Answering:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
+    async def settled(self) -> None:
+        """Wait until what was asked so far is answered; not for long.
+
+        A node that stops ends when its last call is over for it, which is before the other one has its journal.
+        """
+        if self._owed:
+            await asyncio.wait([*self._owed], timeout=_OWED_S)
+
     async def close(self) -> None:
         """Answer nothing more."""
         if self._session is not None:
@@ -157,16 +169,20 @@ class Answering:
         """Answer a message, beside what else is asked. One without anything in it asks who is there."""
         call = str(message.subject).rpartition(".")[2]
         if message.data == GIVE:
-            spawn(self._hand_over(message, call), name="give-call")
+            self._owe(spawn(self._hand_over(message, call), name="give-call"))
         elif message.data.startswith(LOST):
             self._lost(call, message.data.removeprefix(LOST).decode(errors="replace"))
         elif message.data.startswith(ORDER):
             given = self.orders(call, message.data.removeprefix(ORDER).decode(errors="replace"))
             await message.respond(msgspec.msgpack.encode(given))
         elif message.data:
-            spawn(self._answer(message), name="answer-node")
+            self._owe(spawn(self._answer(message), name="answer-node"))
         else:
             await message.respond(self._name().encode())
+
+    def _owe(self, task: asyncio.Task[None]) -> None:
+        self._owed.add(task)
+        task.add_done_callback(self._owed.discard)
 
     async def _hand_over(self, message: Any, call: str) -> None:
         journal = await self._give(call)

@@ -52,8 +52,12 @@ _PEOPLE_WAIT_S: Final = 10.0
 _CARRIER_WAITS_S: Final = 12.0
 """Twilio waits 15 s for a webhook's answer; an agent's own hand-off webhook may take its time."""
 _LOOK_S: Final = 0.1
-_SPEAKS_S: Final = 5.0
-"""How long a node that stops lets its callers hear out what is said to them."""
+_PATIENT_S: Final = 10.0
+"""How long a node that stops waits for a moment in which neither side of a call says anything."""
+_SPEAKS_S: Final = 60.0
+"""How long it then waits for one in which the caller is at least not spoken to."""
+_MOVES_WITHIN_S: Final = 5.0
+"""What it leaves of the time that it has for the calls to be taken."""
 _BACK_S: Final = 5.0
 """How long a call that was handed over and has come back is left in peace."""
 _PUT_IN_WITHIN_S: Final = 0.1
@@ -108,6 +112,7 @@ class Node(Alone):
         self._metrics: Metrics | None = None
         self._keeper: Keeper | None = None
         folder, url = settings.store.recordings, settings.store.url
+        self._drain_s = settings.server.drain_seconds
         self._resumes = settings.server.resume_seconds > 0
         self._shares = url.startswith("postgresql")
         self._owners: Owners | None = None
@@ -257,7 +262,7 @@ class Node(Alone):
         return await asyncio.to_thread(session.files.journal.read_bytes)
 
     async def hand_over(self, registry: Registry) -> None:
-        """As `Alone.hand_over`: breaks off their streams, at a moment when the caller is not being spoken to.
+        """As `Alone.hand_over`: breaks off their streams, each at a moment when nobody's words are cut off.
 
         The carrier then asks another node, which asks for the call and gets it.
         """
@@ -266,12 +271,17 @@ class Node(Alone):
         while True:
             now = time.monotonic()
             for sid, session in [*registry.live.items()] if await self._others() else []:
-                quiet = session.floor == "listening" or now > began + _SPEAKS_S
-                if session.attached and not session.away and quiet and now > broken.get(sid, 0.0) + _BACK_S:
+                moves = session.attached and not session.away and self._may_move(session, now - began)
+                if moves and now > broken.get(sid, 0.0) + _BACK_S:
                     broken[sid] = now
                     log.info("call_handed_over", call=session.info.id, sid=sid)
                     session.break_off()
             await asyncio.sleep(_LOOK_S)
+
+    def _may_move(self, session: Session, since_s: float) -> bool:
+        """Tell whether this is a moment to break a call's stream off, so long after the node began to stop."""
+        silent = since_s > _PATIENT_S and session.saying is None
+        return session.at_rest or silent or since_s > min(_SPEAKS_S, self._drain_s - _MOVES_WITHIN_S)
 
     async def _others(self) -> bool:
         """Tell whether another node is there that takes calls."""
@@ -451,6 +461,7 @@ class Node(Alone):
         stack.push_async_callback(self._answering.close)
         await self._answering.open(runner)
         stack.push_async_callback(self.bus.close)
+        stack.push_async_callback(self._answering.settled)
         if self.first:
             self.bus.listen(f"{self._subject}.takes", self._takes_calls)
             self.bus.listen(self._node(self.name), self._answering.take)

@@ -136,6 +136,11 @@ class Session:
         return self._conversation.floor
 
     @property
+    def at_rest(self) -> bool:
+        """Tell whether the call can change its stream at this moment without anybody's losing a word."""
+        return self._conversation.at_rest
+
+    @property
     def saying(self) -> Saying | None:
         """What is being said to the caller; None: nothing."""
         return self._conversation.saying

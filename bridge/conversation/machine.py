@@ -118,6 +118,11 @@ class Conversation:
         return outlook.floor(self._talk)
 
     @property
+    def at_rest(self) -> bool:
+        """Whether the call can change its stream without anybody's losing a word."""
+        return outlook.at_rest(self._talk)
+
+    @property
     def saying(self) -> outlook.Saying | None:
         """What is being said to the caller, for whoever looks at the call; None: nothing."""
         return outlook.saying(self._talk)

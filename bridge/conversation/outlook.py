@@ -35,6 +35,17 @@ def floor(talk: Talk) -> Floor:
     return "talking" if talk.speech.playout.begun else "thinking"
 
 
+def at_rest(talk: Talk) -> bool:
+    """Tell whether neither side says, awaits or keys anything: a moment in which the call can change its stream.
+
+    What the caller has just begun to say is not known yet.
+    """
+    if talk.state != "live" or talk.speech.reply is not None or talk.turn.speaking or talk.unanswered:
+        return False
+    waits = talk.message.wanted is not None or talk.passage.consulting is not None
+    return not (waits or talk.digits.keys or talk.digits.wanted is not None)
+
+
 def saying(talk: Talk) -> Saying | None:
     """Return what is being said; None: nothing, or nothing of it has left for the phone yet."""
     reply = talk.speech.reply

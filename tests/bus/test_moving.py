@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest_asyncio
 from bridge.simulator.caller import SimulatedCall
 from tests.bus.world import Nodes, eventually, nodes
 from tests.postgres import PostgresServer, start_postgres
+from tests.scripted_speech import sound_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -80,6 +81,31 @@ async def test_a_stream_that_comes_to_another_bridge_takes_its_call_with_it(up: 
         await said_by(up, 0, call, "This is two.")
     assert call.problems == []
     assert await heard(up, 0, call_id) == ["This is one", "This is two"]
+
+
+async def test_one_that_stops_lets_both_sides_finish_before_their_call_moves(up: Nodes) -> None:
+    async with up.call(at=1) as call:
+        await eventually(lambda: _any(peer.audio for peer in up.speech.stt))
+        peer = [one for one in up.speech.stt if one.audio and not one.writer.is_closing()][-1]
+        await peer.turn("start")
+        up.balancer.resting = lambda at: at == 1
+        up.bridges[1].process.terminate()
+        await eventually(lambda: _any("calls_draining" in up.bridges[1].log() for _ in (1,)))
+        await asyncio.sleep(0.5)  # The caller speaks on.
+        await peer.turn("update", "Wait for me")
+        await peer.turn("end", "Wait for me")
+        assert await up.bridges[1].process.wait() == 0
+        assert len(call.phones) == 2
+        before = b"".join(one.audio for one in call.phones[0].heard(call.now))
+        assert before.endswith(b"".join(map(sound_of, range(3))))  # The echo of what they said, whole.
+        await moved(up, call, to=0)
+    assert call.problems == []
+    up.balancer.resting = lambda _: False
+    await up.start_again(1)
+
+
+async def _any(found: Iterable[object]) -> bool:
+    return any(found)
 
 
 async def test_the_calls_of_one_that_dies_go_on_at_another(up: Nodes, tmp_path: Path) -> None:
