@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -180,7 +180,7 @@ def _apart(pieces: list[Piece]) -> list[Piece]:
     for at, piece in enumerate(pieces):
         if isinstance(piece, Say):
             if before and not before[-1].isspace() and not piece.text[0].isspace():
-                pieces[at] = replace(piece, text=f" {piece.text}")
+                pieces[at] = msgspec.structs.replace(piece, text=f" {piece.text}")
             before = piece.text
     return pieces
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import structlog
 
 from bridge.agents.base import Agent, CallInfo, Question
@@ -84,7 +84,7 @@ class Asking:
     def _end(self, command: do.TellAgentEnded) -> Question:
         outcome: dict[str, Any] = {"reason": command.reason, "duration_ms": command.duration_ms}
         if command.transfer is not None:
-            outcome["transfer"] = dataclasses.asdict(command.transfer)
+            outcome["transfer"] = msgspec.structs.asdict(command.transfer)
         return Question(
             occasion="call.ended",
             call=self._info,

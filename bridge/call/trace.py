@@ -28,7 +28,7 @@ _KINDS: dict[str, Any] = {
     name: kind
     for room in (actions, commands, events, journal, overheard)
     for name, kind in vars(room).items()
-    if dataclasses.is_dataclass(kind)
+    if dataclasses.is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))
 }
 _AS_IT_IS = frozenset({str, int, float, bool, type(None)})
 """What stands in a trace as it is; most fields are of these types."""
@@ -77,11 +77,11 @@ def step_line(
     if not done and type(event) is events.SpeechArrived:  # Nearly half of all steps: the same line, made quickly.
         return _ARRIVED % (_encode(now), event.utterance, len(event.audio))
     if isinstance(event, events.DigitPressed) and (masked or not _kept(done)):
-        event = dataclasses.replace(event, digit=_MASKED.sub("0", event.digit))
+        event = msgspec.structs.replace(event, digit=_MASKED.sub("0", event.digit))
     told = []
     for one in done:
         if isinstance(one, commands.AskAgent) and (masked or one.masked):
-            told.append(_plain(dataclasses.replace(one, digits=_MASKED.sub("0", one.digits))))
+            told.append(_plain(msgspec.structs.replace(one, digits=_MASKED.sub("0", one.digits))))
         else:
             told.append(_plain(one))
     step = {"now": now, "event": _plain(event), "commands": told}
@@ -157,7 +157,9 @@ def _plain(value: Any) -> Any:
 
 @cache
 def _fields(kind: type[Any]) -> tuple[str, ...] | None:
-    """Return the names of a dataclass's fields; None: it is none."""
+    """Return the names of the fields of an event, a command and the like; None: it is none."""
+    if issubclass(kind, msgspec.Struct):
+        return kind.__struct_fields__
     return tuple(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
 
 

@@ -9,8 +9,10 @@ sentence of the bridge's own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct, field
 
 
 def words_needed(barge_in: str) -> int | None:
@@ -34,8 +36,7 @@ def keys_cut(barge_in: str) -> bool:
     return barge_in not in {"voice", "never"}
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Struct, frozen=True):
     """Speak `text` to the caller. Raises ValueError for a `barge_in` that is no rule.
 
     Pieces of one answer are joined exactly as they come: spaces and punctuation are the agent's.
@@ -59,15 +60,13 @@ class Say:
             words_needed(self.barge_in)  # The author of an agent is told at the place of the mistake.
 
 
-@dataclass(frozen=True, slots=True)
-class HangUp:
+class HangUp(Struct, frozen=True):
     """End the call once everything said before this was heard."""
 
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """Connect the caller with somebody else once everything said before this was heard.
 
     Cold: the caller leaves the agent, and comes back when nobody answers. Warm, if there is a `summary`: the caller
@@ -94,8 +93,7 @@ class Transfer:
             raise ValueError("digits can be 0-9 * # A-D, w and W")
 
 
-@dataclass(frozen=True, slots=True)
-class HandOff:
+class HandOff(Struct, frozen=True):
     """End the agent's part once everything said before this was heard, and let its hand-off webhook go on.
 
     Twilio: `end` of ConversationRelay. Without such a webhook the call ends.
@@ -105,16 +103,14 @@ class HandOff:
     """Handed to the webhook verbatim, as `HandoffData`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """Keep data with the call's record; nothing is heard."""
 
     data: Mapping[str, Any] = field(default_factory=dict)
     """Anything JSON can hold, by key. A later note's keys are added to the earlier ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tuning:
+class Tuning(Struct, frozen=True):
     """Settings of the speech-to-text service to be changed in mid-call. What is None stays as it is."""
 
     model: str | None = None
@@ -132,12 +128,13 @@ class Tuning:
 
     def changed_by(self, later: Tuning) -> Tuning:
         """Return what both come to, one after the other."""
-        changes = {field.name: getattr(later, field.name) for field in fields(later)}
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        changes = msgspec.structs.asdict(later)
+        return msgspec.structs.replace(
+            self, **{name: value for name, value in changes.items() if value is not None}
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Set:
+class Set(Struct, frozen=True):
     """Change how the call is held from here on. What is None stays as it is."""
 
     voice: str | None = None
@@ -150,8 +147,7 @@ class Set:
     """`paused`: from now on both sides of the recording are silence, until it is `on` again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Play:
+class Play(Struct, frozen=True):
     """Play a sound, in sequence with what is said. Raises ValueError for what cannot be."""
 
     source: str
@@ -171,8 +167,7 @@ class Play:
             words_needed(self.barge_in)
 
 
-@dataclass(frozen=True, slots=True)
-class SendDigits:
+class SendDigits(Struct, frozen=True):
     """Send tones into the call, in sequence with what is said. They are never cut. Raises ValueError for no key."""
 
     digits: str
@@ -186,8 +181,7 @@ class SendDigits:
             raise ValueError("digits can be 0-9 * # A-D, w and W")
 
 
-@dataclass(frozen=True, slots=True)
-class GatherDigits:
+class GatherDigits(Struct, frozen=True):
     """Collect keys once what is said was heard; a key pressed before that cuts the speech and counts as well.
 
     They come as a question about `digits`. What the caller says instead is an ordinary turn that ends the
@@ -214,8 +208,7 @@ class GatherDigits:
             raise ValueError("the waits for keys can be up to 600 seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordMessage:
+class RecordMessage(Struct, frozen=True):
     """Let the caller leave a message once what is said was heard: voicemail.
 
     It lasts until the caller is silent for a while, presses the terminator, or hangs up; nothing is answered

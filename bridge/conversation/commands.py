@@ -5,8 +5,9 @@ The shell carries the commands of one event out in their order, and before it lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from bridge.conversation.actions import Transfer, Tuning
 from bridge.conversation.journal import Entry
@@ -18,8 +19,7 @@ Occasion: TypeAlias = Literal[
 Role: TypeAlias = Literal["user", "assistant"]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One entry of the conversation so far, as OpenAI's chat messages have it. Holds only what was heard."""
 
     role: Role
@@ -27,8 +27,7 @@ class Message:
     """Trimmed: a copy for language models. The verbatim text is in the journal."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransferResult:
+class TransferResult(Struct, frozen=True):
     """How a transfer ended that the agent asked for."""
 
     to: str
@@ -38,8 +37,7 @@ class TransferResult:
     """How long they talked, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interruption:
+class Interruption(Struct, frozen=True):
     """The caller cut the agent off: what was heard of the answer that was cut, and what was not."""
 
     heard: str
@@ -49,8 +47,7 @@ class Interruption:
 # --- towards the carrier -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SendAudio:
+class SendAudio(Struct, frozen=True):
     """Hand audio to the phone, which plays it after all it still holds."""
 
     utterance: int
@@ -58,20 +55,17 @@ class SendAudio:
     """mu-law, 8000 Hz, mono."""
 
 
-@dataclass(frozen=True, slots=True)
-class SendMark:
+class SendMark(Struct, frozen=True):
     """Ask the phone to tell when it has played all audio sent before this."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClearPlayout:
+class ClearPlayout(Struct, frozen=True):
     """Make the phone drop what it has not played yet: the agent falls silent at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveCall:
+class LeaveCall(Struct, frozen=True):
     """Give up the media stream: hang up, or pass the caller on."""
 
     reason: str
@@ -99,23 +93,20 @@ class LeaveCall:
         return "" if self.transfer is None else self.transfer.to
 
 
-@dataclass(frozen=True, slots=True)
-class CallOther:
+class CallOther(Struct, frozen=True):
     """Call somebody, tell them the summary, and let them take the call with a key, while the caller waits."""
 
     transfer: Transfer
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOther:
+class CancelOther(Struct, frozen=True):
     """The caller waits no longer, or does not come: hang up on who was called by `CallOther`, if they are there."""
 
 
 # --- towards the agent -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class AskAgent:
+class AskAgent(Struct, frozen=True):
     """Ask the agent for reply number `reply`."""
 
     reply: int
@@ -138,15 +129,13 @@ class AskAgent:
     """The keys are a secret: for the agent alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelReply:
+class CancelReply(Struct, frozen=True):
     """Stop asking: nothing more of this reply is wanted."""
 
     reply: int
 
 
-@dataclass(frozen=True, slots=True)
-class TellAgentEnded:
+class TellAgentEnded(Struct, frozen=True):
     """Tell the agent that the call is over; no answer is expected."""
 
     reply: int
@@ -160,8 +149,7 @@ class TellAgentEnded:
 # --- towards speech ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Synthesize:
+class Synthesize(Struct, frozen=True):
     """Speak a piece of an utterance. Pieces of one utterance are joined verbatim."""
 
     utterance: int
@@ -172,8 +160,7 @@ class Synthesize:
     language: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlaySound:
+class PlaySound(Struct, frozen=True):
     """Get a sound and hand it in as the audio of an utterance."""
 
     utterance: int
@@ -181,70 +168,60 @@ class PlaySound:
     loop: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendTones:
+class SendTones(Struct, frozen=True):
     """Make the tones of keys and hand them in as the audio of an utterance."""
 
     utterance: int
     digits: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelSpeech:
+class CancelSpeech(Struct, frozen=True):
     """Stop synthesising, or getting, an utterance."""
 
     utterance: int
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetTurn:
+class ForgetTurn(Struct, frozen=True):
     """Drop the caller's audio that waits for the speech-to-text service: the turn it belongs to was given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class TuneRecognizer:
+class TuneRecognizer(Struct, frozen=True):
     """Change settings of the speech-to-text session."""
 
     tuning: Tuning
 
 
-@dataclass(frozen=True, slots=True)
-class FinishRecognizer:
+class FinishRecognizer(Struct, frozen=True):
     """No more of the caller's audio comes: drain the speech-to-text session for the last words."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenRecognizer:
+class OpenRecognizer(Struct, frozen=True):
     """The caller is back after the speech-to-text session was finished: open another."""
 
 
 # --- towards the record ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Keep an entry of the call's journal."""
 
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRecording:
+class PauseRecording(Struct, frozen=True):
     """From then on both sides of the call's recording are silence, also what the phone still plays."""
 
     at_ms: int
     """Time of the call."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeRecording:
+class ResumeRecording(Struct, frozen=True):
     """From then on the call's recording holds again what is heard."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(Struct, frozen=True):
     """The conversation is over and everything is recorded: let everything go."""
 
 

@@ -8,56 +8,50 @@ text-to-speech service; the clock is the fifth. They carry no time of their own:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from bridge.conversation.actions import Action
 
 # --- the carrier -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStarted:
+class StreamStarted(Struct, frozen=True):
     """The media stream is up: audio flows both ways. A second one resumes a call whose stream was lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLost:
+class StreamLost(Struct, frozen=True):
     """The carrier's socket broke without a `stop`: the call may come back on a new stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStopped:
+class StreamStopped(Struct, frozen=True):
     """The call is over for the carrier: the caller hung up, or we did, or the server is going down."""
 
     reason: str
     """`caller` (the far end hung up), `agent` (we did), `shutdown`, `limit` or `error`."""
 
 
-@dataclass(frozen=True, slots=True)
-class MarkReturned:
+class MarkReturned(Struct, frozen=True):
     """The carrier echoed one of our marks: its audio was played, or dropped by a `clear`."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class DigitPressed:
+class DigitPressed(Struct, frozen=True):
     """The caller pressed a key: one of `0-9`, `*`, `#` (`A-D` are possible)."""
 
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
-class OtherAccepted:
+class OtherAccepted(Struct, frozen=True):
     """Who was called for a warm transfer has heard the summary and takes the call."""
 
     conference: str
     """The conference in which they wait for the caller."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransferEnded:
+class TransferEnded(Struct, frozen=True):
     """A transfer is over, or did not come about."""
 
     status: str
@@ -66,8 +60,7 @@ class TransferEnded:
     """How long they talked, in seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class AnswererKnown:
+class AnswererKnown(Struct, frozen=True):
     """The carrier has found out who answered a call of ours (Twilio: answering-machine detection)."""
 
     kind: str
@@ -77,16 +70,14 @@ class AnswererKnown:
 # --- speech to text ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RecognizerConnected:
+class RecognizerConnected(Struct, frozen=True):
     """The speech-to-text session is ready. Comes again after each reconnection."""
 
     request_id: str = ""
     """The service's id of the connection, for asking its support."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecognizerLost:
+class RecognizerLost(Struct, frozen=True):
     """The connection of the speech-to-text session broke, and is being restored.
 
     A turn that was open stays open: the audio since then is kept and sent again, and the turn's next text goes on
@@ -98,41 +89,35 @@ class RecognizerLost:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class TurnStarted:
+class TurnStarted(Struct, frozen=True):
     """The caller began to speak (`turn.start`). There are no words yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnUpdated:
+class TurnUpdated(Struct, frozen=True):
     """More words of the caller's turn (`turn.update`)."""
 
     transcript: str
     """All of the turn so far, verbatim: it replaces the earlier text and only ever grows."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnEagerlyEnded:
+class TurnEagerlyEnded(Struct, frozen=True):
     """The caller may be done (`turn.eager_end`): worth preparing an answer, not yet saying it."""
 
     transcript: str
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResumed:
+class TurnResumed(Struct, frozen=True):
     """The eager end was wrong (`turn.resume`): the caller goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnEnded:
+class TurnEnded(Struct, frozen=True):
     """The caller is done (`turn.end`)."""
 
     transcript: str
     """The final text, verbatim; empty when the sound was no speech."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecognizerFailed:
+class RecognizerFailed(Struct, frozen=True):
     """The speech-to-text service reported an error or could not be reached."""
 
     code: str
@@ -144,31 +129,27 @@ class RecognizerFailed:
     """What else the service said: `title`, `status_code`, `error_code`, `doc_url`, `request_id`, where it did."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecognizerClosed:
+class RecognizerClosed(Struct, frozen=True):
     """The speech-to-text session is drained and closed: no more words will come."""
 
 
 # --- the agent ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class AgentActed:
+class AgentActed(Struct, frozen=True):
     """A piece of the agent's answer arrived."""
 
     reply: int
     action: Action
 
 
-@dataclass(frozen=True, slots=True)
-class AgentFinished:
+class AgentFinished(Struct, frozen=True):
     """The agent's answer is complete."""
 
     reply: int
 
 
-@dataclass(frozen=True, slots=True)
-class AgentFailed:
+class AgentFailed(Struct, frozen=True):
     """The agent could not answer."""
 
     reply: int
@@ -176,16 +157,14 @@ class AgentFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class FloorWanted:
+class FloorWanted(Struct, frozen=True):
     """The agent has something to say that nobody has asked for."""
 
 
 # --- who looks after the call -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OperatorActed:
+class OperatorActed(Struct, frozen=True):
     """Somebody who looks after the call wants this said or done, in the agent's place.
 
     What is said, transfers and hanging up take the floor from the agent at once; they wait for words of the caller.
@@ -199,8 +178,7 @@ class OperatorActed:
 # --- text to speech ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One spoken word and when it sounds, in seconds from the start of its utterance's audio."""
 
     text: str
@@ -208,8 +186,7 @@ class Word:
     end: float
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechArrived:
+class SpeechArrived(Struct, frozen=True):
     """Audio of an utterance came from the text-to-speech service, in order."""
 
     utterance: int
@@ -217,23 +194,20 @@ class SpeechArrived:
     """mu-law, 8000 Hz, mono: 8 bytes are 1 ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class WordsTimed:
+class WordsTimed(Struct, frozen=True):
     """The service told when words of an utterance sound. May come before or after their audio."""
 
     utterance: int
     words: tuple[Word, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechFinished:
+class SpeechFinished(Struct, frozen=True):
     """All audio of the utterance has arrived."""
 
     utterance: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechFailed:
+class SpeechFailed(Struct, frozen=True):
     """The utterance, or the rest of it, will not come."""
 
     utterance: int
@@ -246,8 +220,7 @@ class SpeechFailed:
 # --- the clock ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlineReached:
+class DeadlineReached(Struct, frozen=True):
     """The moment named by `Conversation.deadline` has come."""
 
 

@@ -6,25 +6,24 @@ Folding the entries in order gives the transcript; nothing else is needed for it
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct, field
 
 Meaning: TypeAlias = Literal["words", "empty", "backchannel", "echo"]
 Party: TypeAlias = Literal["caller", "callee"]
 """One of two people whose call is listened to: who called, or whom they are connected with."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallOpened:
+class CallOpened(Struct, frozen=True):
     """The media stream is up."""
 
     at_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CallerSpoke:
+class CallerSpoke(Struct, frozen=True):
     """One turn of the caller, complete."""
 
     turn: int
@@ -45,8 +44,7 @@ class CallerSpoke:
     """True: it was said over a reply that was being heard; in the conversation it stands behind that."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartySpoke:
+class PartySpoke(Struct, frozen=True):
     """One turn of one of two people whose call is listened to."""
 
     party: Party
@@ -64,8 +62,7 @@ class PartySpoke:
     """As in `CallerSpoke`."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSpoke:
+class AgentSpoke(Struct, frozen=True):
     """One reply of the agent, as the caller got it."""
 
     reply: int
@@ -97,8 +94,7 @@ class AgentSpoke:
     """True: what it was to answer was not answered by it, and is asked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSilenced:
+class AgentSilenced(Struct, frozen=True):
     """The agent fell silent because the caller made a sound."""
 
     at_ms: int
@@ -106,8 +102,7 @@ class AgentSilenced:
     reply: int
 
 
-@dataclass(frozen=True, slots=True)
-class AgentResumed:
+class AgentResumed(Struct, frozen=True):
     """It was a false alarm: the agent speaks on from where it was silenced."""
 
     at_ms: int
@@ -115,8 +110,7 @@ class AgentResumed:
     reply: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpeculationDropped:
+class SpeculationDropped(Struct, frozen=True):
     """An answer that was prepared at an eager end was not used."""
 
     at_ms: int
@@ -124,16 +118,14 @@ class SpeculationDropped:
     reply: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPressed:
+class KeyPressed(Struct, frozen=True):
     """The caller pressed a key."""
 
     at_ms: int
     digit: str
 
 
-@dataclass(frozen=True, slots=True)
-class DigitsGathered:
+class DigitsGathered(Struct, frozen=True):
     """Keys that the agent had asked for are together, or did not come."""
 
     at_ms: int
@@ -143,8 +135,7 @@ class DigitsGathered:
     masked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MessageLeft:
+class MessageLeft(Struct, frozen=True):
     """The caller has left a message. Its audio is what the recording holds of the caller between the two times."""
 
     number: int
@@ -155,8 +146,7 @@ class MessageLeft:
     to_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class TransferTried:
+class TransferTried(Struct, frozen=True):
     """Somebody was to be connected with the caller: how that ended."""
 
     at_ms: int
@@ -168,8 +158,7 @@ class TransferTried:
     duration_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AnswererTold:
+class AnswererTold(Struct, frozen=True):
     """The carrier has found out who answered a call of ours."""
 
     at_ms: int
@@ -177,16 +166,14 @@ class AnswererTold:
     """As in `AnswererKnown`."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoteTaken:
+class NoteTaken(Struct, frozen=True):
     """The agent left data with the call."""
 
     at_ms: int
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemMet:
+class ProblemMet(Struct, frozen=True):
     """Something failed; the call went on if it could."""
 
     at_ms: int
@@ -195,8 +182,7 @@ class ProblemMet:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How the call is held, and what it waits for, beyond what other entries tell: for whoever goes on with it.
 
     Kept whenever it changes. Each field holds what the action or command of its name does, as JSON has it; empty:
@@ -219,8 +205,7 @@ class Standing:
     """How the stream was left (`LeaveCall`), where that is not the end of the call."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallArranged:
+class CallArranged(Struct, frozen=True):
     """What was given along with the call when it began, or ordered of a call of ours."""
 
     at_ms: int = 0
@@ -232,22 +217,19 @@ class CallArranged:
     """Said to a machine that answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamBroke:
+class StreamBroke(Struct, frozen=True):
     """The carrier's socket broke; the call may come back."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamResumed:
+class StreamResumed(Struct, frozen=True):
     """The call came back on a new stream."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallTakenOver:
+class CallTakenOver(Struct, frozen=True):
     """The process that carried the call has died, and another one goes on with it."""
 
     at_ms: int
@@ -256,22 +238,19 @@ class CallTakenOver:
     """Which process of the call's that is: 2 for the first that took it over, and higher each time."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingPaused:
+class RecordingPaused(Struct, frozen=True):
     """From then on both sides of the recording are silence; what is said is still transcribed."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingResumed:
+class RecordingResumed(Struct, frozen=True):
     """The recording holds again what is heard."""
 
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallClosed:
+class CallClosed(Struct, frozen=True):
     """The call is over."""
 
     at_ms: int
@@ -337,7 +316,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 def to_dict(entry: Entry) -> dict[str, Any]:
     """Return the entry as JSON can hold it, its kind under `entry`."""
-    return {"entry": _NAMES[type(entry)], **dataclasses.asdict(entry)}
+    return {"entry": _NAMES[type(entry)], **msgspec.structs.asdict(entry)}
 
 
 def from_dict(data: Mapping[str, Any]) -> Entry | None:
@@ -348,7 +327,7 @@ def from_dict(data: Mapping[str, Any]) -> Entry | None:
     kind = _KINDS.get(str(data.get("entry")))
     if kind is None:
         return None
-    known = {f.name for f in dataclasses.fields(kind)}
+    known = kind.__struct_fields__
     entry: Entry = kind(**{name: value for name, value in data.items() if name in known})
     return entry
 
@@ -381,8 +360,7 @@ def recording_after(
     return state
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line of a transcript: who said what, and when."""
 
     speaker: Literal["caller", "agent", "callee"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from bridge.conversation.state import Talk
 
@@ -11,8 +12,7 @@ Floor: TypeAlias = Literal["listening", "thinking", "talking", "away"]
 """The agent listens, makes up its answer, or is being heard; `away`: no stream carries the call now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Saying:
+class Saying(Struct, frozen=True):
     """What is being said to the caller."""
 
     reply: int

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
@@ -41,15 +43,13 @@ class ListenPolicy:
     """Whether the call's sound is recorded: `paused` begins without, until an operator resumes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartyJoined:
+class PartyJoined(Struct, frozen=True):
     """Sound of this side came for the first time, and its speech-to-text session is open."""
 
     party: Party
 
 
-@dataclass(frozen=True, slots=True)
-class PartyTold:
+class PartyTold(Struct, frozen=True):
     """The speech-to-text session of one side told something."""
 
     party: Party

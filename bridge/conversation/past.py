@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+import msgspec
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal
@@ -181,4 +183,4 @@ def _come_back(past: Past) -> None:
             past.unanswered.clear()
         if past.standing.gather:
             past.keys.clear()
-        past.standing = replace(past.standing, left={}, gather={})
+        past.standing = msgspec.structs.replace(past.standing, left={}, gather={})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -102,7 +102,7 @@ class Speech:
         if room <= 0:
             return
         if len(say.text) > room:
-            say = dataclasses.replace(say, text=say.text[:room])
+            say = msgspec.structs.replace(say, text=say.text[:room])
         style = self._style_of(say, say.voice or reply.voice, say.language or reply.language)
         if style != reply.style:
             self.finish_utterance(reply, now)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from bridge.conversation import commands as do
 from bridge.conversation.actions import Transfer, Tuning
@@ -41,10 +42,10 @@ class Stand:
 
 
 def _plain(value: Any) -> Mapping[str, Any]:
-    """Return what a dataclass holds as JSON has it, without what it does not say."""
+    """Return what an action or a command holds as JSON has it, without what it does not say."""
     if value is None:
         return {}
-    fields = dataclasses.asdict(value)
+    fields = msgspec.to_builtins(value)
     return {name: [*one] if isinstance(one, tuple) else one for name, one in fields.items() if one is not None}
 
 

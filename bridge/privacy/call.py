@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from bridge.conversation import journal as j
 from bridge.privacy import cards, kinds
 from bridge.privacy.numbers import Run, few, runs
@@ -216,7 +218,7 @@ class CallRedaction:
         self._keys += entry.digit
         size = len(self._keys)
         if size > _ANY_KEYS or (size > _KEYS and cards.may_begin(self._keys[:_KEYS])):
-            return dataclasses.replace(entry, digit=HIDDEN_KEY)
+            return msgspec.structs.replace(entry, digit=HIDDEN_KEY)
         return entry
 
     def _gathered(self, entry: j.DigitsGathered) -> j.DigitsGathered:
@@ -229,7 +231,7 @@ class CallRedaction:
             before = self._before("keys", entry.at_ms)
             found += [] if before is None else self._going_on(before.digits, rows[0], guess=False)
             self._remember_tail("keys", text, rows, entry.at_ms)
-        return dataclasses.replace(entry, digits="", masked=True) if found else entry
+        return msgspec.structs.replace(entry, digits="", masked=True) if found else entry
 
     def _number(self, number: str) -> str:
         """A number that somebody was connected with is kept unless phone numbers are struck out."""
@@ -272,4 +274,4 @@ def _changed(entry: E, **fields: Any) -> E:
     """Return the entry with other fields; itself when they are the same."""
     if all(getattr(entry, name) == value for name, value in fields.items()):
         return entry
-    return dataclasses.replace(entry, **fields)
+    return msgspec.structs.replace(entry, **fields)

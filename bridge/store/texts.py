@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -156,7 +155,7 @@ def transcript_json(header: CallHeader, entries: Sequence[Entry]) -> bytes:
 
 
 def _json_line(header: CallHeader, one: Said) -> dict[str, Any]:
-    fields = {**dataclasses.asdict(one.line), "degraded": one.degraded}
+    fields = {**msgspec.structs.asdict(one.line), "degraded": one.degraded}
     if header.agent_kind == "log" and one.line.speaker != "agent":
         fields["name"] = header.name_of(one.line.speaker)
     return fields

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -64,7 +64,7 @@ def test_no_question_waits_longer_than_a_caller_would_not_notice() -> None:
 
 
 async def test_the_greeting_waits_for_nothing(call: Call) -> None:
-    call.do(dataclasses.replace(ask(1), occasion="call.started"))
+    call.do(msgspec.structs.replace(ask(1), occasion="call.started"))
     await settle()
     assert [question.reply for question in call.agent.questions] == [1]
 

@@ -7,6 +7,7 @@ import itertools
 import json
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -249,7 +250,9 @@ def test_while_the_caller_speaks_nothing_that_may_be_cut_reaches_the_phone(
         answers=tuple(
             tuple(
                 # Where only keys cut, words neither cut nor silence.
-                dataclasses.replace(a, interruptible=True, barge_in=None if a.barge_in == "keys" else a.barge_in)
+                msgspec.structs.replace(
+                    a, interruptible=True, barge_in=None if a.barge_in == "keys" else a.barge_in
+                )
                 if isinstance(a, Say)
                 else a
                 for a in answer
@@ -442,8 +445,8 @@ def test_secrets_are_for_the_agent_alone_and_the_journal_can_be_cut_anywhere(
                 assert not isinstance(entry, journal.KeyPressed) or entry.digit != SECRET
                 assert not isinstance(entry, journal.DigitsGathered) or SECRET not in entry.digits
     entries = world.entries()
-    whole = [dataclasses.astuple(line) for line in journal.transcript(entries)]
+    whole = [msgspec.structs.astuple(line) for line in journal.transcript(entries)]
     for end in range(0, len(entries), 1 + len(entries) // 8):
-        part = [dataclasses.astuple(line) for line in journal.transcript(entries[:end])]
+        part = [msgspec.structs.astuple(line) for line in journal.transcript(entries[:end])]
         rest = iter(whole)
         assert all(line in rest for line in part)  # In the same order, each once.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,7 +98,7 @@ def test_what_was_said_over_speech_stands_behind_it() -> None:
 
 
 def test_a_filler_is_not_the_agents() -> None:
-    slow = dataclasses.replace(ANSWER, heard="One moment, please. Which one?", filler=20)
+    slow = msgspec.structs.replace(ANSWER, heard="One moment, please. Which one?", filler=20)
     past = read_past([TURN, slow], Policy())
     assert past.messages[-1] == Message("assistant", "Which one?")
 
@@ -162,7 +163,7 @@ def test_how_the_call_was_held_stays_so() -> None:
 
 
 def test_a_number_goes_on_to_be_gathered() -> None:
-    gather = dataclasses.asdict(GatherDigits(length=3))
+    gather = msgspec.structs.asdict(GatherDigits(length=3))
     keys = (j.KeyPressed(5000, "1"), j.KeyPressed(6000, "2"))
     standing = j.Standing(4000, gather=gather)
     talk, commands = resumed(j.CallOpened(), TURN, ANSWER, standing, *keys, policy=Policy(resumed=""))
@@ -179,7 +180,7 @@ def test_a_number_of_which_nobody_was_told_is_told() -> None:
 
 
 def test_a_message_ends_where_the_call_broke_off() -> None:
-    message = dataclasses.asdict(RecordMessage())
+    message = msgspec.structs.asdict(RecordMessage())
     part = j.CallerSpoke(2, "Call me back", 5000, 6000)
     _, commands = resumed(j.CallOpened(), TURN, ANSWER, j.Standing(4000, message=message), part)
     assert do.Record(j.MessageLeft(1, "Call me back", 4000, 6000)) in commands

@@ -37,7 +37,7 @@ MUTANTS = (
     ),
     Mutant(
         _SPEECH,
-        "say = dataclasses.replace(say, text=say.text[:room])",
+        "say = msgspec.structs.replace(say, text=say.text[:room])",
         "pass",
         "An endless piece of an answer is spoken to its end.",
     ),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 
 from bridge.conversation import journal as j
@@ -111,7 +112,7 @@ async def test_a_bridge_that_stops_takes_none_over(house: House) -> None:
 
 
 async def test_nobody_was_reached_for_a_caller_whose_process_has_died_meanwhile(house: House) -> None:
-    left = dataclasses.asdict(LeaveCall("transfer", Transfer("+15550100300")))
+    left = msgspec.to_builtins(LeaveCall("transfer", Transfer("+15550100300")))
     record = leave(house, GREETED, TURN, j.Standing(2100, left=left))
     document = await house.ask(DIALLED, {**FORM, "DialCallStatus": "busy"})
     await follow(house, document)
@@ -122,7 +123,7 @@ async def test_nobody_was_reached_for_a_caller_whose_process_has_died_meanwhile(
 
 
 async def test_a_transfer_that_the_carrier_had_not_asked_for_is_dialled(house: House) -> None:
-    left = dataclasses.asdict(LeaveCall("transfer", Transfer("+15550100300")))
+    left = msgspec.to_builtins(LeaveCall("transfer", Transfer("+15550100300")))
     leave(house, GREETED, TURN, j.Standing(2100, left=left))
     (dial,) = await house.ask(ENDED, FORM)
     assert (dial.tag, "".join(dial.itertext())) == ("Dial", "+15550100300")

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from bridge.agents.base import Question
 from bridge.agents.flow.answers import SILENT, Answer, understood
 from bridge.agents.flow.model import (
@@ -434,7 +436,7 @@ def _spaced(actions: list[Action]) -> tuple[Action, ...]:
     spaced = list(actions)
     for at, action in enumerate(spaced[:-1]):
         if isinstance(action, Say) and isinstance(spaced[at + 1], Say) and not action.text[-1:].isspace():
-            spaced[at] = replace(action, text=action.text + " ")
+            spaced[at] = msgspec.structs.replace(action, text=action.text + " ")
     return tuple(spaced)
 
 

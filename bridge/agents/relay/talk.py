@@ -195,8 +195,8 @@ class AppTalk:
         before = self._waiting[-1] if self._waiting else None
         if isinstance(action, Say) and before is not None and before.cycle == self._cycle:
             said = before.action
-            if isinstance(said, Say) and replace(said, text=action.text) == action:
-                joined = replace(said, text=said.text + action.text)
+            if isinstance(said, Say) and msgspec.structs.replace(said, text=action.text) == action:
+                joined = msgspec.structs.replace(said, text=said.text + action.text)
                 self._waiting[-1] = Piece(self.received, self._cycle, joined)
                 return
         self._waiting.append(Piece(self.received, -self.received if apart else self._cycle, action))
