@@ -31,10 +31,8 @@ from aiohttp.test_utils import TestServer, unused_port
 from bridge.conversation import journal as j
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.store.files import read_journal
+from tests.bridge_process import TOKEN, start_bridge
 from tests.scripted_speech import Peer, ScriptedSpeech
-
-ROOT = Path(__file__).parents[1]
-TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 @dataclass
@@ -103,32 +101,21 @@ class World:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run a bridge in a process of its own."""
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")},
-            "BRIDGE_SERVER__PORT": str(self.port),
-            "BRIDGE_SERVER__WORKERS": str(self.workers),
-            "BRIDGE_SPEECH__BASE_URL": self.speech.url,
-            "BRIDGE_SPEECH__API_KEY": "sk_test",
-            "BRIDGE_TWILIO__AUTH_TOKEN": TOKEN,
-            "BRIDGE_AGENT__KIND": "webhook",
-            "BRIDGE_AGENT__URL": self.agent_url,
-            "BRIDGE_STORE__RECORDINGS": str(self.folder),
-            "BRIDGE_API__CONSOLE": "false",
-            "BRIDGE_LOG__LEVEL": "info",
-            "BRIDGE_LOG__FORMAT": "json",
-            "PYTHONPATH": str(ROOT),
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "serve"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self.log,
-            env=environment,
-            cwd=self.folder,
+        process, _ = await start_bridge(
+            self.folder,
+            self.log,
+            BRIDGE_SERVER__PORT=str(self.port),
+            BRIDGE_SERVER__WORKERS=str(self.workers),
+            BRIDGE_SPEECH__BASE_URL=self.speech.url,
+            BRIDGE_SPEECH__API_KEY="sk_test",
+            BRIDGE_AGENT__KIND="webhook",
+            BRIDGE_AGENT__URL=self.agent_url,
+            BRIDGE_STORE__RECORDINGS=str(self.folder),
+            BRIDGE_API__CONSOLE="false",
+            BRIDGE_LOG__LEVEL="info",
+            BRIDGE_LOG__FORMAT="json",
         )
         try:
-            assert process.stdout is not None
-            async with asyncio.timeout(120):
-                await process.stdout.readline()
             yield process
         finally:
             if process.returncode is None:
