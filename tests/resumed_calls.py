@@ -18,7 +18,6 @@ import signal
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +32,7 @@ from bridge.simulator.caller import Line, SimulatedCall
 from bridge.store.files import read_journal
 from tests.bridge_process import TOKEN, start_bridge
 from tests.scripted_speech import Peer, ScriptedSpeech
+from tests.waiting import until
 
 
 @dataclass
@@ -168,15 +168,6 @@ class Talk:
         """Let the caller be understood so."""
         self.said.append(text)
         await self.peer.say_turn(text)
-
-
-async def until(check: Any, within_s: float = 20.0) -> None:
-    """Wait until something is so, of which nobody tells."""
-    ends = time.monotonic() + within_s
-    while not check():
-        if time.monotonic() > ends:
-            raise TimeoutError("it did not come")
-        await asyncio.sleep(0.005)
 
 
 async def begin(world: World) -> Talk:

@@ -160,14 +160,6 @@ async def stop(process: Process, number: signal.Signals = signal.SIGTERM) -> int
         return await process.wait()
 
 
-async def until(holds: Callable[[], Any]) -> Any:
-    """Wait for what nobody is told of, and return it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := holds()):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)  # Nobody is told when it is there.
-    return found
-
-
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what has to be asked for."""
     async with asyncio.timeout(PATIENCE_S):
