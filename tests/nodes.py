@@ -28,9 +28,10 @@ from aiohttp.test_utils import TestServer
 from bridge.simulator.caller import SimulatedCall
 from tests.bus.world import Nodes, nodes
 from tests.postgres import PostgresServer
-from tests.resumed_calls import Agent, Talk, until
+from tests.resumed_calls import Agent, Talk
 from tests.rolling import Rolled, restart_all
 from tests.scripted_speech import Peer
+from tests.waiting import until
 
 
 @dataclass

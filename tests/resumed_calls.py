@@ -18,7 +18,6 @@ import signal
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +30,9 @@ from aiohttp.test_utils import TestServer, unused_port
 from bridge.conversation import journal as j
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.store.files import read_journal
+from tests.bridge_process import TOKEN, start_bridge
 from tests.scripted_speech import Peer, ScriptedSpeech
-
-ROOT = Path(__file__).parents[1]
-TOKEN = "0123456789abcdef0123456789abcdef"
+from tests.waiting import until
 
 
 @dataclass
@@ -103,32 +101,21 @@ class World:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run a bridge in a process of its own."""
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")},
-            "BRIDGE_SERVER__PORT": str(self.port),
-            "BRIDGE_SERVER__WORKERS": str(self.workers),
-            "BRIDGE_SPEECH__BASE_URL": self.speech.url,
-            "BRIDGE_SPEECH__API_KEY": "sk_test",
-            "BRIDGE_TWILIO__AUTH_TOKEN": TOKEN,
-            "BRIDGE_AGENT__KIND": "webhook",
-            "BRIDGE_AGENT__URL": self.agent_url,
-            "BRIDGE_STORE__RECORDINGS": str(self.folder),
-            "BRIDGE_API__CONSOLE": "false",
-            "BRIDGE_LOG__LEVEL": "info",
-            "BRIDGE_LOG__FORMAT": "json",
-            "PYTHONPATH": str(ROOT),
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "serve"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self.log,
-            env=environment,
-            cwd=self.folder,
+        process, _ = await start_bridge(
+            self.folder,
+            self.log,
+            BRIDGE_SERVER__PORT=str(self.port),
+            BRIDGE_SERVER__WORKERS=str(self.workers),
+            BRIDGE_SPEECH__BASE_URL=self.speech.url,
+            BRIDGE_SPEECH__API_KEY="sk_test",
+            BRIDGE_AGENT__KIND="webhook",
+            BRIDGE_AGENT__URL=self.agent_url,
+            BRIDGE_STORE__RECORDINGS=str(self.folder),
+            BRIDGE_API__CONSOLE="false",
+            BRIDGE_LOG__LEVEL="info",
+            BRIDGE_LOG__FORMAT="json",
         )
         try:
-            assert process.stdout is not None
-            async with asyncio.timeout(120):
-                await process.stdout.readline()
             yield process
         finally:
             if process.returncode is None:
@@ -181,15 +168,6 @@ class Talk:
         """Let the caller be understood so."""
         self.said.append(text)
         await self.peer.say_turn(text)
-
-
-async def until(check: Any, within_s: float = 20.0) -> None:
-    """Wait until something is so, of which nobody tells."""
-    ends = time.monotonic() + within_s
-    while not check():
-        if time.monotonic() > ends:
-            raise TimeoutError("it did not come")
-        await asyncio.sleep(0.005)
 
 
 async def begin(world: World) -> Talk:

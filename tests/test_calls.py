@@ -29,8 +29,8 @@ from bridge.simulator.phone import Stretch
 from bridge.simulator.rest import FakeTwilioRest
 from bridge.twilio import media_stream
 from bridge.twilio.signature import sign
-from tests.call.house import until
 from tests.scripted_speech import ScriptedSpeech, sound_of
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

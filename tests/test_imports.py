@@ -189,7 +189,12 @@ ALLOWED: Mapping[str, set[str] | None] = {
     }
     | ERRORS_AND_TASKS,
     "bridge.api.answers": {"bridge.outbound.progress"},
-    "bridge.api.call_document": {"bridge.api.answers", "bridge.outbound.progress", "bridge.store.sql.call_rows"},
+    "bridge.api.call_document": {
+        "bridge.api.answers",
+        "bridge.conversation.journal",
+        "bridge.outbound.progress",
+        "bridge.store.sql.call_rows",
+    },
     "bridge.api.call_queries": {"bridge.store.sql.calls"},
     "bridge.api.own_calls": {"bridge.agents.base"},
     # Finds what is kept, in the database and in the folders.

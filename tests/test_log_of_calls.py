@@ -20,8 +20,8 @@ from bridge.conversation.actions import Play, Say, Transfer
 from bridge.log import configure_logging
 from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
-from tests.call.house import until
 from tests.scripted_speech import ScriptedSpeech
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bridge.conversation import journal as j
 from bridge.store.files import read_journal
-from tests.resumed_calls import begin, kill, until, world
+from tests.resumed_calls import begin, kill, world
+from tests.waiting import until
 
 
 async def test_a_call_goes_on_when_its_process_was_killed(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from bridge.simulator.caller import SimulatedCall
-from tests.call.house import until
 from tests.rubbish import KINDS, one
 from tests.scripted_speech import ScriptedSpeech
 from tests.test_calls import bridge, line
+from tests.waiting import until
 
 ENDS = {
     "nothing": "closed",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,12 @@ from bridge.simulator.party import Party
 from bridge.simulator.rest import FakeTwilioRest, Fault
 from tests.scripted_speech import ScriptedSpeech
 from tests.test_calls import PYTHON, TOKEN, Asked, agent, bridge, kept, speech
+from tests.waiting import until
 
 __all__ = ["agent", "speech"]
 
 ACCOUNT = "AC" + "1" * 32
 DESK = "+15550100009"
-
-
-async def until(holds: Callable[[], Any]) -> Any:
-    """Wait for what nobody is told of, and return it."""
-    async with asyncio.timeout(15):
-        while not (found := holds()):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # Nobody is told when it is there.
-    return found
 
 
 def asked_about(agent: Asked, occasion: str) -> list[Any]:

@@ -15,6 +15,7 @@ from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, Party, SimulatedCall
 from bridge.simulator.exchange import Exchange
 from tests.scripted_speech import ScriptedSpeech
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 DESK, MEETING, ANN = "+15550100002", "+15550100003", "+15550100009"
@@ -133,9 +134,3 @@ async def test_everybody_in_a_conference_has_a_record(up: Bridge, speech: Script
         ("caller", "+15550100001", "Good morning."),
         ("callee", "conference:stand-up", "Good morning."),
     ]
-
-
-async def until(holds: Any) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110  Nobody is told when it is so.
-            await asyncio.sleep(0.01)

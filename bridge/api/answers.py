@@ -149,7 +149,11 @@ class CallAnswer(OrderAnswer):
     problems: int = 0
     under_runs: int = 0
     transcript: list[TurnItem] = Field(default=[], description="What was said, in the order in which it began.")
-    actions: list[dict[str, Any]] = Field(default=[], description="What else happened, as the journal has it.")
+    actions: list[dict[str, Any]] = Field(
+        default=[],
+        description="What else happened: `kind` is the name of the journal's entry, such as `key_pressed`, "
+        "`transfer_tried` or `call_taken_over`, and `data` the rest of it.",
+    )
     legs: list[dict[str, Any]] = Field(default=[], description="Media streams and transfers.")
     notes: list[dict[str, Any]] = Field(default=[], description="Data that was left with the call.")
     transcriptions: list[dict[str, Any]] = Field(

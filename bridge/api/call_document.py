@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from bridge.api.answers import CallAnswer, CallItem, OrderAnswer, TurnItem, moment
+from bridge.conversation.journal import CallArranged, Standing, kind_named
 from bridge.outbound.progress import OutboundCall
 from bridge.store.sql.call_rows import CallDetail, CallRow
+
+_HANDED_ON: Final = (CallArranged, Standing)
+"""Nothing that happened: kept for a process that has to go on with the call."""
 
 
 def item_of(row: CallRow) -> CallItem:
@@ -43,7 +47,7 @@ def call_answer(ordered: OutboundCall | None, kept: CallDetail) -> CallAnswer:
         **{**call, **order},
         folder=kept.call.folder,
         transcript=[TurnItem.model_validate(turn) for turn in kept.turns],
-        actions=_plain(kept.actions),
+        actions=[row for row in _plain(kept.actions) if kind_named(row["kind"]) not in _HANDED_ON],
         legs=_plain(kept.legs),
         notes=_plain(kept.notes),
         transcriptions=[{**row, "made_at": moment(row["made_at"])} for row in kept.transcriptions],

@@ -17,9 +17,10 @@ from bridge.simulator.caller import SimulatedCall
 from bridge.simulator.line import Line
 from bridge.simulator.rest import FakeTwilioRest
 from bridge.tasks import spawn
+from tests.bridge_process import TOKEN
 from tests.nats_server import Bus
 from tests.scripted_speech import ScriptedSpeech
-from tests.workers.world import ACCOUNT, OURS, TOKEN, eventually, start, stop
+from tests.workers.world import ACCOUNT, OURS, eventually, start, stop
 
 __all__ = ["ACCOUNT", "OURS", "TOKEN", "Balancer", "Nodes", "eventually", "nodes"]
 

@@ -153,13 +153,6 @@ class Stream:
         return self.socket.close_code
 
 
-async def until(holds: Any) -> None:
-    """Wait for what the bridge does after a socket's end, which nobody tells."""
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110  As it says.
-            await asyncio.sleep(0.001)
-
-
 @contextlib.asynccontextmanager
 async def house_up(*, validate: bool = True) -> AsyncIterator[House]:
     house = House(validate=validate)

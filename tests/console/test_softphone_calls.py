@@ -20,7 +20,8 @@ from bridge.simulator.rest import FakeTwilioRest
 from bridge.twilio.media_stream import CarrierStream
 from tests.scripted_speech import ScriptedSpeech
 from tests.test_calls import PYTHON, TOKEN, Asked, agent, counted, live, speech
-from tests.test_transfers import ACCOUNT, asked_about, until
+from tests.test_transfers import ACCOUNT, asked_about
+from tests.waiting import until
 
 __all__ = ["agent", "speech"]
 

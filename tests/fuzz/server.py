@@ -27,10 +27,11 @@ from bridge.simulator.twiml_reader import Connect
 from bridge.simulator.verbs import Verb
 from bridge.simulator.webhooks import Webhooks
 from bridge.tasks import spawn
+from tests.bridge_process import TOKEN
 from tests.fuzz import seeds
 from tests.fuzz.making import as_json
 from tests.scripted_speech import Peer, ScriptedSpeech
-from tests.soak.process import TOKEN, Look, Process, bridge_process
+from tests.soak.process import Look, Process, bridge_process
 
 _MOST_MB: Final = 60
 _ODD: Final[tuple[Any, ...]] = (None, True, 0, -1, 10**40, 1e308, "", "\x00", "9" * 500, [], {}, [[]], "a" * 5000)

@@ -148,12 +148,6 @@ async def listen(peer: Peer) -> None:
     await peer.read_to_the_end()
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not true():  # noqa: ASYNC110  # of two programs' states there is no common event to wait for
-            await asyncio.sleep(0.005)
-
-
 def audio_of(peer: Peer) -> bytes:
     return b"".join(base64.b64decode(message["media"]["payload"]) for message in peer.of("media"))
 

@@ -7,7 +7,8 @@ import pytest
 
 from bridge.audio import dtmf
 from bridge.simulator.caller import CallEvent, Line, Party, SimulatedCall
-from tests.simulator.scripted_bridge import TOKEN, Bridge, close_after_a_frame, loud, serving, stream, until
+from tests.simulator.scripted_bridge import TOKEN, Bridge, close_after_a_frame, loud, serving, stream
+from tests.waiting import until
 
 HUMAN = "+15553334444"
 DIAL = f'<Response><Dial action="/dialled">{HUMAN}</Dial></Response>'

@@ -17,8 +17,8 @@ from tests.simulator.scripted_bridge import (
     loud,
     serving,
     stream,
-    until,
 )
+from tests.waiting import until
 
 
 async def test_when_the_bridge_closes_the_action_is_asked_and_a_new_stream_opened() -> None:

@@ -9,18 +9,8 @@ import pytest
 
 from bridge.audio import dtmf
 from bridge.simulator.caller import CallEvent, Line, Party, SimulatedCall
-from tests.simulator.scripted_bridge import (
-    HANG_UP,
-    TOKEN,
-    Bridge,
-    Documents,
-    Peer,
-    listen,
-    loud,
-    serving,
-    stream,
-    until,
-)
+from tests.simulator.scripted_bridge import HANG_UP, TOKEN, Bridge, Documents, Peer, listen, loud, serving, stream
+from tests.waiting import until
 
 HUMAN = "+15553334444"
 

@@ -13,17 +13,8 @@ from twilio.rest import Client  # type: ignore[import-untyped]  # the library ha
 from bridge.audio import dtmf
 from bridge.simulator.caller import Line, Party, SimulatedCall
 from bridge.simulator.rest import FakeTwilioRest, Fault
-from tests.simulator.scripted_bridge import (
-    TOKEN,
-    Bridge,
-    audio_of,
-    listen,
-    loud,
-    polite_agent,
-    serving,
-    stream,
-    until,
-)
+from tests.simulator.scripted_bridge import TOKEN, Bridge, audio_of, listen, loud, polite_agent, serving, stream
+from tests.waiting import until
 
 ACCOUNT = "AC" + "1" * 32
 HUMAN, OURS = "+15553334444", "+15550100002"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
-import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,8 @@ from typing import Final
 
 import aiohttp
 
-TOKEN: Final = "0123456789abcdef0123456789abcdef"
+from tests.bridge_process import start_bridge
+
 _FAULTS: Final = re.compile(
     r"Traceback|task_failed|call_failed|call_end_failed|attendant_failed"
     r"|was destroyed|never retrieved|never awaited"
@@ -87,7 +86,6 @@ async def bridge_process(folder: Path, settings: Mapping[str, str]) -> AsyncIter
     """Run the command for the length of the block; it is stopped as an operator does."""
     log, tasks = folder / "log", folder / "tasks"
     environment = {
-        "BRIDGE_TWILIO__AUTH_TOKEN": TOKEN,
         "BRIDGE_STORE__RECORDINGS": str(folder / "calls"),
         "BRIDGE_AGENT__UNDELIVERED": str(folder / "undelivered"),
         "BRIDGE_LOG__LEVEL": "warning",
@@ -99,17 +97,9 @@ async def bridge_process(folder: Path, settings: Mapping[str, str]) -> AsyncIter
         **settings,
     }
     with log.open("wb") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.soak.served", "serve", "--port", "0"),
-            env={**os.environ, **environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-        )
-    assert process.stdout is not None
+        process, url = await start_bridge(folder, errors, module="tests.soak.served", **environment)
     try:
-        found = re.search(rb"ready at (\S+)", await process.stdout.readline())
-        assert found is not None, log.read_text("utf-8", "replace")
-        yield Process(process.pid, found[1].decode(), log, tasks, process)
+        yield Process(process.pid, url, log, tasks, process)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -18,9 +18,10 @@ import aiohttp
 from bridge.errors import ProtocolError
 from bridge.simulator.line import CallError
 from bridge.tasks import spawn
+from tests.bridge_process import TOKEN
 from tests.soak.peers import RandomAgent, RandomSpeech
 from tests.soak.phone import Caller
-from tests.soak.process import TOKEN, Look, Process, bridge_process
+from tests.soak.process import Look, Process, bridge_process
 
 _OVER_WITHIN_S: Final = 40.0
 """How soon after the last caller all calls must be recorded: longer than a bridge waits for a lost stream."""

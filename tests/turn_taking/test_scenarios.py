@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import sys
@@ -17,8 +16,9 @@ from typing import Any
 import pytest
 
 from bridge.audio import wav
+from tests.bridge_process import TOKEN, start_bridge
 from tests.turn_taking import voices
-from tests.turn_taking.stage import TOKEN, WebhookAgent, show
+from tests.turn_taking.stage import WebhookAgent, show
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 NOTICE = "Please note that this call is recorded for training, and that you may object to it at any time."
@@ -32,23 +32,17 @@ FAREWELL = "All right, then good-bye."
 @contextlib.asynccontextmanager
 async def served(folder: Path, speech_url: str, agent_url: str) -> AsyncIterator[str]:
     """Run `phone-bridge serve`, and end it as people do."""
-    environment = {
-        **os.environ,
-        "BRIDGE_SPEECH__BASE_URL": speech_url,
-        "BRIDGE_SPEECH__API_KEY": "sk_test",
-        "BRIDGE_TWILIO__AUTH_TOKEN": TOKEN,
-        "BRIDGE_STORE__RECORDINGS": str(folder / "calls"),
-        "BRIDGE_AGENT__URL": agent_url,
-        "BRIDGE_LOG__LEVEL": "error",
-    }
-    command = (sys.executable, "-m", "bridge", "serve", "--port", "0")
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment, cwd=folder)
-    assert process.stdout is not None
+    process, url = await start_bridge(
+        folder,
+        None,
+        BRIDGE_SPEECH__BASE_URL=speech_url,
+        BRIDGE_SPEECH__API_KEY="sk_test",
+        BRIDGE_STORE__RECORDINGS=str(folder / "calls"),
+        BRIDGE_AGENT__URL=agent_url,
+        BRIDGE_LOG__LEVEL="error",
+    )
     try:
-        async with asyncio.timeout(30):
-            line = (await process.stdout.readline()).decode()
-        assert "http://127.0.0.1:" in line, line
-        yield "http://127.0.0.1:" + line.split("http://127.0.0.1:")[1].split()[0]
+        yield url
     finally:
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20):

@@ -22,7 +22,7 @@ from bridge.twilio.gate import Gate
 from bridge.twilio.rest import NewCall
 from bridge.twilio.signature import sign
 from bridge.twilio.tokens import StreamTokens
-from tests.call.house import until
+from tests.waiting import until
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 INFO = CallInfo("call-1", "CA1", "+15550100001", "+15550100002")

@@ -17,8 +17,9 @@ from bridge.conversation import events as on
 from bridge.conversation.journal import CallClosed, PartySpoke, TransferTried
 from bridge.conversation.policy import Policy
 from bridge.twilio.media_stream import CarrierStream
-from tests.call.house import FORM, House, Stream, house_up, until
+from tests.call.house import FORM, House, Stream, house_up
 from tests.call.peers import KeptRecord, profiles
+from tests.waiting import until
 
 OTHER = "+15550100009"
 

@@ -15,9 +15,9 @@ from bridge.call.answering import Overflow
 from bridge.simulator.caller import SimulatedCall
 from bridge.twilio.overflow import turned_away
 from bridge.twilio.signature import sign
-from tests.call.house import until
 from tests.scripted_speech import ScriptedSpeech
 from tests.test_calls import TOKEN, bridge, line, live
+from tests.waiting import until
 
 QUEUE = Overflow("queue", say="Bye.", queue_say="Hold on.", wait_s=7, rounds=2)
 

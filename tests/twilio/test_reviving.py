@@ -16,8 +16,9 @@ from bridge.conversation.actions import Transfer
 from bridge.conversation.commands import LeaveCall, Message, TransferResult
 from bridge.conversation.events import RecognizerClosed
 from bridge.store.base import CallHeader, Reopened
-from tests.call.house import FORM, House, Stream, house_up, until
+from tests.call.house import FORM, House, Stream, house_up
 from tests.call.peers import KeptRecord
+from tests.waiting import until
 
 ENDED = "/twilio/stream-ended?leg=3"
 DIALLED = "/twilio/dial-ended?leg=3"

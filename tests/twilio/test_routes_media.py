@@ -18,11 +18,12 @@ from bridge.conversation import journal
 from bridge.conversation.actions import Say
 from bridge.twilio import routes as module
 from bridge.twilio.signature import sign
-from tests.call.house import FACTS, TOKEN, House, Stream, house_up, script_conversations, until
+from tests.call.house import FACTS, TOKEN, House, Stream, house_up, script_conversations
 from tests.call.peers import (
     Clock,
     Voices,
 )
+from tests.waiting import until
 
 
 @pytest.fixture

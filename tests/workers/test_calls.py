@@ -18,7 +18,9 @@ import pytest_asyncio
 from bridge.simulator.caller import SimulatedCall
 from bridge.simulator.party import Party
 from bridge.twilio.signature import sign
-from tests.workers.world import OURS, TOKEN, Together, eventually, start_message, stop, together, until, worker_of
+from tests.bridge_process import TOKEN
+from tests.waiting import until
+from tests.workers.world import OURS, Together, eventually, start_message, stop, together, worker_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

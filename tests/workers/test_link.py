@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from bridge.live.elsewhere import Elsewhere
 from bridge.live.feed import Feed
 from bridge.tasks import spawn
 from bridge.workers.link import Hub, Reporter
+from tests.waiting import until
 
 CALL: dict[str, Any] = {
     "id": "c1",
@@ -24,12 +25,6 @@ CALL: dict[str, Any] = {
     "recording": "on",
     "saying": None,
 }
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)  # Nobody tells.
 
 
 @contextlib.asynccontextmanager

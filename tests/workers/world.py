@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,10 @@ import aiohttp
 from bridge.simulator.caller import SimulatedCall
 from bridge.simulator.line import Line
 from bridge.simulator.rest import FakeTwilioRest
+from tests.bridge_process import TOKEN, start_bridge
 from tests.scripted_speech import ScriptedSpeech
 
 ACCOUNT = "AC" + "1" * 32
-TOKEN = "0123456789abcdef0123456789abcdef"
 OURS = "+15550100002"
 
 
@@ -151,20 +149,7 @@ async def start(folder: Path, *arguments: str, **environment: str) -> tuple[Proc
     """Run `phone-bridge serve` in a folder; returns the process and where it answers."""
     log = await asyncio.to_thread((folder / "bridge.log").open, "wb")
     with log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "serve", "--port", "0", *arguments),
-            cwd=folder,
-            env={**os.environ, **environment},
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=log,
-        )
-    assert process.stdout is not None
-    async with asyncio.timeout(40):
-        line = (await process.stdout.readline()).decode()
-    found = re.fullmatch(r"phone-bridge is ready at (\S+)\n", line)
-    assert found, await asyncio.to_thread((folder / "bridge.log").read_text)
-    return process, found[1]
+        return await start_bridge(folder, log, *arguments, **environment)
 
 
 async def stop(process: Process, number: signal.Signals = signal.SIGTERM) -> int:
@@ -173,14 +158,6 @@ async def stop(process: Process, number: signal.Signals = signal.SIGTERM) -> int
         process.send_signal(number)
     async with asyncio.timeout(30):
         return await process.wait()
-
-
-async def until(holds: Callable[[], Any]) -> Any:
-    """Wait for what nobody is told of, and return it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (found := holds()):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)  # Nobody is told when it is there.
-    return found
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:

@@ -14,6 +14,7 @@ from bridge.simulator.load.wheel import Wheel, clock
 from bridge.simulator.load.wire_phone import WirePhone
 from bridge.twilio import media_stream as wire
 from bridge.twilio import signature
+from tests.waiting import until
 
 CALL_SID, ACCOUNT_SID, TOKEN = "CA" + "1" * 32, "AC" + "2" * 32, "secret"
 
@@ -99,12 +100,6 @@ async def phone(bridge: Bridge) -> AsyncIterator[tuple[WirePhone, Heard]]:
     await bridge.open.wait()
     yield made, heard
     made.cut()
-
-
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not done():  # noqa: ASYNC110  what is waited for has nobody to tell
-            await asyncio.sleep(0.005)
 
 
 def carrier() -> wire.CarrierStream:

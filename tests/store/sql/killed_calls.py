@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import random
 import re
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
@@ -30,12 +28,11 @@ from bridge.errors import BridgeError
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.store.files import read_journal, unfinished
 from bridge.store.sql.database import Database
+from tests.bridge_process import TOKEN, start_bridge
 from tests.postgres import PostgresServer
 from tests.scripted_speech import Peer, ScriptedSpeech
 from tests.store import wav_reader
 
-ROOT = Path(__file__).parents[3]
-TOKEN = "0123456789abcdef0123456789abcdef"
 SAID = re.compile(r" It is [a-j]+, ça va\? ")
 CALLS = 3
 """Calls that talk at the same time."""
@@ -75,34 +72,22 @@ class World:
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
         """Run a bridge in a process of its own, which is killed at the end of the block."""
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("BRIDGE_")},
-            "BRIDGE_SERVER__PORT": "0",
-            "BRIDGE_SERVER__RESUME_SECONDS": "0",
-            "BRIDGE_SPEECH__BASE_URL": self.speech.url,
-            "BRIDGE_SPEECH__API_KEY": "sk_test",
-            "BRIDGE_TWILIO__AUTH_TOKEN": TOKEN,
-            "BRIDGE_AGENT__KIND": "webhook",
-            "BRIDGE_AGENT__URL": self.agent_url,
-            "BRIDGE_STORE__RECORDINGS": str(self.folder),
-            "BRIDGE_STORE__URL": self.url,
-            "BRIDGE_API__CONSOLE": "false",
-            "BRIDGE_LOG__LEVEL": "warning",
-            "BRIDGE_LOG__FORMAT": "json",
-            "PYTHONPATH": str(ROOT),
-        }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bridge", "serve"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self.log,
-            env=environment,
-            cwd=self.folder,
+        process, url = await start_bridge(
+            self.folder,
+            self.log,
+            BRIDGE_SERVER__RESUME_SECONDS="0",
+            BRIDGE_SPEECH__BASE_URL=self.speech.url,
+            BRIDGE_SPEECH__API_KEY="sk_test",
+            BRIDGE_AGENT__KIND="webhook",
+            BRIDGE_AGENT__URL=self.agent_url,
+            BRIDGE_STORE__RECORDINGS=str(self.folder),
+            BRIDGE_STORE__URL=self.url,
+            BRIDGE_API__CONSOLE="false",
+            BRIDGE_LOG__LEVEL="warning",
+            BRIDGE_LOG__FORMAT="json",
         )
         try:
-            assert process.stdout is not None
-            async with asyncio.timeout(120):
-                ready = (await process.stdout.readline()).decode()
-            yield process, ready.rsplit(" ", 1)[-1].strip()
+            yield process, url
         finally:
             if process.returncode is None:
                 process.kill()

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from bridge.store.files import read_journal
+from tests.bridge_process import ROOT
 from tests.postgres import PostgresServer
-from tests.store.sql.killed_calls import ROOT, kill_often
+from tests.store.sql.killed_calls import kill_often
 from tests.store.sql.place import Place
 
 DYING = """
