@@ -21,6 +21,8 @@ TURN_GAP_S: Final = 0.5
 """The service needs to hear silence to end a turn, so an open turn never goes longer without audio."""
 IDLE_GAP_S: Final = 10.0
 """Without any audio the service would close the session in time."""
+_LATE_S: Final = 0.1
+"""A timer that is later than this shows that this process stood still: what came meanwhile is still to be read."""
 _KEEPALIVE_MS: Final = 100
 _MAX_TEXT_BYTES: Final = 2**20
 """A longer message is not read: no turn has so many words."""
@@ -75,6 +77,8 @@ class CartesiaConnection(Connection, ABC):
         # The service has audio, the speaker's or silence, up to this moment.
         self._covered_until = self._loop.time()
         self._gap_timer: asyncio.TimerHandle | None = None
+        # The gap that was given more time, by where it begins.
+        self._waited_from: float | None = None
 
     def wake(self) -> None:
         """There is audio to send: it goes at once if nothing is in its way, else a sender sees to it."""
@@ -140,17 +144,25 @@ class CartesiaConnection(Connection, ABC):
         """The one timer: fill up with silence when the speaker's audio has stopped. To be called when a turn opens.
 
         It is not touched when audio is sent; it looks when it fires and sets itself to when it would be due next.
+        Where it fires late, what the speaker said meanwhile may lie unread: silence in the midst of that would end
+        the turn. So the gap is looked at once more, after as long again.
         """
+        now = self._loop.time()
+        late = False
         if self._gap_timer is not None:
+            late = now - self._gap_timer.when() > _LATE_S
             self._gap_timer.cancel()
         if self._finishing:
             return
-        now = self._loop.time()
         turn_is_open = self._listener.turn_is_open()
         limit = TURN_GAP_S if turn_is_open else IDLE_GAP_S
         if self._outbox.ready_at() is not None:
             self._covered_until = now  # audio is there and only waits for its time to go
         elif (gap := now - self._covered_until) >= limit:
+            if late and self._waited_from != self._covered_until:
+                self._waited_from = self._covered_until
+                self._gap_timer = self._loop.call_at(now + limit, self._watch_for_gap)
+                return
             self._outbox.add(silence(gap * 1000 if turn_is_open else _KEEPALIVE_MS))
             self._outbox.flush()
             self._covered_until = now

@@ -92,8 +92,8 @@ async def one_drop(folder: Path, at_s: float, away_s: float) -> Outcome:
             said = call.say(sound_of_words(len(SENTENCE)), at=START_S)
             await asyncio.gather(said, drop(call, speech, START_S + at_s, away_s))
             session = there.bridge.registry.live[call.call_sid]
-            # The turn ends by itself, within the time that a connection may take to come back and to catch up.
-            for _ in range(100):
+            # The turn ends by itself. A connection takes as long as the machine needs to come back and to catch up.
+            for _ in range(400):
                 if (here := [*folder.rglob("journal.jsonl")]) and b"caller_spoke" in here[0].read_bytes():
                     break
                 await call.pause(0.1)
