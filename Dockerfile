@@ -38,9 +38,10 @@ USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080
+# Goes by the bridge's settings: port, TLS. (A file that `serve --config` names must be named here, too.)
 # The local speech models take some seconds to load.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('BRIDGE_SERVER__PORT', '8080') + '/healthz', timeout=4)"]
+    CMD ["python", "-P", "-m", "bridge.alive"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["phone-bridge"]
 CMD ["serve"]

@@ -31,6 +31,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.errors": set(),
     "bridge.tasks": set(),
     "bridge.children": set(),
+    "bridge.alive": set(),
     "bridge.metrics": set(),
     # Sees every step of a call, and knows how a webhook's questions are named.
     "bridge.spans": {
