@@ -67,6 +67,15 @@ class TransferEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRecorded:
+    """The caller has left a message with the carrier, or has said nothing (Twilio: `<Record>`)."""
+
+    url: str
+    """Where the carrier has it; empty: nothing was said."""
+    duration_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AnswererKnown:
     """The carrier has found out who answered a call of ours (Twilio: answering-machine detection)."""
 
@@ -271,6 +280,7 @@ CarrierEvent: TypeAlias = (
     | DigitPressed
     | OtherAccepted
     | TransferEnded
+    | MessageRecorded
     | AnswererKnown
 )
 AgentEvent: TypeAlias = AgentActed | AgentFinished | AgentFailed

@@ -145,7 +145,10 @@ class DigitsGathered:
 
 @dataclass(frozen=True, slots=True)
 class MessageLeft:
-    """The caller has left a message. Its audio is what the recording holds of the caller between the two times."""
+    """The caller has left a message. Its audio is what the recording holds of the caller between the two times.
+
+    With a `url` nobody here heard it: the carrier took it down, and has its audio.
+    """
 
     number: int
     """1, 2, 3 … within the call."""
@@ -153,6 +156,8 @@ class MessageLeft:
     """Verbatim; empty when nothing was said."""
     from_ms: int
     to_ms: int
+    url: str = ""
+    """Where the carrier has it that took it down; empty: it was left with the agent."""
 
 
 @dataclass(frozen=True, slots=True)
