@@ -28,6 +28,7 @@ from bridge.parts import (
     make_dialer,
     make_entrance,
     make_registry,
+    message_sounds,
     openers,
     renew_certificate,
     transfer_rules,
@@ -43,6 +44,7 @@ from bridge.twilio.gate import Gate
 from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
+from bridge.voicemail import MessageSounds
 from bridge.workers.alone import Alone
 
 _RECORDED_WITHIN_S = 15.0
@@ -123,6 +125,10 @@ async def running(
             ReadPacer(settings.stt.chunk_ms),
             admitting,
         )
+        messages = message_sounds(settings, keeping.keys)
+        if messages is not None:
+            stack.push_async_callback(messages.close)
+            routes.voicemail.on_message = messages.bring
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
@@ -150,7 +156,7 @@ async def running(
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)
-        take = functools.partial(_take, house, gate, hand_offs, consultations, doors)
+        take = functools.partial(_take, house, gate, hand_offs, consultations, messages, doors)
         url = _url(settings, listening[0])
         yield Bridge(url, gate.auth_tokens[0], registry, metrics, dialer, profiles, take, worker)
 
@@ -242,6 +248,7 @@ def _take(
     gate: Gate,
     hand_offs: HandOffs,
     consultations: Consultations | None,
+    messages: MessageSounds | None,
     doors: Doors,
     own: Settings,
 ) -> None:
@@ -250,6 +257,8 @@ def _take(
     gate.take(auth_tokens_of(own))
     if house.rest is not None:
         house.rest.take(gate.auth_tokens[0])
+    if messages is not None:
+        messages.recordings.take(gate.auth_tokens[0])
     renew_certificate(own, house.entrance)
     house.admitting.take(admission_limits(own))
     house.twilio.departures.transfers = transfer_rules(own.transfer)

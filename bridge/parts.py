@@ -42,7 +42,9 @@ from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
 from bridge.twilio.departures import TransferRules
 from bridge.twilio.documents import STATUS
+from bridge.twilio.recordings import Recordings
 from bridge.twilio.rest import TwilioRest
+from bridge.voicemail import MessageSounds
 
 _RINGS_LATE_S = 60.0
 """How much longer than it may ring a call of ours keeps its place, until its media stream is there."""
@@ -80,6 +82,15 @@ def carrier_rest(settings: Settings) -> TwilioRest | None:
     twilio = settings.twilio
     token = twilio.auth_token.get_secret_value()
     return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
+
+
+def message_sounds(settings: Settings, keys: Keys) -> MessageSounds | None:
+    """Return what fetches messages that callers left with Twilio; None: the settings do not name an account."""
+    twilio = settings.twilio
+    token = twilio.auth_token.get_secret_value()
+    if not twilio.account_sid or not token:
+        return None
+    return MessageSounds(Recordings(twilio.account_sid, token, twilio.api_url), keys)
 
 
 def make_access(settings: Settings) -> Access:

@@ -15,7 +15,7 @@ from bridge.agents.openai.options import HttpToolOptions, OpenAIOptions
 from bridge.agents.registry import open_agent
 from bridge.agents.relay.agent import RelayAgent, SessionFacts
 from bridge.agents.webhook.agent import WebhookAgent, WebhookOptions
-from bridge.call.answering import Answering, Closed, Overflow
+from bridge.call.answering import Answering, Closed, Overflow, Voicemail
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Profile
 from bridge.call.session import Peers, Session
@@ -29,7 +29,7 @@ from bridge.privacy.redactor import Redactor
 from bridge.relay_profile import relay_options, relay_policy
 from bridge.settings import Settings
 from bridge.settings.agents import AgentSettings, HttpTool, OpenAISettings, targets_by_name
-from bridge.settings.calls import NumberSettings
+from bridge.settings.calls import NumberSettings, VoicemailSettings
 from bridge.shared import Shared, Waitable
 from bridge.stt.base import RecognizerFactory
 from bridge.tts.base import Synthesizer
@@ -239,7 +239,13 @@ def answering_from(settings: Settings, entry: NumberSettings | None) -> Answerin
         longest_s=max(1, round(settings.turns.max_call_seconds)),
         not_reached=transfer.failed,
         overflow=overflow_from(settings, entry),
+        voicemail=voicemail_from(settings.voicemail),
     )
+
+
+def voicemail_from(own: VoicemailSettings) -> Voicemail:
+    """Return how callers leave a message with the carrier."""
+    return Voicemail(own.say, own.thanks, own.max_seconds, own.silence_seconds, own.finish_key)
 
 
 def overflow_from(settings: Settings, entry: NumberSettings | None) -> Overflow:
@@ -347,6 +353,8 @@ def policy_from(settings: Settings) -> Policy:
         apology=turns.apology,
         farewell=turns.farewell,
         failure_transfer=turns.failure_transfer,
+        message_after_failure=settings.voicemail.after_failure,
+        longest_message_s=settings.voicemail.max_seconds,
         handover=turns.handover,
         outage_s=turns.outage_seconds,
         outage=turns.outage,

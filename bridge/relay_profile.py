@@ -77,6 +77,8 @@ def _when_lost(settings: Settings) -> tuple[Action, ...]:
         return (HandOff(),)
     if turns.failure_transfer:
         return Say(turns.handover), Transfer(turns.failure_transfer)
+    if settings.voicemail.after_failure:
+        return (HangUp("agent_failed"),)  # The carrier's voice says the rest.
     return Say(turns.farewell), HangUp("agent_failed")
 
 

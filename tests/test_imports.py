@@ -96,6 +96,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics", "bridge.proxies"},
     "bridge.twilio.reading": {"bridge.twilio", "bridge.errors", "bridge.metrics"},
+    # Messages left with the carrier are fetched for the record of their calls.
+    "bridge.voicemail": {"bridge.audio", "bridge.store", "bridge.twilio.recordings"} | ERRORS_AND_TASKS,
+    "bridge.twilio.documents": {"bridge.twilio", "bridge.call.answering"},
+    "bridge.twilio.voicemail": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
     # What callers get for whom there is no room is said where the rest is said of how a call is answered.
     "bridge.twilio.overflow": {"bridge.twilio", "bridge.call.answering"},
     "bridge.twilio.departures": {"bridge.twilio", "bridge.call", "bridge.errors"} | WORDS,

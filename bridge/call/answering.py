@@ -24,7 +24,7 @@ class Closed:
 class Overflow:
     """What callers get for whom there is no room."""
 
-    kind: Literal["busy", "sentence", "transfer", "queue"] = "busy"
+    kind: Literal["busy", "sentence", "transfer", "queue", "voicemail"] = "busy"
     say: str = ""
     """The sentence, or the last word of a queue."""
     transfer_to: str = ""
@@ -37,6 +37,22 @@ class Overflow:
     """From round to round."""
     rounds: int = 8
     """After which a caller is let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voicemail:
+    """How callers leave a message with the carrier."""
+
+    say: str = "Please leave a message after the tone."
+    """Said before the tone by the carrier's own voice."""
+    thanks: str = ""
+    """Said behind the message; empty: nothing."""
+    max_s: int = 120
+    """How long a message may be."""
+    silence_s: int = 5
+    """Silence of this length ends it."""
+    finish_key: str = "#"
+    """So does this key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,8 @@ class Answering:
     """How long two people may talk."""
     overflow: Overflow = Overflow()
     """What callers get while there is no room for them."""
+    voicemail: Voicemail = Voicemail()
+    """How they leave a message, where they may."""
     not_reached: str = "Sorry, I could not reach them."
     """Said when the other side does not take the call, before hanging up."""
 

@@ -14,6 +14,7 @@ import structlog
 from bridge.agents.base import CallInfo
 from bridge.call.answering import Answering
 from bridge.call.flag import Flag
+from bridge.call.left_message import LeftMessage, header_of, keep_alone
 from bridge.call.log_calls import LogCalls
 from bridge.call.log_session import LogSession
 from bridge.call.others import Others
@@ -26,7 +27,7 @@ from bridge.conversation.events import Event, TransferEnded
 from bridge.conversation.overheard import ListenPolicy
 from bridge.conversation.policy import Policy
 from bridge.errors import CarrierError
-from bridge.store.base import CallHeader, Store
+from bridge.store.base import CallFiles, CallHeader, Store
 from bridge.tasks import spawn
 
 _CARRIER_ASKS_WITHIN_S = 5.0
@@ -163,7 +164,8 @@ class Registry:
         profile = self._profile_of(caller if direction == "outbound" else called)
         policy = profile.policy if outgoing is None else outgoing.applied_to(profile.policy)
         if softphone:
-            policy = replace(policy, warm=False)  # Nobody could be put into a conference with a page.
+            # Nobody could be put into a conference with a page, and it takes no messages.
+            policy = replace(policy, warm=False, message_after_failure=False)
         warm = self._warm.claim(sid, profile.peers.recognizers)
         call_id = softphone if outgoing is None else outgoing.id
         info = CallInfo(
@@ -197,6 +199,14 @@ class Registry:
         )
         log.info("call_started", call=info.id, sid=sid, agent=profile.agent_kind, warm=warm is not None)
         return session
+
+    async def keep_message(
+        self, sid: str, message: LeftMessage, *, caller: str, called: str, direction: str
+    ) -> CallFiles:
+        """Make a record of a message whose caller had no call here. Cancelling stops the waiting only."""
+        header = header_of(sid, message, caller=caller, called=called, direction=direction)
+        recording = self._profile_of(called).policy.recording
+        return await keep_alone(self._store, replace(header, recording=recording), message)
 
     async def revive(self, sid: str) -> Session | None:
         """Go on with a call whose process has died, and that waits for its new media stream from now on.

@@ -38,7 +38,9 @@ def policy_of(past: Reopened, policy: Policy) -> Policy:
     header, given = past.header, _arranged_of(past)
     if header.direction == "outbound":
         policy = OutgoingCall(header.id, voicemail=given.voicemail, greeting=given.greeting).applied_to(policy)
-    return replace(policy, recording=header.recording, warm=policy.warm and not by_softphone(past))
+    if by_softphone(past):
+        policy = replace(policy, warm=False, message_after_failure=False)
+    return replace(policy, recording=header.recording)
 
 
 def by_softphone(past: Reopened) -> bool:

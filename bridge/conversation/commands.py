@@ -81,11 +81,13 @@ class LeaveCall(Struct, frozen=True):
     """Keys that the carrier sends before the call comes back (`digits` only)."""
     handoff: str | None = None
     """Data for the agent's hand-off webhook, which says what comes next; None: nobody is asked."""
+    voicemail: bool = False
+    """The caller leaves a message with the carrier, and the call ends behind it (`MessageRecorded`)."""
 
     @property
     def for_a_while(self) -> bool:
-        """Tell whether the call goes on without its stream, and perhaps comes back."""
-        return self.transfer is not None or bool(self.digits)
+        """Tell whether the call goes on without its stream, and perhaps comes back (a message: it does not)."""
+        return self.transfer is not None or bool(self.digits) or self.voicemail
 
     @property
     def transfer_to(self) -> str:

@@ -60,6 +60,14 @@ class TransferEnded(Struct, frozen=True):
     """How long they talked, in seconds."""
 
 
+class MessageRecorded(Struct, frozen=True):
+    """The caller has left a message with the carrier, or has said nothing (Twilio: `<Record>`)."""
+
+    url: str
+    """Where the carrier has it; empty: nothing was said."""
+    duration_s: int = 0
+
+
 class AnswererKnown(Struct, frozen=True):
     """The carrier has found out who answered a call of ours (Twilio: answering-machine detection)."""
 
@@ -244,6 +252,7 @@ CarrierEvent: TypeAlias = (
     | DigitPressed
     | OtherAccepted
     | TransferEnded
+    | MessageRecorded
     | AnswererKnown
 )
 AgentEvent: TypeAlias = AgentActed | AgentFinished | AgentFailed

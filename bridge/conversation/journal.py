@@ -136,7 +136,10 @@ class DigitsGathered(Struct, frozen=True):
 
 
 class MessageLeft(Struct, frozen=True):
-    """The caller has left a message. Its audio is what the recording holds of the caller between the two times."""
+    """The caller has left a message. Its audio is what the recording holds of the caller between the two times.
+
+    With a `url` nobody here heard it: the carrier took it down, and has its audio.
+    """
 
     number: int
     """1, 2, 3 … within the call."""
@@ -144,6 +147,8 @@ class MessageLeft(Struct, frozen=True):
     """Verbatim; empty when nothing was said."""
     from_ms: int
     to_ms: int
+    url: str = ""
+    """Where the carrier has it that took it down; empty: it was left with the agent."""
 
 
 class TransferTried(Struct, frozen=True):

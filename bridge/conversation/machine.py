@@ -154,7 +154,7 @@ class Conversation:
                 self._take_sound(event)  # These are by far the most frequent, and looked for first.
             case on.MarkReturned() | on.DigitPressed():
                 self._take_from_phone(event)
-            case on.OtherAccepted() | on.TransferEnded():
+            case on.OtherAccepted() | on.TransferEnded() | on.MessageRecorded():
                 transfers.take(self._talk, event)
             case on.FloorWanted() | on.OperatorActed():
                 self._take_wish(event)

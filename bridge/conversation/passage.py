@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge.conversation.actions import Transfer
-from bridge.conversation.commands import TransferResult
+from bridge.conversation.commands import LeaveCall, TransferResult
+from bridge.conversation.policy import Policy
+
+_FAILURES = frozenset({"agent_failed", "speech_failed"})
+
+
+def with_message(leave: LeaveCall, policy: Policy) -> LeaveCall:
+    """Return how a call is left: where it would end for a failure, for a message to the carrier, if so set."""
+    ends = leave.transfer is None and leave.reason in _FAILURES
+    return replace(leave, voicemail=True, farewell="") if ends and policy.message_after_failure else leave
 
 
 @dataclass(slots=True)
@@ -20,5 +29,7 @@ class Passage:
     """How a transfer ended that did not come about, until the agent is told."""
     transferred: TransferResult | None = None
     """How the transfer ended with which the call did."""
+    helpless: bool = False
+    """Whom callers are passed on to when all else fails was not reached."""
     away_since: float = 0.0
     """When the stream was left that somebody else's voice took the place of."""

@@ -84,7 +84,8 @@ def _take(past: Past, entry: journal.Entry, policy: Policy) -> None:  # noqa: C9
             past.gathered = digits
             past.keys.clear()
         case journal.MessageLeft(number, transcript):
-            past.messages_left, past.message_left = number, transcript
+            past.messages_left = number
+            past.message_left = None if entry.url else transcript
             past.message.clear()
             if transcript.strip():
                 past.messages.append(do.Message("user", transcript.strip()))

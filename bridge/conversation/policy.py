@@ -82,6 +82,10 @@ class Policy:
     """Said before the call is ended because the agent, or speech, is out of order."""
     failure_transfer: str = ""
     """Whom the caller is passed on to where the call would end with `farewell`; empty: nobody."""
+    message_after_failure: bool = False
+    """Let the caller leave a message with the carrier where the call would end with `farewell`."""
+    longest_message_s: float = 120.0
+    """How long such a message may be."""
     handover: str = "I can't help you right now, so I'll connect you with somebody who can."
     """Said in place of `farewell` before that."""
     outage_s: float = 8.0

@@ -226,8 +226,10 @@ def _apologise(talk: Talk, reply: Reply) -> None:
         talk.prompt(policy.handover, transfer)  # That much can still be done as the agent wanted it.
     elif talk.agent_failures < policy.failures_allowed and not reply.ends_call:
         talk.prompt(policy.apology)
-    elif policy.failure_transfer:
+    elif policy.failure_transfer and not (policy.message_after_failure and talk.passage.helpless):
         talk.prompt(policy.handover, Transfer(policy.failure_transfer))
+    elif policy.message_after_failure and not talk.by_machine:
+        talk.leave(do.LeaveCall("agent_failed"))  # The carrier's voice says all that there is to say.
     else:
         talk.prompt(policy.farewell, HangUp("agent_failed"))
 

@@ -12,7 +12,7 @@ from bridge.conversation.digits import Digits
 from bridge.conversation.echo import WINDOW_S, is_echo
 from bridge.conversation.message import Message
 from bridge.conversation.outage import Outage
-from bridge.conversation.passage import Passage
+from bridge.conversation.passage import Passage, with_message
 from bridge.conversation.patience import Patience
 from bridge.conversation.policy import Policy
 from bridge.conversation.recording import Recording
@@ -448,6 +448,8 @@ class Talk:
         """End the call from our side, or give up its stream for a while."""
         if self.state not in {"live", "broken"}:
             return
+        if not self.by_machine:
+            leave = with_message(leave, self.policy)
         self.stop_consulting("canceled")
         self.operated.clear()
         self.speech.silence(self.now)

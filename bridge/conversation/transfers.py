@@ -13,6 +13,7 @@ from bridge.conversation import journal
 from bridge.conversation.actions import Transfer, Tuning
 from bridge.conversation.dialling import may_dial
 from bridge.conversation.outage import Outage
+from bridge.conversation.passage import with_message
 from bridge.conversation.state import Talk
 
 _LONGEST_TALK_S = 4 * 3600.0 + 120
@@ -22,6 +23,8 @@ _TOLD_WITHIN_S = 5.0
 _ASKED_WITHIN_S = 180.0
 """How long it may take, behind the ringing, until somebody was told what a call is about and has pressed a key, or
 not. Of whom the carrier has told nothing by then, it tells nothing any more."""
+_ASKED_FOR_S = 60.0
+"""How long the carrier's voice may take to ask for a message."""
 _TALKED = frozenset({"completed", "answered"})
 
 
@@ -58,8 +61,8 @@ def _passing(talk: Talk) -> bool:
     return talk.state in {"leaving", "away"} and talk.left.transfer is not None and talk.passage.returned is None
 
 
-def take(talk: Talk, event: on.OtherAccepted | on.TransferEnded) -> None:
-    """Take what the carrier tells of who was called, or dialled."""
+def take(talk: Talk, event: on.OtherAccepted | on.TransferEnded | on.MessageRecorded) -> None:
+    """Take what the carrier tells of who was called, or dialled, or of the message that was left with it."""
     match event:
         case on.OtherAccepted(conference) if talk.passage.consulting is not None:
             wanted, talk.passage.consulting = talk.passage.consulting, None
@@ -68,6 +71,10 @@ def take(talk: Talk, event: on.OtherAccepted | on.TransferEnded) -> None:
             talk.passage.returned = talk.stop_consulting(status)
         case on.TransferEnded() if _passing(talk):
             _dialled(talk, event)
+        case on.TransferEnded() if talk.left.voicemail and talk.state in {"leaving", "away"}:
+            finish(talk)  # The carrier does not ask how the call goes on.
+        case on.MessageRecorded() if talk.left.voicemail and talk.state in {"leaving", "away", "draining"}:
+            _message(talk, event)
         case _:
             pass  # Told twice, or of a call that goes on without it.
 
@@ -82,18 +89,33 @@ def _dialled(talk: Talk, event: on.TransferEnded) -> None:
     result = do.TransferResult(left.transfer_to, status, duration_s)
     talk.record(journal.TransferTried(talk.ms(), result.to, status, bool(left.conference), duration_s))
     if not talked:
+        talk.passage.helpless = talk.passage.helpless or result.to == talk.policy.failure_transfer
         _let_other_go(talk)
     if talked:
         talk.passage.transferred = result
         finish(talk)
     elif talk.left.reason != "transfer" or not talk.policy.agent:
         # It was our own last resort: there is nobody the caller could come back to.
-        talk.left = do.LeaveCall(talk.left.reason, farewell=talk.policy.farewell)
+        talk.left = with_message(do.LeaveCall(talk.left.reason, farewell=talk.policy.farewell), talk.policy)
         talk.out.append(talk.left)
-        finish(talk)
+        if not talk.left.voicemail:
+            finish(talk)
+        elif talk.state == "away":
+            talk.until = talk.now + _lasts_s(talk)
     else:
         talk.passage.returned = result
         talk.until = talk.now + talk.policy.reattach_s
+
+
+def _message(talk: Talk, event: on.MessageRecorded) -> None:
+    """The caller is done with the message that the carrier took: keep where it is. The call does not come back."""
+    if event.url:
+        talk.message.number += 1
+        until_ms = talk.ms()
+        from_ms = max(0, until_ms - 1000 * event.duration_s)
+        talk.record(journal.MessageLeft(talk.message.number, "", from_ms, until_ms, event.url))
+    if talk.state != "draining":
+        finish(talk)
 
 
 def _let_other_go(talk: Talk) -> None:
@@ -105,15 +127,22 @@ def _let_other_go(talk: Talk) -> None:
 def go_away(talk: Talk) -> None:
     """The stream is left, and the call goes on without us for a while."""
     talk.state, talk.passage.away_since = "away", talk.now
-    ring_s = talk.left.transfer.timeout_s or talk.policy.longest_ring_s if talk.left.transfer else 0.0
-    lasts_s = ring_s + _LONGEST_TALK_S if _passing(talk) else 0.0
-    talk.until = talk.now + talk.policy.reattach_s + lasts_s
+    talk.until = talk.now + _lasts_s(talk)
     talk.out.append(do.FinishRecognizer())
 
 
+def _lasts_s(talk: Talk) -> float:
+    """How long the call may be away."""
+    ring_s = talk.left.transfer.timeout_s or talk.policy.longest_ring_s if talk.left.transfer else 0.0
+    lasts_s = ring_s + _LONGEST_TALK_S if _passing(talk) else 0.0
+    if talk.left.voicemail:
+        lasts_s = _ASKED_FOR_S + talk.policy.longest_message_s
+    return talk.policy.reattach_s + lasts_s
+
+
 def line_over(talk: Talk, reason: str) -> None:
-    """The call that is away is over for the carrier, or we stop: the end, but for how the transfer went."""
-    if reason == "caller" and _passing(talk):
+    """The call that is away is over for the carrier, or we stop: the end, but for how what it was left for went."""
+    if reason == "caller" and (_passing(talk) or talk.left.voicemail):
         _let_other_go(talk)
         talk.until = min(talk.until, talk.now + _TOLD_WITHIN_S)
     else:

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bridge.settings.admission import AdmissionSettings
 from bridge.settings.agents import AgentSettings, OpenAISettings, RelaySettings
-from bridge.settings.calls import NumberSettings, OutboundSettings, TransferSettings
+from bridge.settings.calls import NumberSettings, OutboundSettings, TransferSettings, VoicemailSettings
 from bridge.settings.record import ApiSettings, BusSettings, PrivacySettings, SinksSettings, StoreSettings
 from bridge.settings.sections import (
     LogSettings,
@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     turns: TurnsSettings = TurnsSettings()
     admission: AdmissionSettings = AdmissionSettings()
     transfer: TransferSettings = TransferSettings()
+    voicemail: VoicemailSettings = VoicemailSettings()
     outbound: OutboundSettings = OutboundSettings()
     store: StoreSettings = StoreSettings()
     privacy: PrivacySettings = PrivacySettings()

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from bridge.settings.base import Section
 from bridge.settings.values import dial_target
 
-OverflowKind: TypeAlias = Literal["busy", "sentence", "transfer", "queue"]
+OverflowKind: TypeAlias = Literal["busy", "sentence", "transfer", "queue", "voicemail"]
 
 
 class AdmissionSettings(Section):
@@ -22,7 +22,7 @@ class AdmissionSettings(Section):
     max_lag_ms: float = Field(default=250, ge=0, le=60_000)
     """Milliseconds that the event loop may be late, smoothed, while calls are still taken; 0: any."""
     overflow: OverflowKind = "busy"
-    """What callers beyond that get: `busy`, a `sentence`, a `transfer` to another number, or a `queue`."""
+    """What callers beyond that get: `busy`, a `sentence`, a `transfer`, a `queue`, or `voicemail`."""
     overflow_say: str = "All our lines are busy at the moment. Please call again later. Good-bye."
     """Said by the carrier's own voice: the sentence, or the last word of a queue."""
     overflow_transfer: str = Field(default="", validate_default=True)

@@ -36,6 +36,28 @@ class TransferSettings(Section):
         return str(phone_number(value)) if value else ""
 
 
+class VoicemailSettings(Section):
+    """The message that callers may leave with the carrier, whose own voice asks for it."""
+
+    after_failure: bool = False
+    """Let callers leave a message where the call would end with `turns.farewell`."""
+    say: str = Field(
+        default="Sorry, nobody can take your call right now."
+        " Please leave a message after the tone, and press the hash key when you are done.",
+        min_length=1,
+        max_length=2000,
+    )
+    """Said before the tone by the carrier's own voice."""
+    thanks: str = Field(default="Thank you. Good-bye.", max_length=600)
+    """Said behind the message, before hanging up; empty: nothing."""
+    max_seconds: int = Field(default=120, ge=5, le=3600)
+    """Seconds that a message may take."""
+    silence_seconds: int = Field(default=5, ge=2, le=60)
+    """Seconds of silence that end it."""
+    finish_key: str = Field(default="#", pattern=r"^[0-9*#]$")
+    """The key that ends it."""
+
+
 class OutboundSettings(Section):
     """Calls that the bridge places."""
 

@@ -153,6 +153,7 @@ class SimulatedCall:
                 lambda: self.now,
                 self._sound,
                 self._keypad,
+                self.exchange.recordings,
                 self.parent_sid,
             )
         return self._legs

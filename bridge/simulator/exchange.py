@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import aiohttp
 
+from bridge.simulator.recordings import Recordings
 from bridge.simulator.rooms import Room
 from bridge.tasks import spawn
 
@@ -32,6 +33,7 @@ class Exchange:
         """Every leg there ever was, by its SID."""
         self.conferences: list[Room] = []
         """Every conference there ever was."""
+        self.recordings = Recordings()
         self._session: aiohttp.ClientSession | None = None
         self._legs = 0
         self._last_told: asyncio.Task[None] | None = None

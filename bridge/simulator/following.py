@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from bridge.simulator.dialling import Dialler, Transfer
-from bridge.simulator.gathering import gather, record
+from bridge.simulator.gathering import Taking, gather
 from bridge.simulator.legs import Legs
 from bridge.simulator.line import CallError
 from bridge.simulator.stream import StreamEnd
@@ -297,18 +297,42 @@ class Follower:
 
     async def _record(self, verb: Record, base: str) -> Document | None:
         self._answered()
-        seconds, key = await self._while_live(record(verb, self._legs)) or (0.0, "")
-        if not seconds:
+        taking = Taking(verb, self._legs)
+        await self._while_live(taking.run())
+        hung_up = self._ending is not None and self._ending.outcome == "caller_hung_up"
+        if not taking.seconds or (self.over and not hung_up):
             return None  # nothing was said: the next verb
-        self._report("recorded", f"{seconds:.1f} s")
+        self._report("recorded", f"{taking.seconds:.1f} s")
         sid = f"RE{uuid.uuid4().hex}"
         fields = {
             "RecordingSid": sid,
-            "RecordingUrl": f"https://api.twilio.com/2010-04-01/Accounts/{self._line.account_sid}/Recordings/{sid}",
-            "RecordingDuration": str(max(1, round(seconds))),
-            "Digits": key,
+            "RecordingUrl": self._legs.recordings.keep(self._line.account_sid, sid, taking.audio),
+            "RecordingDuration": str(max(1, round(taking.seconds))),
         }
-        return await self._ask_action(verb.action, base, verb.method, **fields)
+        url = self._legs.webhooks.absolute(verb.action, base) if verb.action else base
+        if hung_up:
+            form = self._legs.form("completed", **fields, Digits="hangup")
+            await self._legs.webhooks.tell(url, verb.method, form)
+            await self._tell_recorded(verb, fields)
+            return None
+        document = await self._ask_action(verb.action, base, verb.method, **fields, Digits=taking.key)
+        await self._tell_recorded(verb, fields)
+        return document
+
+    async def _tell_recorded(self, verb: Record, fields: dict[str, str]) -> None:
+        """Tell that a recording can be fetched ("Recording: callback fields")."""
+        if not verb.status_callback:
+            return
+        form = {
+            "AccountSid": self._line.account_sid,
+            "CallSid": self._legs.call_sid,
+            **fields,
+            "RecordingStatus": "completed",
+            "RecordingChannels": "1",
+            "RecordingSource": "RecordVerb",
+            "RecordingTrack": "inbound",
+        }
+        await self._legs.callback(verb.status_callback, verb.status_callback_method, [*form.items()])
 
     async def _while_live(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Its result; None, and it is cancelled, if the leg ends or is redirected before."""

@@ -15,6 +15,7 @@ from bridge.simulator.keypad import Keypad
 from bridge.simulator.line import CallError, Line
 from bridge.simulator.phone import Phone
 from bridge.simulator.record import CallRecord
+from bridge.simulator.recordings import Recordings
 from bridge.simulator.sound import LineSound
 from bridge.simulator.stream import CallStream, StreamObserver
 from bridge.simulator.tap import Tap
@@ -46,6 +47,7 @@ class Legs:
     """Call time."""
     sound: LineSound
     keypad: Keypad
+    recordings: Recordings
     parent_sid: str = ""
     """Of a leg that a `<Dial>` made."""
     taps: dict[str, tuple[Tap, asyncio.Task[None]]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ class CallEvent:
     """Call time: seconds since the first media stream began (0 before)."""
     kind: str
     """`twiml`, `stream_started`, `stream_ended`, `agent_started`, `agent_stopped`, `clear`, `mark`, `caller_said`,
-    `digits`, `carrier_says`, `carrier_plays`, `gather`, `gathered`, `recorded`, `listening_started`,
+    `digits`, `carrier_says`, `carrier_plays`, `gather`, `gathered`, `recording`, `recorded`, `listening_started`,
     `listening_ended`, `dialling`, `transfer`, `joined`, `left`, `problem`, `call_ended`."""
     detail: str = ""
 

@@ -26,7 +26,7 @@ from bridge.simulator.exchange import Exchange
 from bridge.simulator.line import Line
 from bridge.simulator.rest_calls import CallsApi
 from bridge.simulator.rest_conferences import ConferencesApi
-from bridge.simulator.rest_server import Fault, Form, RestServer
+from bridge.simulator.rest_server import Fault, Form, RestServer, nothing_there
 
 __all__ = ["FakeTwilioRest", "Fault", "LiveCall"]
 
@@ -70,6 +70,7 @@ class FakeTwilioRest:
         self._conferences = ConferencesApi(account_sid, self._calls)
         self._calls.line = line
         routes = [*self._calls.routes(), *self._conferences.routes()]
+        routes += [("GET", "/Recordings/{recording}.wav", self._recording)]
         routes += [("GET", "/IncomingPhoneNumbers.json", self._list_numbers), ("GET", ".json", self._account)]
         self._server = RestServer(account_sid, auth_token, routes)
 
@@ -114,6 +115,7 @@ class FakeTwilioRest:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises `OSError` if the port is taken."""
         await self._server.start(host, port)
+        self.exchange.recordings.origin = self.url
 
     async def stop(self) -> None:
         """End the calls that were made, and listen no more."""
@@ -133,6 +135,12 @@ class FakeTwilioRest:
         wanted = request.query.get("PhoneNumber")
         found = [number for number in self.numbers if wanted in {None, number.get("phone_number")}]
         return web.json_response(rest_json.page("incoming_phone_numbers", found, request.path))
+
+    async def _recording(self, request: web.Request, form: Form) -> web.Response:
+        file = self.exchange.recordings.files.get(request.match_info["recording"])
+        if file is None:
+            return await nothing_there(request, form)
+        return web.Response(body=file, content_type="audio/x-wav")
 
     async def _account(self, _: web.Request, __: Form) -> web.Response:
         account = {"sid": self.account_sid, "friendly_name": "simulated", "status": "active", "type": "Full"}

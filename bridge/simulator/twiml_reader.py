@@ -121,6 +121,8 @@ def _record(element: ET.Element) -> Verb:
         finish_on_key=element.get("finishOnKey", "1234567890*#"),
         max_length_s=_number(element, "maxLength", 3600.0),
         play_beep=_truth(element, "playBeep", default=True),
+        status_callback=element.get("recordingStatusCallback", ""),
+        status_callback_method=element.get("recordingStatusCallbackMethod", "POST"),
     )
 
 

@@ -102,6 +102,9 @@ class Record:
     finish_on_key: str = "1234567890*#"
     max_length_s: float = 3600.0
     play_beep: bool = True
+    status_callback: str = ""
+    """Told when the recording can be fetched."""
+    status_callback_method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from bridge.audio.wav import write_mulaw
 from bridge.conversation.journal import (
     Entry,
     MessageLeft,
@@ -28,13 +27,14 @@ from bridge.conversation.journal import (
 )
 from bridge.errors import BridgeError
 from bridge.store.base import CallFiles, CallHeader, Reopened
-from bridge.store.folder import JOURNAL, MESSAGE, RECORDING, TIMELINE, TRACE, CallFolder, files_in
+from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, TRACE, CallFolder, files_in
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal
 from bridge.store.lines import Lines
 from bridge.store.loudness import Peaks
 from bridge.store.markers import spans
+from bridge.store.messages import replace_file, write_message
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
-from bridge.store.sealing import NO_KEYS, Keys, seal, sealed_name
+from bridge.store.sealing import NO_KEYS, Keys, sealed_name
 from bridge.store.taking_over import TakenOver, away_s, last_written, left_behind, own, take_over
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
@@ -294,12 +294,12 @@ def finish_from_journal(folder: Path, keys: Keys = NO_KEYS) -> CallFiles:
     recording = folder / RECORDING
     sealed = not recording.exists() and sealed_name(recording).exists()
     files = files_in(folder, recording=sealed or recording.exists(), sealed=sealed)
-    _replace(files.transcript_text, transcript_text(header, entries).encode())
-    _replace(files.transcript_json, transcript_json(header, entries))
+    replace_file(files.transcript_text, transcript_text(header, entries).encode())
+    replace_file(files.transcript_json, transcript_json(header, entries))
     peaks = None
     if files.recording is not None:
         peaks = _finish_recording(recording, entries, keys)
-    _replace(files.timeline, timeline_svg(header, entries, peaks).encode())  # the last: it means "finished"
+    replace_file(files.timeline, timeline_svg(header, entries, peaks).encode())  # the last: it means "finished"
     return files
 
 
@@ -321,13 +321,9 @@ def _cut_messages(recording: Path, entries: Sequence[Entry], keys: Keys) -> None
     """
     paused = spans(entries, RecordingPaused, RecordingResumed)
     for entry in entries:
-        if isinstance(entry, MessageLeft) and not _within(entry, paused):
+        if isinstance(entry, MessageLeft) and not entry.url and not _within(entry, paused):
             audio = read_caller(recording, entry.from_ms, entry.to_ms, keys)
-            message = recording.with_name(MESSAGE.format(number=entry.number))
-            if keys.current is None:
-                _replace(message, write_mulaw(audio))
-            else:
-                seal(sealed_name(message), audio, keys.current, channels=1)
+            write_message(recording.parent, entry.number, audio, keys)
 
 
 def _within(message: MessageLeft, paused: Sequence[tuple[int, int | None]]) -> bool:
@@ -345,13 +341,3 @@ def unfinished(folder: Path) -> list[Path]:
     """
     journals = sorted(folder.glob(f"*/*/{JOURNAL}"))
     return [path.parent for path in journals if not path.with_name(TIMELINE).exists()]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it.
-
-    It is not forced to the disk: the journal is, and this can be made from it again.
-    """
-    half = path.with_name(f".{path.name}.part")
-    half.write_bytes(content)
-    half.replace(path)

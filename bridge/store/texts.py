@@ -37,6 +37,7 @@ ENDINGS: Final = {
     "shutdown": "the server went down",
     "agent_failed": "the agent failed",
     "speech_failed": "the speech service failed",
+    "message": "the caller left a message",
     "voicemail": "an answering machine was left a message",
     "machine": "an answering machine answered",
     "fax": "a fax machine answered",

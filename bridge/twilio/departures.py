@@ -15,13 +15,11 @@ from bridge.conversation.commands import LeaveCall
 from bridge.conversation.events import TransferEnded
 from bridge.errors import CarrierError
 from bridge.twilio import twiml
-from bridge.twilio.documents import SOFTPHONE, STREAM_ENDED, StreamDocuments, xml
+from bridge.twilio.documents import CALL_OVER, SOFTPHONE, STREAM_ENDED, StreamDocuments, xml
 from bridge.twilio.gate import Gate, number
 from bridge.twilio.once import LEG
 
 DIAL_ENDED = "/twilio/dial-ended"
-CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
-"""Statuses of a call that does not go on."""
 
 Fields: TypeAlias = Mapping[str, str]
 Ended: TypeAlias = Literal["stream", "dial"]
@@ -118,6 +116,8 @@ class Departures:
         session = self._registry.live.get(sid)
         if departure.digits and session is not None:
             return self._stream(session, digits=departure.digits)
+        if departure.voicemail and session is not None:
+            return self._voicemail(session)
         if departure.conference:
             self.joined(departure.conference)
             return twiml.join_conference(departure.conference, action_url=self._documents.address(DIAL_ENDED, leg))
@@ -170,8 +170,15 @@ class Departures:
             session.take(TransferEnded(status, duration_s))  # Else the call is back already, and knows.
         if not session.over_for_carrier:
             return self._stream(session)
-        departure = session.departure
+        departure = self._registry.departure(sid)  # With what was just told, the call may be left in another way.
+        if departure is not None and departure.voicemail:
+            return self._voicemail(session)
         return twiml.hang_up("" if departure is None or departure.transfer is not None else departure.farewell)
+
+    def _voicemail(self, session: Session) -> str:
+        """Let the caller leave a message. The bridge hears nothing of it, and is told where it is."""
+        answering = self._registry.profile_of(session.info.number).answering
+        return self._documents.voicemail(session.info.sid, answering.voicemail, answering.language)
 
     def _stream(self, session: Session, digits: str = "") -> str:
         info = session.info

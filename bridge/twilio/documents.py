@@ -6,14 +6,21 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from bridge.call.answering import Voicemail
 from bridge.twilio import twiml
 from bridge.twilio.gate import MEDIA, Gate
+from bridge.twilio.listening import say_language
 from bridge.twilio.once import LEG, AnsweredOnce
 
-__all__ = ["MEDIA", "SOFTPHONE", "STATUS", "STREAM_ENDED", "StreamDocuments", "softphone_call", "xml"]
+__all__ = ["CALL_OVER", "MEDIA", "SOFTPHONE", "STATUS", "STREAM_ENDED", "StreamDocuments", "softphone_call", "xml"]
 
 STREAM_ENDED = "/twilio/stream-ended"
 STATUS = "/twilio/status"
+MESSAGE_ENDED = "/twilio/message-ended"
+MESSAGE_READY = "/twilio/message-ready"
+
+CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
+"""Statuses of a call that does not go on."""
 
 _TRY_AGAIN = "#rc=5&rp=ct,rt,5xx"
 """Never sent: a question that nobody answers, as the process is being started anew, is asked up to five times more
@@ -55,6 +62,17 @@ class StreamDocuments:
             status_url=origin + STATUS,
             parameters={"token": self._gate.tokens.issue(sid, facts), **(parameters or {})},
             digits=digits,
+        )
+
+    def voicemail(self, sid: str, wanted: Voicemail, language: str) -> str:
+        """Let a caller leave a message; `language` is that of the carrier's voice."""
+        leg = self.answers.next_leg(sid)
+        recording = twiml.Recording(wanted.say, wanted.max_s, wanted.silence_s, wanted.finish_key)
+        return twiml.take_message(
+            recording,
+            action_url=self.address(MESSAGE_ENDED, leg),
+            ready_url=f"{self._gate.public_url()}{MESSAGE_READY}?{LEG}={leg}",
+            language=say_language(language),
         )
 
     def address(self, path: str, leg: str) -> str:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twilio.twiml.voice_response import VoiceResponse  # type: ignore[import-untyped]  # twilio ships no types
 
 from bridge.call.answering import Overflow
 from bridge.twilio import listening, twiml
 
 
-def turned_away(overflow: Overflow, *, again_url: str, waited: int, language: str, caller_id: str | None) -> str:
-    """Return the document for a caller who cannot be taken.
+def turned_away(
+    overflow: Overflow,
+    *,
+    again_url: str,
+    waited: int,
+    language: str,
+    caller_id: str | None,
+    take_message: Callable[[], str],
+) -> str:
+    """Return the document for a caller who cannot be taken; `take_message` makes the one for a message.
 
     `waited` are the rounds of a queue that lie behind them; `again_url` is where they ask for the next. Only who
     has not waited yet can be refused as busy: the others' call is answered. Raises `CarrierError` for a transfer to
@@ -21,6 +31,8 @@ def turned_away(overflow: Overflow, *, again_url: str, waited: int, language: st
         )
     if overflow.kind == "queue" and waited < overflow.rounds:
         return _hold(overflow, again_url, listening.say_language(language))
+    if overflow.kind == "voicemail":
+        return take_message()
     if overflow.kind == "busy" and not waited:
         return twiml.reject("busy")
     return twiml.hang_up(overflow.say, listening.say_language(language))

@@ -23,8 +23,8 @@ from bridge.conversation.events import DigitPressed, MarkReturned, StreamLost, S
 from bridge.errors import CarrierError, ProtocolError
 from bridge.metrics import Metrics
 from bridge.twilio import media_stream, twiml
-from bridge.twilio.departures import CALL_OVER, Departures, TransferRules
-from bridge.twilio.documents import MEDIA, SOFTPHONE, STATUS, StreamDocuments, softphone_call, xml
+from bridge.twilio.departures import Departures, TransferRules
+from bridge.twilio.documents import CALL_OVER, MEDIA, SOFTPHONE, STATUS, StreamDocuments, softphone_call, xml
 from bridge.twilio.gate import Gate, number
 from bridge.twilio.listening import announced
 from bridge.twilio.log_routes import LISTEN, LogRoutes, caller_id
@@ -35,6 +35,7 @@ from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.reading import read_stream
 from bridge.twilio.stream_socket import StreamSocket
 from bridge.twilio.tokens import TokenRefused
+from bridge.twilio.voicemail import VoicemailRoutes
 
 VOICE = "/twilio/voice"
 WAITED = "waited"
@@ -70,6 +71,7 @@ class TwilioRoutes:
         self._pacer = pacer or ReadPacer(0)
         self._documents = StreamDocuments(gate)
         self.departures = Departures(gate, registry, self._documents, transfers or TransferRules())
+        self.voicemail = VoicemailRoutes(gate, registry, self._documents)
         self._gate = gate
         self._registry = registry
         self._metrics = metrics
@@ -89,6 +91,7 @@ class TwilioRoutes:
             app.router.add_get(MEDIA + "/{worker}", self.media)
         app.router.add_post(STATUS, self.status)
         self.departures.add_to(app)
+        self.voicemail.add_to(app)
         self.logs.add_to(app)
         self.outbound.add_to(app)
 
@@ -120,6 +123,9 @@ class TwilioRoutes:
                 waited=waited,
                 language=answering.language,
                 caller_id=caller_id(answering, form),
+                take_message=lambda: self._documents.voicemail(
+                    form["CallSid"], answering.voicemail, answering.language
+                ),
             )
         except CarrierError as error:
             log.error("call_not_connected", sid=form["CallSid"], error=error.message)

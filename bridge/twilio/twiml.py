@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urljoin
 from xml.etree import ElementTree as ET
 
@@ -70,6 +71,42 @@ def hang_up(farewell: str = "", language: str = "en-US") -> str:
     if farewell:
         response.say(farewell, language=language)
     response.hangup()
+    return _text(response)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How a caller leaves a message."""
+
+    say: str
+    """Said before the tone by Twilio's own voice."""
+    max_s: int
+    silence_s: int
+    """Silence of this length ends it."""
+    finish_key: str
+    """So does this key."""
+
+
+def take_message(wanted: Recording, *, action_url: str, ready_url: str, language: str = "en-US") -> str:
+    """Let the caller leave a message. Twilio: `<Record>`.
+
+    Twilio asks `action_url` what comes next when the message is over, and also, without a recording's URL, when
+    nothing was said; it tells `ready_url` when the sound can be fetched.
+    """
+    response = VoiceResponse()
+    response.say(wanted.say, language=language)
+    response.record(
+        action=action_url,
+        method="POST",
+        max_length=wanted.max_s,
+        timeout=wanted.silence_s,
+        finish_on_key=wanted.finish_key,
+        play_beep=True,
+        recording_status_callback=ready_url,
+        recording_status_callback_method="POST",
+    )
+    # Only an empty recording leads here: of that Twilio does not tell the action.
+    response.redirect(action_url, method="POST")
     return _text(response)
 
 

@@ -185,7 +185,7 @@ async def test_a_gather_that_the_caller_leaves() -> None:
 
 
 async def test_a_message_is_recorded() -> None:
-    record = '<Record action="/message" timeout="0.2" finishOnKey="#"/>'
+    record = '<Record action="/message" timeout="0.2" finishOnKey="#" playBeep="false"/>'
     bridge = Bridge([f"<Response>{record}</Response>", f"<Response>{record}<Hangup/></Response>", HANG_UP])
     async with serving(bridge) as url, SimulatedCall(Line(url, TOKEN)) as call:
         await call.say(loud(300))

@@ -23,7 +23,14 @@ QUEUE = Overflow("queue", say="Bye.", queue_say="Hold on.", wait_s=7, rounds=2)
 
 
 def document(overflow: Overflow, waited: int = 0) -> list[tuple[str, str, dict[str, str]]]:
-    text = turned_away(overflow, again_url="https://b/again", waited=waited, language="de", caller_id=None)
+    text = turned_away(
+        overflow,
+        again_url="https://b/again",
+        waited=waited,
+        language="de",
+        caller_id=None,
+        take_message=lambda: "<Response><Record/></Response>",
+    )
     return [(verb.tag, "".join(verb.itertext()), verb.attrib) for verb in ET.fromstring(text)]
 
 
@@ -47,6 +54,7 @@ def document(overflow: Overflow, waited: int = 0) -> list[tuple[str, str, dict[s
                 ("Redirect", "https://b/again", {"method": "POST"}),
             ],
         ),
+        (Overflow("voicemail"), 1, [("Record", "", {})]),
         (QUEUE, 2, [("Say", "Bye.", {"language": "de-DE"}), ("Hangup", "", {})]),
     ],
 )
