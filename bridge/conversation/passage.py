@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from bridge.conversation.actions import Transfer
 from bridge.conversation.commands import LeaveCall, TransferResult
@@ -14,7 +16,9 @@ _FAILURES = frozenset({"agent_failed", "speech_failed"})
 def with_message(leave: LeaveCall, policy: Policy) -> LeaveCall:
     """Return how a call is left: where it would end for a failure, for a message to the carrier, if so set."""
     ends = leave.transfer is None and leave.reason in _FAILURES
-    return replace(leave, voicemail=True, farewell="") if ends and policy.message_after_failure else leave
+    if ends and policy.message_after_failure:
+        return msgspec.structs.replace(leave, voicemail=True, farewell="")
+    return leave
 
 
 @dataclass(slots=True)
