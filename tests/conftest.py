@@ -170,7 +170,13 @@ def _place(path: Path) -> int:
 
 
 def _is_in(path: Path, names: tuple[str, ...]) -> bool:
-    return any(path == room or room in path.parents for room in (HERE / name for name in names))
+    return not _rooms(path).isdisjoint(names)
+
+
+@cache
+def _rooms(path: Path) -> frozenset[str]:
+    """A module, and the folders that it is in, as the lists name them."""
+    return frozenset(str(room.relative_to(HERE)) for room in (path, *path.parents) if room.is_relative_to(HERE))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,7 +10,6 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -44,7 +43,7 @@ from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.owning import Owners
 from bridge.tasks import spawn
 from bridge.twilio.outbound_routes import Order, OutboundRoutes
-from bridge.workers.alone import Alone, OnGrowth
+from bridge.workers.alone import Alone, Around
 
 _ALIVE_S: Final = 2.0
 """How long the node that holds a call may take to say that it is there."""
@@ -85,16 +84,12 @@ _AGAIN: Final = {"Retry-After": "1"}
 log = structlog.get_logger()
 
 
-class Node(Alone):
+class Node(Around):
     """This process among those of many nodes, around what it is on its own machine."""
 
     def __init__(self, settings: Settings, inner: Alone) -> None:
         """Raises MissingExtraError."""
-        super().__init__()
-        self._inner = inner
-        self.also_grew, self.speech = inner.also_grew, inner.speech
-        self.first, self.several = inner.first, inner.several
-        self.stream_path, self.marks = inner.stream_path, inner.marks
+        super().__init__(inner)
         self.middlewares: Sequence[Any] = (self._middleware, *inner.middlewares)
         self.webhook, self.asked = self._webhook, self._asked
         self.bus: Bus = Bus(settings.bus.url)
@@ -126,35 +121,9 @@ class Node(Alone):
         """What this node is called."""
         return self._named or f"{socket.gethostname()}:{self._port}"
 
-    # --- as on its own machine -----------------------------------------------------------------------------
-
-    def answers(self, request: web.Request) -> bool:
-        """As `Alone.answers`: what this machine answers. Another node is asked once it is known who asks."""
-        return self._inner.answers(request)
-
-    async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
-        """As `Alone.speech_url`."""
-        return await self._inner.speech_url(settings, stack)
-
-    def mends(self, folder: Path) -> bool:
-        """As `Alone.mends`."""
-        return self._inner.mends(folder)
-
-    def on_growth(self, follow: OnGrowth) -> OnGrowth:
-        """As `Alone.on_growth`."""
-        return self._inner.on_growth(follow)
-
-    def live(self, own: int) -> int:
-        """As `Alone.live`; of this node."""
-        return self._inner.live(own)
-
     def health(self) -> Mapping[str, str]:
         """As `Alone.health`: without the bus calls are taken all the same."""
         return {**self._inner.health(), "bus": "up" if self.bus.up else "down"}
-
-    async def figures(self, metrics: Metrics) -> tuple[bytes, str]:
-        """As `Alone.figures`; of this node."""
-        return await self._inner.figures(metrics)
 
     # --- who holds what ------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from typing import Literal, get_args
 from bridge.conversation import commands as do
 from bridge.conversation import journal
 from bridge.conversation.actions import Action, GatherDigits, RecordMessage, Set, Transfer, Tuning
-from bridge.conversation.caller import CallerTurn, is_backchannel, joined, same_words
+from bridge.conversation.caller import CallerTurn, joined, same_words
 from bridge.conversation.digits import Digits
-from bridge.conversation.echo import WINDOW_S, is_echo
+from bridge.conversation.echo import WINDOW_S
+from bridge.conversation.meaning import meaning_of
 from bridge.conversation.message import Message
 from bridge.conversation.outage import Outage
 from bridge.conversation.passage import Passage, with_message
@@ -150,29 +151,7 @@ class Talk:
 
     def meaning(self) -> journal.Meaning:
         """Judge what the caller has said in this turn so far."""
-        turn, reply = self.turn, self.speech.reply
-        if not turn.worded:
-            return "empty"
-        if self._is_echo():
-            return "echo"
-        if reply is None or reply.speculative or not self.speech.playout.begun:
-            return "words"
-        if not is_backchannel(turn.transcript, self.policy.backchannels):
-            return "words"
-        # "Okay" over the agent's last word or two, or to a question of it, answers; before that it shows attention.
-        asked = reply.done or reply.text.rstrip().endswith(("?", "？"))
-        almost_over = asked and self.speech.unheard_words(reply, self.now) <= 2
-        return "words" if almost_over else "backchannel"
-
-    def _is_echo(self) -> bool:
-        """Tell whether the turn's words are those of the reply that sounded when it began."""
-        turn, reply = self.turn, self.speech.reply
-        if turn.over_text is not None:
-            return is_echo(turn.transcript, turn.over_text, "", cut=turn.cut)
-        if reply is None or turn.over_reply != reply.number:
-            return False
-        heard = len(self.speech.playout.heard_and_rest(self.now)[0])
-        return is_echo(turn.transcript, reply.text[turn.over_from : heard], reply.text[heard:], cut=turn.cut)
+        return meaning_of(self.turn, self.speech, self.policy, self.now)
 
     @property
     def by_machine(self) -> bool:

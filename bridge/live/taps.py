@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from bridge.conversation.journal import recording_after
-from bridge.store.around import RecordAround
-from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
+from bridge.conversation.journal import Entry, recording_after
+from bridge.store.around import RecordAround, StoreAround
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
 
 Recording: TypeAlias = Literal["on", "paused", "off"]
 
@@ -80,33 +79,17 @@ class Ear:
         self._news.set()
 
 
-class Taps:
-    """Keeps calls in another store, and lets people listen; a `bridge.store.base.Store`."""
+class Taps(StoreAround):
+    """Keeps calls in another store, and lets people listen."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self._live: dict[str, TappedRecord] = {}
 
-    def open(self, header: CallHeader) -> CallRecord:
-        """Begin the record of a call. Returns at once; never raises."""
-        record = TappedRecord(self._store.open(header), header.recording, lambda: self._forget(header.id))
-        self._live[header.id] = record
-        return record
-
-    async def reopen(self, sid: str) -> Reopened | None:
-        """Take over a call, and let people listen from here on; see `Store`."""
-        found = await self._store.reopen(sid)
-        if found is None:
-            return None
-        header = found.header
-        state = recording_after(found.entries, header.recording)
-        record = TappedRecord(found.record, state, lambda: self._forget(header.id))
-        self._live[header.id] = record
-        return replace(found, record=record)
-
-    async def close(self) -> None:
-        """Wait until all that was handed over is written, and let go."""
-        await self._store.close()
+    def _around(self, record: CallRecord, header: CallHeader, entries: Sequence[Entry]) -> CallRecord:
+        state = recording_after(entries, header.recording)
+        self._live[header.id] = tapped = TappedRecord(record, state, lambda: self._forget(header.id))
+        return tapped
 
     def listen(self, call: str) -> Ear | None:
         """Begin to listen to a call, by the bridge's id; None: there is no such live call."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import structlog
@@ -12,8 +11,8 @@ from bridge.conversation.journal import CallClosed, Entry
 from bridge.errors import BridgeError
 from bridge.sinks.documents import document, document_id, type_of
 from bridge.sinks.outbox import Outbox
-from bridge.store.around import RecordAround
-from bridge.store.base import CallHeader, CallRecord, Reopened, Store
+from bridge.store.around import RecordAround, StoreAround
+from bridge.store.base import CallHeader, CallRecord, Store
 from bridge.store.folder import JOURNAL
 from bridge.store.journal_file import read_journal
 
@@ -52,36 +51,23 @@ class Feeder:
                         self.feed(header, number, entry)
 
 
-class FeedingStore:
-    """Keeps calls in another store, and feeds the outbox with them; a `bridge.store.base.Store`."""
+class FeedingStore(StoreAround):
+    """Keeps calls in another store, and feeds the outbox with them."""
 
     def __init__(self, store: Store, feeder: Feeder) -> None:
-        self._store = store
+        super().__init__(store)
         self._feeder = feeder
 
-    def open(self, header: CallHeader) -> CallRecord:
-        """Begin the record of a call. Returns at once; never raises."""
-        return FeedingRecord(self._store.open(header), header, self._feeder)
-
-    async def reopen(self, sid: str) -> Reopened | None:
-        """Take over a call, whose entries go on to be numbered; see `Store`."""
-        found = await self._store.reopen(sid)
-        if found is None:
-            return None
-        last = len(found.entries) - 1
-        self._feeder.feed(found.header, last, found.entries[last])  # That it was taken over is news.
-        record = FeedingRecord(found.record, found.header, self._feeder, entries=last + 1)
-        return replace(found, record=record)
-
-    async def close(self) -> None:
-        """Wait until all that was handed over is written, and let go."""
-        await self._store.close()
+    def _around(self, record: CallRecord, header: CallHeader, entries: Sequence[Entry]) -> CallRecord:
+        if entries:
+            self._feeder.feed(header, len(entries) - 1, entries[-1])  # That it was taken over is news.
+        return FeedingRecord(record, header, self._feeder, entries=len(entries))
 
 
 class FeedingRecord(RecordAround):
     """The record of one call, whose entries are also sent."""
 
-    def __init__(self, record: CallRecord, header: CallHeader, feeder: Feeder, *, entries: int = 0) -> None:
+    def __init__(self, record: CallRecord, header: CallHeader, feeder: Feeder, *, entries: int) -> None:
         """`entries`: how many the journal holds already."""
         super().__init__(record)
         self._header = header

@@ -1,15 +1,41 @@
-"""What stands around another record of a call, and changes a part of what is kept."""
+"""What stands around another store, or the record of a call, and changes a part of what is kept."""
 
 # ruff: noqa: D102  What each method means stands in the contract.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from bridge.conversation.journal import Entry
-from bridge.store.base import CallFiles, CallRecord
+from bridge.store.base import CallFiles, CallHeader, CallRecord, Reopened, Store
 
 _METHODS: Final = tuple(name for name in vars(CallRecord) if not name.startswith("_"))
+
+
+class StoreAround(ABC):
+    """Keeps calls in another store, with a record of its own around each of that; a `bridge.store.base.Store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def open(self, header: CallHeader) -> CallRecord:
+        return self._around(self._store.open(header), header, ())
+
+    async def reopen(self, sid: str) -> Reopened | None:
+        found = await self._store.reopen(sid)
+        if found is None:
+            return None
+        return replace(found, record=self._around(found.record, found.header, found.entries))
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    @abstractmethod
+    def _around(self, record: CallRecord, header: CallHeader, entries: Sequence[Entry]) -> CallRecord:
+        """Return the record that the call gets. `entries` are those that it holds already: none when it begins."""
 
 
 class RecordAround:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -11,41 +10,30 @@ from bridge.conversation.journal import Entry
 from bridge.privacy.call import CallRedaction
 from bridge.privacy.redactor import Redactor
 from bridge.privacy.tracing import TraceMask
-from bridge.store.around import RecordAround
-from bridge.store.base import CallHeader, CallRecord, Reopened, Store
+from bridge.store.around import RecordAround, StoreAround
+from bridge.store.base import CallHeader, CallRecord, Store
 
 _log = structlog.get_logger()
 
 
-class RedactingStore:
-    """Keeps calls in another store, without what a redactor strikes out; a `bridge.store.base.Store`.
+class RedactingStore(StoreAround):
+    """Keeps calls in another store, without what a redactor strikes out.
 
     The call itself, its agent and who listens to it live have the real words: only what is kept goes through here.
     """
 
     def __init__(self, store: Store, redactor: Redactor) -> None:
-        self._store = store
+        super().__init__(store)
         self._redactor = redactor
         self._mask = TraceMask(redactor)
         self._told: set[str] = set()
 
-    def open(self, header: CallHeader) -> CallRecord:
-        """Begin the record of a call. Returns at once; never raises."""
-        record = self._store.open(header)
-        return RedactingRecord(record, self, header.id) if self._redactor.active else record
-
-    async def reopen(self, sid: str) -> Reopened | None:
-        """Take over a call, and go on redacting where the earlier process broke off; see `Store`."""
-        found = await self._store.reopen(sid)
-        if found is None or not self._redactor.active:
-            return found
-        record = RedactingRecord(found.record, self, found.header.id)
-        record.look_back(found.entries)
-        return replace(found, record=record)
-
-    async def close(self) -> None:
-        """Wait until all that was handed over is written, and let go."""
-        await self._store.close()
+    def _around(self, record: CallRecord, header: CallHeader, entries: Sequence[Entry]) -> CallRecord:
+        if not self._redactor.active:
+            return record
+        redacting = RedactingRecord(record, self, header.id)
+        redacting.look_back(entries)
+        return redacting
 
     def redaction(self) -> CallRedaction:
         """Return what redacts the entries of a new call."""

@@ -131,3 +131,15 @@ class Alone:
         """
         del registry, stack
         await Site(runner, entrance, settings.server.host, settings.server.port).start()
+
+
+class Around(Alone):
+    """What stands around another one, and changes a part of what that does: all the rest is the other's own."""
+
+    def __init__(self, inner: Alone) -> None:
+        super().__init__()
+        self._inner = inner
+        self.also_grew, self.speech = inner.also_grew, inner.speech
+        for name, ours in vars(Alone).items():
+            if not name.startswith("_") and getattr(type(self), name) is ours:
+                setattr(self, name, getattr(inner, name))

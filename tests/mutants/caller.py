@@ -8,6 +8,7 @@ _TURN = "caller.py"
 _ECHO = "echo.py"
 _EVENTS = "machine.py"
 _TALK = "state.py"
+_MEANING = "meaning.py"
 
 MUTANTS = (
     Mutant(_TURN, "self.number += 1", "self.number = 1", "Every turn is kept as the first."),
@@ -267,37 +268,37 @@ MUTANTS = (
         "What was answered ahead of time is answered again.",
     ),
     Mutant(
-        _TALK,
-        "if self._is_echo():",
-        "if reply is not None and self.speech.playout.sounding(self.now) and self._is_echo():",
+        _MEANING,
+        "if _is_echo(turn, speech, now):",
+        "if reply is not None and speech.playout.sounding(now) and _is_echo(turn, speech, now):",
         "An echo that is recognised after the voice was stopped takes the floor.",
     ),
     Mutant(
-        _TALK,
-        " or not self.speech.playout.begun:",
+        _MEANING,
+        " or not speech.playout.begun:",
         ":",
         "`Okay` before the agent has said a word is not answered.",
     ),
     Mutant(
-        _TALK,
+        _MEANING,
         'asked = reply.done or reply.text.rstrip().endswith(("?", "？"))',
         "asked = True",
         "`Uh-huh` while the agent thinks of its next sentence cuts it off.",
     ),
     Mutant(
-        _TALK,
-        "self.speech.unheard_words(reply, self.now) <= 2",
-        "self.speech.unheard_words(reply, self.now) <= 20",
+        _MEANING,
+        "speech.unheard_words(reply, now) <= 2",
+        "speech.unheard_words(reply, now) <= 20",
         "`Uh-huh` in the middle of an answer cuts it off.",
     ),
     Mutant(
-        _TALK,
-        "self.speech.unheard_words(reply, self.now) <= 2",
-        "self.speech.unheard_words(reply, self.now) < 0",
+        _MEANING,
+        "speech.unheard_words(reply, now) <= 2",
+        "speech.unheard_words(reply, now) < 0",
         "`Okay` over the last word of a question is not taken as its answer.",
     ),
     Mutant(
-        _TALK,
+        _MEANING,
         "reply.text[turn.over_from : heard], reply.text[heard:]",
         'reply.text[turn.over_from : heard], ""',
         "An echo that runs ahead of what is certain to have sounded interrupts the agent.",
