@@ -84,6 +84,8 @@ class LiveNodes:
         """How much of what others told was of no kind that is known here."""
         self.on_fine: Callable[[bool], None] = lambda _: None
         """Is told when somebody anywhere begins to want every word, and when nobody does any more."""
+        self.on_call: Callable[[dict[str, Any]], None] = lambda _: None
+        """Is told of a call that another node holds."""
 
     # --- this node's calls ---------------------------------------------------------------------------------
 
@@ -275,6 +277,7 @@ class LiveNodes:
                 self.elsewhere.news(run, kind, call, data)
             case ["call", dict(call)]:
                 self.elsewhere.call(run, {**call, "node": node.name})
+                self.on_call(call)
             case ["over", str(call)]:
                 self.elsewhere.over(run, call)
             case ["all", list(ids)]:

@@ -101,7 +101,7 @@ class Node(Around):
         self._orders: OrderedDict[str, None] = OrderedDict()
         """Calls that this node has placed, or is to place."""
         self._moving: dict[str, float] = {}
-        """Since when calls are on their way to another node, on the monotonic clock."""
+        """Since when calls are on their way to another node, on the monotonic clock; until one tells of them."""
         self._goes_on: Callable[[str], bool] = lambda _: False
         self._registry: Registry | None = None
         self._metrics: Metrics | None = None
@@ -348,6 +348,11 @@ class Node(Around):
         except BusError as error:
             self._not_answered(name, error)
 
+    def _has_come(self, call: Mapping[str, Any]) -> None:
+        """Another node holds a call: where none tells of it any more, it is over."""
+        for name in (call["id"], call["sid"]):
+            self._moving.pop(name, None)
+
     def _moves(self, name: str) -> bool:
         """Tell whether a call has just left this node, so that where it is now may not be known yet."""
         now = time.monotonic()
@@ -412,6 +417,7 @@ class Node(Around):
         metrics.nodes.set_function(lambda: len(live.nodes()))
         live.on_fine = calls.feed.on_fine
         calls.feed.on_fine = lambda _: live.look_whether_fine()
+        live.on_call = self._has_come
 
     # --- its life ------------------------------------------------------------------------------------------
 

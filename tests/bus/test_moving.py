@@ -67,7 +67,8 @@ async def heard(up: Nodes, at: int, call_id: str) -> list[str]:
         return found.get("state") == "ended"
 
     await eventually(over)
-    _, text = await up.ask(at, "GET", f"/api/v1/calls/{call_id}/transcript?format=text")
+    status, text = await up.ask(at, "GET", f"/api/v1/calls/{call_id}/transcript?format=text")
+    assert status == 200, text
     return re.findall(r"This is \w+", text)
 
 
@@ -115,9 +116,11 @@ async def test_the_calls_of_one_that_dies_go_on_at_another(up: Nodes, tmp_path: 
         await said_by(up, 0, call, "This is one.")
         call_id = (await up.seen(1))[call.call_sid]["id"]
         await asyncio.sleep(0.3)
-        up.balancer.route = lambda _: None
+        # A port outlives the streams of its process by a moment: what comes to it then is lost, by whatever bridge.
+        up.balancer.route = lambda _: 0
         died = call.now
         await up.bridges[1].kill()
+        up.balancer.route = lambda _: None
         assert await call.wait_for_agent(10, silence_s=0.2, after=died)  # It says that it is back.
         await said_by(up, 0, call, "This is two.")
     assert call.problems == []

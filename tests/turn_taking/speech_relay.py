@@ -42,8 +42,8 @@ class Spoken:
 class SpeechRelay:
     """Listens on a free port of loopback and passes everything on to a speech server."""
 
-    def __init__(self, behind: str) -> None:
-        """`behind`: the speech server's address."""
+    def __init__(self, behind: str, listening: str = "") -> None:
+        """`behind`: the speech server's address; `listening`: that of another which listens in its place."""
         self.url = ""
         self.spoken: dict[str, Spoken] = {}
         """What the voice said, by context."""
@@ -52,6 +52,7 @@ class SpeechRelay:
         self.refused = 0
         """How many were refused because of a cut."""
         self.behind = behind
+        self._listening_behind = listening or behind
         self._cut_until = 0.0
         self._listening: set[asyncio.Transport] = set()
 
@@ -88,7 +89,8 @@ class SpeechRelay:
             return web.Response(status=503)
         near = web.WebSocketResponse(compress=False, autoping=True, max_msg_size=0)
         async with aiohttp.ClientSession() as session:
-            far = await session.ws_connect(self.behind + request.path_qs, max_msg_size=0)
+            behind = self._listening_behind if listens else self.behind
+            far = await session.ws_connect(behind + request.path_qs, max_msg_size=0)
             await near.prepare(request)
             if listens:
                 self.listened += 1
