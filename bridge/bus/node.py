@@ -273,6 +273,10 @@ class Node(Alone):
                     session.break_off()
             await asyncio.sleep(_LOOK_S)
 
+    async def let_streams_end(self) -> None:
+        """As `Alone.let_streams_end`."""
+        await self._inner.let_streams_end()
+
     async def _others(self) -> bool:
         """Tell whether another node is there that takes calls."""
         try:
