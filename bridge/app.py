@@ -237,6 +237,7 @@ async def _drain(bridge: Bridge, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             for session in registry.sessions:
                 await session.ended.wait()
+            await bridge.worker.let_streams_end()
     except TimeoutError:
         pass
     finally:

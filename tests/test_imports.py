@@ -287,7 +287,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     # Several processes of one bridge: what they share, and how they hand over to each other.
     "bridge.workers": {"bridge.workers", "bridge.children"} | ERRORS_AND_TASKS,
-    "bridge.workers.front": {"bridge.workers", "bridge.api.problems"},
+    "bridge.workers.front": {"bridge.workers", "bridge.api.problems", "bridge.tasks"},
     "bridge.workers.alone": None,
     "bridge.workers.worker": None,
     "bridge.workers.supervisor": None,

@@ -232,7 +232,8 @@ def taken_over(request: web.Request) -> web.Request:
     """Return a request as its handler is to see it: one of another node's says who asks there."""
     transport = request.transport
     connection = None if transport is None else transport.get_extra_info("socket")
-    if connection is None or connection.family != socket.AF_UNIX:
+    # What another worker passes on comes by a pair of sockets, which have no name, and is anybody's.
+    if connection is None or connection.family != socket.AF_UNIX or not connection.getsockname():
         return request
     request = request.clone(remote=request.headers.get(_REMOTE, ""))
     request[BY_BUS] = True

@@ -75,8 +75,6 @@ class ServerSettings(Section):
     def _tls_key(cls, value: str, info: ValidationInfo) -> str:
         if bool(value) != bool(info.data.get("tls_certificate")):
             raise ValueError("wanted both server.tls_certificate and server.tls_key, or neither")
-        if value and info.data.get("workers", 1) > 1:
-            raise ValueError("encrypted connections cannot be shared by server.workers: put a proxy before them")
         return value
 
     @field_validator("trusted_proxies")

@@ -113,6 +113,9 @@ class Alone:
         """Let people see calls and figures of all processes; `recording` tells whether a call's sound is kept."""
         del calls, recording, metrics
 
+    async def let_streams_end(self) -> None:
+        """Wait until no media stream of another process's calls passes through here."""
+
     async def hand_over(self, registry: Registry) -> None:
         """Let other nodes go on with the calls of this process, which stops, one by one; until cancelled."""
         del registry

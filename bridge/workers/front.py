@@ -10,9 +10,11 @@ import structlog
 from aiohttp import web
 
 from bridge.api.problems import Problem
+from bridge.tasks import spawn
 from bridge.workers.board import Board
 from bridge.workers.handing import SETTLED, NotHandedOver, Receiver, hand_over
 from bridge.workers.place import Place
+from bridge.workers.relaying import Relay
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -53,6 +55,8 @@ class Front:
     def __init__(self, place: Place, board: Board) -> None:
         self._place = place
         self._board = board
+        self.streams: set[Relay] = set()
+        """The media streams that are answered elsewhere, and pass through here since they are encrypted."""
         self.receiver: Receiver | None = None
         """Knows which requests were looked at by another worker."""
 
@@ -126,7 +130,16 @@ class Front:
     async def _to(self, request: web.Request, worker: int | None) -> None:
         if worker is None or worker == self._place.number or request.get(SETTLED):
             return
+        relayed = self._stream_relayed if request.path.startswith(_STREAMS) else lambda _: None
         try:
-            raise await hand_over(request, self._place.socket(worker), settled=True)
+            raise await hand_over(request, self._place.socket(worker), settled=True, relayed=relayed)
         except NotHandedOver as error:
             log.warning("worker_away", away=worker, path=request.path, error=str(error))
+
+    def _stream_relayed(self, relay: Relay) -> None:
+        self.streams.add(relay)
+        spawn(self._until_over(relay), name="relayed-stream")
+
+    async def _until_over(self, relay: Relay) -> None:
+        await relay.ended.wait()
+        self.streams.discard(relay)

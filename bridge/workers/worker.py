@@ -179,6 +179,11 @@ class Worker(Alone):
         await Site(runner, entrance, settings.server.host, self.place.port, reuse_port=True).start()
         await receiver.open()
 
+    async def let_streams_end(self) -> None:
+        """As `Alone.let_streams_end`."""
+        for relay in [*self._front.streams]:
+            await relay.ended.wait()
+
     async def _tell_load(self, registry: Registry) -> None:
         def tell() -> None:
             self._board.set_load(len(registry.sessions), registry.expected)
