@@ -84,9 +84,10 @@ async def test_a_stream_that_comes_to_another_bridge_takes_its_call_with_it(up: 
 
 
 async def test_one_that_stops_lets_both_sides_finish_before_their_call_moves(up: Nodes) -> None:
+    earlier = len(up.speech.stt)
     async with up.call(at=1) as call:
-        await eventually(lambda: _any(peer.audio for peer in up.speech.stt))
-        peer = [one for one in up.speech.stt if one.audio and not one.writer.is_closing()][-1]
+        await eventually(lambda: _any(one.audio for one in up.speech.stt[earlier:]))
+        (peer,) = [one for one in up.speech.stt[earlier:] if one.audio]
         await peer.turn("start")
         up.balancer.resting = lambda at: at == 1
         up.bridges[1].process.terminate()
