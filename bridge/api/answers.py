@@ -159,4 +159,14 @@ class CallAnswer(OrderAnswer):
     transcriptions: list[dict[str, Any]] = Field(
         default=[], description="What the recording was transcribed to afterwards, and how that differs."
     )
+    held_by: list[dict[str, Any]] = Field(
+        default=[],
+        description="Nodes that held the call before, each `until` a moment (`until_ms` of the call). Their parts"
+        " of the sound are on their disks: `GET …/recording?node=` asks one of them.",
+    )
+    leftovers: list[dict[str, Any]] = Field(
+        default=[],
+        description="What only such a `node` had kept when another took the call, by its time (`at_ms`): entries as"
+        " the journal has them. The call went on without knowing of them.",
+    )
     messages: list[int] = Field(default=[], description="Numbers of the messages that the caller left.")

@@ -51,6 +51,8 @@ def call_answer(ordered: OutboundCall | None, kept: CallDetail) -> CallAnswer:
         legs=_plain(kept.legs),
         notes=_plain(kept.notes),
         transcriptions=[{**row, "made_at": moment(row["made_at"])} for row in kept.transcriptions],
+        held_by=[{**row, "until": moment(row["until"])} for row in kept.held_by],
+        leftovers=_plain(kept.leftovers),
         messages=[row["data"]["number"] for row in kept.actions if row["kind"] == "message_left"],
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ class KeptCalls:
         except (OSError, BridgeError):
             return None  # It begins at this moment, or was erased at it.
         if found.call.state != "live" and (kept := await self._of_database(name)) is not None:
-            return CallDetail(found.call, found.turns, found.actions, found.legs, found.notes, kept.transcriptions)
+            return replace(
+                found, transcriptions=kept.transcriptions, held_by=kept.held_by, leftovers=kept.leftovers
+            )
         return found
 
     async def journal(self, name: str) -> tuple[CallHeader, list[Entry]]:

@@ -25,6 +25,11 @@ class SoundQuery(BaseModel):
     format: Literal["wav", "opus", "mp3"] = Field(
         default="wav", description="`opus` and `mp3` take a third of the bytes, and no `Range`."
     )
+    node: str = Field(
+        default="",
+        max_length=100,
+        description="Of many nodes, the one whose part of the recording is wanted: one of the call's `held_by`.",
+    )
 
 
 class WaveformQuery(BaseModel):

@@ -27,6 +27,7 @@ from bridge.bus.asking import (
     taken_over,
 )
 from bridge.bus.connection import Bus, BusError
+from bridge.bus.handing_over import LOOK_S, hand_over
 from bridge.bus.live import LiveNodes
 from bridge.bus.taking import HeldStore, Taking
 from bridge.call.registry import Registry
@@ -50,15 +51,6 @@ _ALIVE_S: Final = 2.0
 _PEOPLE_WAIT_S: Final = 10.0
 _CARRIER_WAITS_S: Final = 12.0
 """Twilio waits 15 s for a webhook's answer; an agent's own hand-off webhook may take its time."""
-_LOOK_S: Final = 0.1
-_PATIENT_S: Final = 10.0
-"""How long a node that stops waits for a moment in which neither side of a call says anything."""
-_SPEAKS_S: Final = 60.0
-"""How long it then waits for one in which the caller is at least not spoken to."""
-_MOVES_WITHIN_S: Final = 5.0
-"""What it leaves of the time that it has for the calls to be taken."""
-_BACK_S: Final = 5.0
-"""How long a call that was handed over and has come back is left in peace."""
 _PUT_IN_WITHIN_S: Final = 0.1
 """How long the agent's question waits until the database has the turn that it is about.
 
@@ -77,6 +69,7 @@ _TOLD: Final = ("/twilio/status", "/twilio/amd")
 """Where the carrier tells something, and wants to know nothing."""
 _SHOW: Final = "/api/v1/calls/{call}"
 _LISTEN: Final = "/api/v1/calls/{call}/listen"
+_RECORDING: Final = "/api/v1/calls/{call}/recording"
 _ORDER: Final = "call"
 _CONSULTATION: Final = "id"
 _AGAIN: Final = {"Retry-After": "1"}
@@ -231,31 +224,13 @@ class Node(Around):
         return await asyncio.to_thread(session.files.journal.read_bytes)
 
     async def hand_over(self, registry: Registry) -> None:
-        """As `Alone.hand_over`: breaks off their streams, each at a moment when nobody's words are cut off.
-
-        The carrier then asks another node, which asks for the call and gets it.
-        """
-        broken: dict[str, float] = {}
-        began = time.monotonic()
-        while True:
-            now = time.monotonic()
-            for sid, session in [*registry.live.items()] if await self._others() else []:
-                moves = session.attached and not session.away and self._may_move(session, now - began)
-                if moves and now > broken.get(sid, 0.0) + _BACK_S:
-                    broken[sid] = now
-                    log.info("call_handed_over", call=session.info.id, sid=sid)
-                    session.break_off()
-            await asyncio.sleep(_LOOK_S)
-
-    def _may_move(self, session: Session, since_s: float) -> bool:
-        """Tell whether this is a moment to break a call's stream off, so long after the node began to stop."""
-        silent = since_s > _PATIENT_S and session.saying is None
-        return session.at_rest or silent or since_s > min(_SPEAKS_S, self._drain_s - _MOVES_WITHIN_S)
+        """As `Alone.hand_over`."""
+        await hand_over(registry, self._others, self._drain_s)
 
     async def _others(self) -> bool:
         """Tell whether another node is there that takes calls."""
         try:
-            await self.bus.ask(f"{self._subject}.takes", self.name.encode(), _LOOK_S * 5)
+            await self.bus.ask(f"{self._subject}.takes", self.name.encode(), LOOK_S * 5)
         except BusError:
             return False
         return True
@@ -336,6 +311,9 @@ class Node(Around):
         names, resource = request.match_info, request.match_info.route.resource
         name = names.get("call") or names.get("sid") or ""
         path = "" if resource is None else resource.canonical
+        if path == _RECORDING and (node := request.query.get("node")) and not request.get(BY_BUS):
+            await self._asked_part(request, node)
+            return
         if self._moves(name):
             detail = "This call is on its way to another node at this moment."
             raise Problem(503, "call_moves", detail, headers=_AGAIN)
@@ -352,6 +330,17 @@ class Node(Around):
         """Another node holds a call: where none tells of it any more, it is over."""
         for name in (call["id"], call["sid"]):
             self._moving.pop(name, None)
+
+    async def _asked_part(self, request: web.Request, node: str) -> None:
+        """Let a node answer that has a part of a call's recording. Raises as `_asked`."""
+        if node == self.name:
+            return
+        try:
+            asking = ask_holder(self.bus, self._node(node), request, alive_s=_ALIVE_S, within_s=_PEOPLE_WAIT_S)
+            raise AnsweredElsewhere(await asking)
+        except BusError:
+            detail = f"The node {node}, on whose disk this part lies, cannot be reached at this moment."
+            raise Problem(503, "node_away", detail, headers=_AGAIN, node=node) from None
 
     def _moves(self, name: str) -> bool:
         """Tell whether a call has just left this node, so that where it is now may not be known yet."""

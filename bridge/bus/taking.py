@@ -62,7 +62,7 @@ class Taking:
             found = await store.reopen(sid)
             if found is not None or owner is None:
                 return found
-        claimed = None if owner is None else await self._claim(owner)
+        claimed = None if owner is None else await self._claim(owner, given=bool(journal))
         if claimed is None and (owner is not None and not journal):
             return None
         text = max(journal, b"" if claimed is None else claimed.journal, key=len)
@@ -109,11 +109,11 @@ class Taking:
             log.warning("owner_not_known", sid=sid, error=str(error) or "the database does not answer")
             return None
 
-    async def _claim(self, owner: Owner) -> Claimed | None:
+    async def _claim(self, owner: Owner, *, given: bool) -> Claimed | None:
         assert self._owners is not None  # noqa: S101  It told of the owner.
         try:
             async with asyncio.timeout(_STORE_WITHIN_S):
-                return await self._owners.claim(owner, self._name())
+                return await self._owners.claim(owner, self._name(), given=given)
         except (StoreError, TimeoutError) as error:
             log.error("call_not_claimed", call=owner.call_id, error=str(error) or "the database does not answer")
             return None

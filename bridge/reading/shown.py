@@ -12,8 +12,9 @@ import click
 from bridge.conversation.journal import Entry
 from bridge.reading.moments import iso, written
 from bridge.store.base import CallHeader
+from bridge.store.journal_file import entry_of
 from bridge.store.sql.call_rows import CallDetail, CallRow, Hit
-from bridge.store.texts import ENDINGS, clock, transcript_text
+from bridge.store.texts import ENDINGS, clock, transcript_lines, transcript_text
 
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _STATES: Final = {"live": "goes on", "broken_off": "the record breaks off"}
@@ -64,10 +65,24 @@ def call_text(detail: CallDetail, header: CallHeader, entries: Sequence[Entry], 
     call = detail.call
     figures = [counted(call.turns, "turn"), counted(call.interruptions, "interruption")]
     figures += [counted(count, *names) for count, *names in _seldom(call) if count]
-    lines = [transcript_text(header, entries, live=call.state == "live"), ", ".join(figures), f"kept in {folder}"]
+    lines = [transcript_text(header, entries, live=call.state == "live"), *_left(detail, header)]
+    lines += [", ".join(figures), f"kept in {folder}"]
+    for held in detail.held_by:
+        lines.append(
+            f"the node {held['node']} held it until {clock(held['until_ms'])}: its part of the sound is there"
+        )
     if call.state == "live":
         lines.append("the call goes on: this is what there is of it so far")
     return "\n".join(lines)
+
+
+def _left(detail: CallDetail, header: CallHeader) -> Iterator[str]:
+    """What only nodes had that held the call before, as the transcript would have it."""
+    for node in dict.fromkeys(row["node"] for row in detail.leftovers):
+        entries = [entry_of(row["data"]) for row in detail.leftovers if row["node"] == node]
+        yield f"only the node {node} had kept this when the call went on without it:"
+        said = transcript_lines(header, [entry for entry in entries if entry is not None])
+        yield "\n".join(said or [f"({counted(len(entries), 'entry', 'entries')} without words)"]) + "\n"
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -108,7 +123,8 @@ def call_json(call: CallRow) -> dict[str, Any]:
 
 def detail_json(detail: CallDetail) -> dict[str, Any]:
     """One call in full, for programs."""
-    return {**asdict(detail), "call": call_json(detail.call)}
+    held_by = [{**held, "until": iso(held["until"])} for held in detail.held_by]
+    return {**asdict(detail), "call": call_json(detail.call), "held_by": held_by}
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

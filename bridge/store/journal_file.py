@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -62,6 +62,15 @@ def read_line(line: bytes) -> tuple[dict[str, Any], Entry | None]:
         return raw, None
     entry: Entry = msgspec.convert(raw, kind)  # refuses a text where a number belongs
     return raw, entry
+
+
+def entry_of(raw: Mapping[str, Any]) -> Entry | None:
+    """The entry that an object of a journal's line is; None where it is none that is known."""
+    kind = kind_named(str(raw.get("entry")))
+    try:
+        return None if kind is None else msgspec.convert(dict(raw), kind)
+    except (ValueError, TypeError):
+        return None
 
 
 def read_journal(path: Path) -> tuple[CallHeader, list[Entry]]:

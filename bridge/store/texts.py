@@ -93,11 +93,15 @@ def transcript_text(header: CallHeader, entries: Sequence[Entry], *, live: bool 
         f"{started(header)}; {answered_by(header, entries)}; ended: {ending(entries, header.direction, live=live)}",
         "",
     ]
+    return "\n".join(head + (transcript_lines(header, entries) or ["(nothing was said)"])) + "\n"
+
+
+def transcript_lines(header: CallHeader, entries: Sequence[Entry]) -> list[str]:
+    """The lines of that: what was said and done, by the time."""
     names = _names(header)
     lines = [(one.line.started_ms, _text_line(one, names)) for one in said(entries)]
     done = [(at_ms, f"{_start(at_ms, names[who])}({what})") for at_ms, who, what in _done(header, entries)]
-    body = [line for _, line in sorted(lines + done, key=lambda timed: timed[0])]
-    return "\n".join(head + (body or ["(nothing was said)"])) + "\n"
+    return [line for _, line in sorted(lines + done, key=lambda timed: timed[0])]
 
 
 def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, str, str]]:

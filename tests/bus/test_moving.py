@@ -85,9 +85,10 @@ async def test_a_stream_that_comes_to_another_bridge_takes_its_call_with_it(up: 
 
 
 async def test_one_that_stops_lets_both_sides_finish_before_their_call_moves(up: Nodes) -> None:
+    earlier = len(up.speech.stt)
     async with up.call(at=1) as call:
-        await eventually(lambda: _any(peer.audio for peer in up.speech.stt))
-        peer = [one for one in up.speech.stt if one.audio and not one.writer.is_closing()][-1]
+        await eventually(lambda: _any(one.audio for one in up.speech.stt[earlier:]))
+        (peer,) = [one for one in up.speech.stt[earlier:] if one.audio]
         await peer.turn("start")
         up.balancer.resting = lambda at: at == 1
         up.bridges[1].process.terminate()
@@ -100,9 +101,23 @@ async def test_one_that_stops_lets_both_sides_finish_before_their_call_moves(up:
         before = b"".join(one.audio for one in call.phones[0].heard(call.now))
         assert before.endswith(b"".join(map(sound_of, range(3))))  # The echo of what they said, whole.
         await moved(up, call, to=0)
+        call_id = (await up.seen(0))[call.call_sid]["id"]
     assert call.problems == []
     up.balancer.resting = lambda _: False
     await up.start_again(1)
+    await heard(up, 0, call_id)  # It has ended.
+    _, document = await up.ask(0, "GET", f"/api/v1/calls/{call_id}")
+    assert [held["node"] for held in document["held_by"]] == ["node-1"]
+    assert document["leftovers"] == []  # All of it went along,
+    parts = []
+    for part in ("", "?node=node-1", "?node=node-0"):  # but the sound stays where it was recorded.
+        async with up.http.get(f"{up.bridges[0].url}/api/v1/calls/{call_id}/recording{part}") as answer:
+            assert answer.status == 200, await answer.text()
+            parts.append(await answer.read())
+    assert parts[0] == parts[2] != parts[1]
+    assert parts[1].startswith(b"RIFF")
+    status, answer = await up.ask(0, "GET", f"/api/v1/calls/{call_id}/recording?node=node-9")
+    assert (status, answer["code"]) == (503, "node_away")
 
 
 async def _any(found: Iterable[object]) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
@@ -20,7 +21,7 @@ from bridge.store.sql.calls import Readable
 from bridge.store.sql.cursors import cursor as cursor_at
 from bridge.store.sql.cursors import position
 from bridge.store.sql.rows import clean
-from bridge.store.sql.schema import actions, calls, legs, notes, transcriptions, turns
+from bridge.store.sql.schema import actions, calls, leftovers, legs, notes, passed, transcriptions, turns
 from bridge.store.sql.search_index import INDEX, ROWID, VECTOR, found_first
 from bridge.store.sql.search_query import parse_query
 
@@ -35,6 +36,7 @@ _FEW: Final = 2000
 
 _FITS: Final = text(f"turns.{VECTOR} @@ CAST(:query AS tsquery)")
 _Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+_Rows: TypeAlias = tuple[Mapping[str, Any], ...]
 _CALL_FIELDS: Final = tuple(name for name in CallRow.__slots__ if name != "state")
 _CALL_COLUMNS: Final = tuple(calls.c[name] for name in _CALL_FIELDS)
 _TURN_COLUMNS: Final = tuple(turns.c[name] for name in TurnRow.__slots__)
@@ -77,8 +79,10 @@ class CallReader:
             said = select(*_TURN_COLUMNS).where(turns.c.call_id == found).order_by(turns.c.started_ms, turns.c.seq)
             spoken = (await connection.execute(said)).mappings().all()
             parts = [await _part(connection, table, found) for table in (actions, legs, notes, transcriptions)]
+            held_by, left = await _moves(connection, dict(row))
         (summary,) = await self._calls([dict(row)])
-        return CallDetail(summary, tuple(TurnRow(**turn) for turn in spoken), *parts)
+        detail = CallDetail(summary, tuple(TurnRow(**turn) for turn in spoken), *parts)
+        return replace(detail, held_by=held_by, leftovers=left)
 
     async def ids(self, start: str, limit: int = 10) -> list[str]:
         """Ids that start so."""
@@ -182,6 +186,18 @@ async def _part(connection: AsyncConnection, table: Table, call: str) -> tuple[M
     order = table.c["seq" if "seq" in table.c else "id"]
     rows = await connection.execute(select(*columns).where(table.c.call_id == call).order_by(order))
     return tuple(dict(row) for row in rows.mappings())
+
+
+async def _moves(connection: AsyncConnection, call: Mapping[str, Any]) -> tuple[_Rows, _Rows]:
+    """Who held a call before, and what only they had of it. Only where nodes share a database can there be any."""
+    moves = select(passed.c.node, passed.c.passed_at).where(passed.c.call_id == call["id"]).order_by(passed.c.epoch)
+    held_by = (await connection.execute(moves)).all()
+    left = select(leftovers.c.node, leftovers.c.at_ms, leftovers.c.data).where(leftovers.c.call_id == call["id"])
+    found = (await connection.execute(left.order_by(leftovers.c.at_ms, leftovers.c.line))).mappings().all()
+    return (
+        tuple({"node": node, "until": at, "until_ms": at - call["started_at"]} for node, at in held_by),
+        tuple(dict(one) for one in found),
+    )
 
 
 def _state(row: Mapping[str, Any], finished: set[str]) -> State:

@@ -99,6 +99,12 @@ class CallDetail:
     legs: tuple[Mapping[str, Any], ...]
     notes: tuple[Mapping[str, Any], ...]
     transcriptions: tuple[Mapping[str, Any], ...]
+    held_by: tuple[Mapping[str, Any], ...] = ()
+    """Nodes that held the call before, each `until` a moment and a time of the call: their parts of the sound are
+    on their disks.
+    """
+    leftovers: tuple[Mapping[str, Any], ...] = ()
+    """Entries that only such a node had, as its journal has them, with its name and their time, in that order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from bridge.store.sql.inserting import insert_into
 from bridge.store.sql.owning import Claimed, Owner
-from bridge.store.sql.schema import calls, journal, owners, used_tokens
+from bridge.store.sql.schema import calls, journal, owners, passed, used_tokens
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,8 +29,8 @@ async def node_of(connection: AsyncConnection, name: str) -> str | None:
     return (await connection.execute(found.order_by(owners.c.claimed_at.desc()).limit(1))).scalar()
 
 
-async def claim(connection: AsyncConnection, owner: Owner, node: str) -> Claimed | None:
-    """Compare and set, and read what there is of the call; as `Owners.claim`."""
+async def claim(connection: AsyncConnection, owner: Owner, node: str, *, given: bool = False) -> Claimed | None:
+    """Compare and set, note who held it, and read what there is of the call; as `Owners.claim`."""
     # The same lock as whoever moves the call along: what it has put in is read here, and it puts in no more.
     going_on = (calls.c.id == owner.call_id, calls.c.ended.is_(None))
     locked = select(calls.c.folder, calls.c.journal_bytes).where(*going_on).with_for_update()
@@ -41,6 +41,9 @@ async def claim(connection: AsyncConnection, owner: Owner, node: str) -> Claimed
     unchanged = (owners.c.call_id == owner.call_id, owners.c.node == owner.node, owners.c.epoch == owner.epoch)
     if (await connection.execute(update(owners).where(*unchanged).values(mine))).rowcount != 1:
         return None
+    before = {"node": owner.node, "epoch": owner.epoch, "passed_at": mine["claimed_at"], "given": given}
+    there = {"call_id": owner.call_id, "journal_bytes": call.journal_bytes, "merged": False}
+    await connection.execute(insert(passed).values(**before, **there))
     pieces = select(journal.c.begins, journal.c.text).where(journal.c.call_id == owner.call_id)
     text = bytearray()
     for begins, piece in await connection.execute(pieces.order_by(journal.c.begins)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -119,6 +120,17 @@ class Follower:
             positions = await putting.positions_of_day(connection, day.name)
         return [folder for folder, size in journals if size > positions.get(self._name(folder), 0)]
 
+    async def merge_left(self, call_id: str = "") -> None:
+        """Put in what this node had alone of a call that another has taken from it; of all, if none is named.
+
+        Raises StoreError.
+        """
+        if self._node:
+            await asyncio.to_thread(importlib.import_module, "bridge.store.sql.leaving")  # it imports SQLAlchemy
+            from bridge.store.sql import leaving  # noqa: PLC0415
+
+            await leaving.merge(self._database, self._folder, self._node, call_id)
+
     # --- reading: on a thread ------------------------------------------------------------------------------------
 
     def _read(self, known: dict[Path, _Call]) -> tuple[list[_Gain], set[Path]]:
@@ -186,6 +198,7 @@ class Follower:
             if nodes.get(call.id, self._node) != self._node:
                 self._tell(folder, "call_held_elsewhere", node=nodes[call.id])
                 self.lost(call.header.id)
+                await self.merge_left(call.id)
                 continue
             if place is not None and place.folder != self._name(folder):
                 other = self._folder / place.folder / JOURNAL

@@ -174,6 +174,7 @@ class Keeper:
     async def _open(self) -> None:
         await self._database.open()
         await asyncio.to_thread(importlib.import_module, "bridge.store.sql.putting")  # it imports SQLAlchemy
+        await self._follower.merge_left()
         self._opened = True
 
     # --- its work ----------------------------------------------------------------------------------------------

@@ -79,13 +79,16 @@ class Owners:
         async with self._database.reading() as connection:
             return await claims.node_of(connection, name)
 
-    async def claim(self, owner: Owner, node: str) -> Claimed | None:
-        """Let `node` hold the call in the place of `owner`; None: somebody else does by now, or it is over."""
+    async def claim(self, owner: Owner, node: str, *, given: bool = False) -> Claimed | None:
+        """Let `node` hold the call in the place of `owner`; None: somebody else does by now, or it is over.
+
+        `given`: the owner has handed over all that it had of the journal.
+        """
         await self._open()
         from bridge.store.sql import claims  # noqa: PLC0415
 
         async with self._database.writing() as connection:
-            claimed = await claims.claim(connection, owner, node)
+            claimed = await claims.claim(connection, owner, node, given=given)
         if claimed is not None:
             log.info("call_claimed", call=owner.call_id, of=owner.node, epoch=owner.epoch + 1)
         return claimed

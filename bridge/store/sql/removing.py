@@ -14,9 +14,11 @@ from bridge.store.sql.schema import (
     audit,
     calls,
     journal,
+    leftovers,
     legs,
     notes,
     owners,
+    passed,
     tombstones,
     transcriptions,
     turns,
@@ -25,7 +27,7 @@ from bridge.store.sql.schema import (
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-_OF_CALLS: Final = (turns, actions, legs, notes, transcriptions, owners, journal)
+_OF_CALLS: Final = (turns, actions, legs, notes, transcriptions, owners, journal, passed, leftovers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def _put_entry(rows: Rows, call_id: str, seq: int, entry: j.Entry) -> None:
             if entry.interrupted:
                 rows.count("interruptions")
         case j.NoteTaken():
-            note = {"call_id": call_id, "seq": seq, "at_ms": _int(entry.at_ms), "data": _clean_data(entry.data)}
+            note = {"call_id": call_id, "seq": seq, "at_ms": _int(entry.at_ms), "data": clean_data(entry.data)}
             rows.notes.append(note)
         case _:
             _put_action(rows, call_id, seq, j.to_dict(entry))
@@ -160,7 +160,7 @@ def _put_action(rows: Rows, call_id: str, seq: int, data: Mapping[str, Any]) -> 
             "seq": seq,
             "kind": _code(data["entry"], 32),
             "at_ms": _int(at_ms),
-            "data": _clean_data(rest),
+            "data": clean_data(rest),
         }
     )
 
@@ -257,12 +257,12 @@ def _maybe(value: int | None) -> int | None:
     return None if value is None else _int(value)
 
 
-def _clean_data(value: Any) -> Any:
+def clean_data(value: Any) -> Any:
     """JSON as both databases take it."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
-        return {clean(str(name)): _clean_data(part) for name, part in value.items()}
+        return {clean(str(name)): clean_data(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean_data(part) for part in value]
+        return [clean_data(part) for part in value]
     return value

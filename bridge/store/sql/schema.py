@@ -177,6 +177,32 @@ journal: Final = Table(  # of calls that have an owner and are not over: their j
     Column("text", LargeBinary, nullable=False),
 )
 
+passed: Final = (
+    Table(  # of calls that another bridge took: who held them before, and on whose disk a part of them is
+        "passed",
+        metadata,
+        Column("call_id", ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+        Column(
+            "epoch", Integer, primary_key=True, autoincrement=False
+        ),  # under which `node` held it, as in `owners`
+        Column("node", String(128), nullable=False, index=True),
+        Column("passed_at", BigInteger, nullable=False),
+        Column("journal_bytes", BigInteger, nullable=False),  # how much of its journal was in
+        Column("given", Boolean, nullable=False),  # by `node` itself, with all of its journal
+        Column("merged", Boolean, nullable=False),  # `node` has looked since for what it had kept alone
+    )
+)
+
+leftovers: Final = Table(  # what nodes had on their disks and not in the database when another took the call
+    "leftovers",
+    metadata,
+    Column("call_id", ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("node", String(128), primary_key=True),
+    Column("line", String(32), primary_key=True),  # a digest of the journal's line: each goes in once
+    Column("at_ms", BigInteger, nullable=False),
+    Column("data", JSON, nullable=False),  # the entry as that journal has it
+)
+
 used_tokens: Final = Table(  # of media streams: each is good once, whichever bridge it comes to
     "used_tokens",
     metadata,

@@ -9,6 +9,7 @@ import { answersView } from "./answers.js";
 import { ends, state } from "./calls_row.js";
 import { downloads } from "./downloads.js";
 import { journalView } from "./journal_view.js";
+import { leftBehind } from "./left_behind.js";
 import { decodePeaks } from "./peaks.js";
 import { Player } from "./player.js";
 import { lastSounds } from "./quiet.js";
@@ -165,6 +166,7 @@ class CallPage {
       { name: "Journal", make: () => journalView(entries) },
     ];
     if (call.transcriptions?.length) views.splice(1, 0, { name: "Transcribed again", make: () => retranscriptionView(call.transcriptions) });
+    if (call.leftovers?.length) views.push({ name: "Left behind", make: () => leftBehind(call.leftovers) });
     return tabs("Views of the call", views);
   }
 
