@@ -5,16 +5,18 @@ The shell carries the commands of one event out in their order, and before it lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from bridge.conversation.actions import Transfer, Tuning
 from bridge.conversation.journal import Entry
 
 Occasion: TypeAlias = Literal[
-    "call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "volunteered"
+    "call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "volunteered", "call.resumed"
 ]
-"""What an agent is asked about. `volunteered`: the agent itself has asked for the floor, and has it now."""
+"""What an agent is asked about. `volunteered`: the agent itself has asked for the floor, and has it now.
+`call.resumed`: the call goes on after a crash, nothing else is open, and the agent has remembered something."""
 Role: TypeAlias = Literal["user", "assistant"]
 
 
@@ -136,6 +138,10 @@ class AskAgent:
     """How a transfer ended (`transfer.ended` only)."""
     masked: bool = False
     """The keys are a secret: for the agent alone."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """What the agent has remembered of the call (`Remember`)."""
+    repeats: int = 0
+    """The reply to the same question that a crash has broken off; 0: there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,8 @@ class TellAgentEnded:
     messages: tuple[Message, ...]
     transfer: TransferResult | None = None
     """How the transfer ended with which the agent's part did; None: there was none, or nobody has told."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """As in `AskAgent`."""
 
 
 # --- towards speech ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.agents.base import Agent, CallInfo, Interruption, Message, Question
-from bridge.conversation.actions import Action
+from bridge.conversation.actions import Action, Remember
 
 CALL = CallInfo(
     id="call-1",
@@ -37,3 +37,8 @@ def turn(**changes: Any) -> Question:
 async def hear(agent: Agent, question: Question) -> list[Action]:
     """Ask and wait for the whole answer."""
     return [action async for action in agent.ask(question)]
+
+
+async def done(agent: Agent, question: Question) -> list[Action]:
+    """Ask for the whole answer, and leave out what the agent remembers."""
+    return [action for action in await hear(agent, question) if not isinstance(action, Remember)]
