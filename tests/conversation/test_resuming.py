@@ -478,7 +478,7 @@ def test_what_was_heard_before_the_crash_is_in_the_record_and_the_question_is_as
     assert ask.interrupted == Interruption("Which one", "")
     assert [message.content for message in ask.messages] == ["Hello.", "A bike, please"]
     # The next crash finds the same.
-    entries = [j.CallOpened(), GREETED, TURN, SOUNDED, spoke]
+    entries: list[j.Entry] = [j.CallOpened(), GREETED, TURN, SOUNDED, spoke]
     assert j.sounding(entries) is None
     (ask,) = asked(resumed(*entries, epoch=3)[1])
     assert (ask.transcript, ask.interrupted) == ("A bike, please", Interruption("Which one", ""))

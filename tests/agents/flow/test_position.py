@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -36,13 +36,18 @@ Opened = Callable[..., FlowAgent]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Opened:
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    agents: list[FlowAgent] = []
+
     def open_flow(text: str = SHOP) -> FlowAgent:
         file = tmp_path / "flow.yaml"
         file.write_text(dedent(text))
-        return FlowAgent(str(file))
+        agents.append(FlowAgent(str(file)))
+        return agents[-1]
 
-    return open_flow
+    yield open_flow
+    for agent in agents:
+        await agent.close()
 
 
 class Talk:
