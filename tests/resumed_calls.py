@@ -90,6 +90,8 @@ class World:
     agent: Agent
     agent_url: str
     workers: int
+    flow: Path | None = None
+    """The flow that answers; None: the webhook does."""
     port: int = field(default_factory=unused_port)
     log: Any = None
     names: Any = field(default_factory=itertools.count)
@@ -108,8 +110,8 @@ class World:
             BRIDGE_SERVER__WORKERS=str(self.workers),
             BRIDGE_SPEECH__BASE_URL=self.speech.url,
             BRIDGE_SPEECH__API_KEY="sk_test",
-            BRIDGE_AGENT__KIND="webhook",
-            BRIDGE_AGENT__URL=self.agent_url,
+            BRIDGE_AGENT__KIND="webhook" if self.flow is None else "flow",
+            BRIDGE_AGENT__URL=self.agent_url if self.flow is None else str(self.flow),
             BRIDGE_STORE__RECORDINGS=str(self.folder),
             BRIDGE_API__CONSOLE="false",
             BRIDGE_LOG__LEVEL="info",
@@ -127,14 +129,20 @@ class World:
         """Where the bridge is, whichever process it is."""
         return f"http://127.0.0.1:{self.port}"
 
+    def times_spoken(self, text: str) -> int:
+        """How often a text was to be spoken."""
+        return sum(text in spoken for spoken in self.speech.spoken.values())
+
     def journals(self) -> list[Path]:
         """The journals of all calls."""
         return sorted(self.folder.glob("*/*/journal.jsonl"))
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, workers: int = 1) -> AsyncIterator[World]:
-    agent = Agent()
+async def world(folder: Path, workers: int = 1, flow: str = "") -> AsyncIterator[World]:
+    agent, file = Agent(), folder / "flow.yaml"
+    if flow:
+        file.write_text(flow)
     app = web.Application()
     app.router.add_post("/", agent.answer)
     server = TestServer(app)
@@ -144,7 +152,8 @@ async def world(folder: Path, workers: int = 1) -> AsyncIterator[World]:
     try:
         async with ScriptedSpeech().running() as speech:
             with (folder / "bridge.log").open("ab") as log:
-                yield World(calls, speech, agent, str(server.make_url("/")), workers, log=log)
+                url = str(server.make_url("/"))
+                yield World(calls, speech, agent, url, workers, file if flow else None, log=log)
     finally:
         await server.close()
 
@@ -161,7 +170,11 @@ class Talk:
 
     def heard_again(self) -> float | None:
         """When the caller first heard something on the second stream of the call; None: not yet."""
-        heard = [one for phone in self.call.phones[1:] for one in phone.heard(self.call.now)]
+        return self.heard_since(1)
+
+    def heard_since(self, streams: int) -> float | None:
+        """The same, behind so many streams."""
+        heard = [one for phone in self.call.phones[streams:] for one in phone.heard(self.call.now)]
         return heard[0].start_s if heard else None
 
     async def say(self, text: str) -> None:
@@ -300,6 +313,60 @@ def _look(journals: list[Path], said: list[str], back: list[float]) -> Round:
     return seen
 
 
+FLOW = """
+steps:
+  number: {do: digits, say: "Key in your number.", variable: customer, length: 4, next: sure}
+  sure: {do: yes_no, say: "It is {customer:digits}?", yes: thanks, no: number}
+  thanks: {do: listen, say: "Thank you, {customer:digits}.", variable: rest, next: thanks}
+"""
+
+
+def _was_asked(world: World, question: str, times: int) -> bool:
+    return world.times_spoken(question) == times
+
+
+def _keeps(world: World, keys: int) -> bool:
+    return all(_keys_kept(path) == keys for path in world.journals())
+
+
+def _heard(talk: Talk, phones: int) -> bool:
+    return talk.heard_since(phones) is not None
+
+
+async def crash_in_flow(world: World) -> list[float]:
+    """Kill the bridge while a caller keys in a number, and while they are asked for yes or no.
+
+    Returns for each how long the caller heard nothing; raises TimeoutError where the flow does not go on there.
+    """
+    back: list[float] = []
+    async with contextlib.AsyncExitStack() as stack:
+        process = await stack.enter_async_context(world.serving())
+        talk = await begin(world)
+        for asks, keys in (("Key in your number.", "12"), ("It is 1 2 3 4?", "")):
+            await until(functools.partial(_was_asked, world, asks, 1))
+            assert await talk.call.wait_for_agent(10, silence_s=0.3)
+            await talk.call.digits(keys)
+            await until(functools.partial(_keeps, world, len(keys)))
+            phones, died = len(talk.call.phones), talk.call.now
+            await kill(world, process, None)
+            process = await stack.enter_async_context(world.serving())
+            await until(functools.partial(_was_asked, world, asks, 2))
+            await until(functools.partial(_heard, talk, phones))
+            back.append((talk.heard_since(phones) or 0.0) - died)
+            if keys:
+                await talk.call.digits("1234")
+            else:
+                peer = world.speech.stt[-1]
+                await peer.say_turn("yes")
+        await until(lambda: world.times_spoken("Thank you, 1 2 3 4.") == 1)
+        await talk.call.hang_up()
+    return back
+
+
+def _keys_kept(journal: Path) -> int:
+    return journal.read_bytes().count(b'"entry":"key_pressed"') % 6  # Four of them are the number, keyed in anew.
+
+
 async def crash_often(folder: Path, calls: int, rounds: int, workers: int, seed: int) -> list[Round]:
     """Crash again and again; returns what was seen each time."""
     chance = random.Random(seed)
@@ -312,6 +379,12 @@ async def crash_often(folder: Path, calls: int, rounds: int, workers: int, seed:
     return seen
 
 
+async def flow_once(folder: Path) -> list[float]:
+    """As `crash_in_flow`, in a world of its own."""
+    async with world(folder, flow=FLOW) as made:
+        return await crash_in_flow(made)
+
+
 @click.command()
 @click.option("--calls", type=int, default=6, show_default=True, help="Calls that talk at the same time.")
 @click.option("--rounds", type=int, default=5, show_default=True, help="How often the bridge is killed.")
@@ -319,6 +392,9 @@ async def crash_often(folder: Path, calls: int, rounds: int, workers: int, seed:
 @click.option("--seed", type=int, default=1, show_default=True)
 def main(calls: int, rounds: int, workers: int, seed: int) -> None:
     """Kill a bridge in mid-call, start it again, and see how its calls go on."""
+    with tempfile.TemporaryDirectory(prefix="resumed-") as folder:
+        in_flow = asyncio.run(flow_once(Path(folder)))
+        click.echo(f"a flow went on at its step: after {' and '.join(f'{seconds:.2f}' for seconds in in_flow)} s")
     with tempfile.TemporaryDirectory(prefix="resumed-") as folder:
         seen = asyncio.run(crash_often(Path(folder), calls, rounds, workers, seed))
     back = [seconds for one in seen for seconds in one.back_s]

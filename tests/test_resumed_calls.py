@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bridge.conversation import journal as j
 from bridge.store.files import read_journal
-from tests.resumed_calls import begin, kill, world
+from tests.resumed_calls import FLOW, begin, crash_in_flow, kill, world
 from tests.waiting import until
 
 
@@ -60,3 +60,13 @@ async def test_a_call_goes_on_when_its_process_was_killed(tmp_path: Path) -> Non
     replies = [entry.reply for entry in entries if isinstance(entry, j.AgentSpoke)]
     assert replies == sorted({*replies})
     assert any("cut off" in entry.heard + entry.unheard for entry in entries if isinstance(entry, j.AgentSpoke))
+
+
+async def test_a_flow_goes_on_at_the_step_at_which_its_process_was_killed(tmp_path: Path) -> None:
+    async with world(tmp_path, flow=FLOW) as made:
+        await crash_in_flow(made)
+        (journal,) = made.journals()
+        await until((journal.parent / "timeline.svg").exists)
+    _, entries = await asyncio.to_thread(read_journal, journal)
+    assert [entry.digits for entry in entries if isinstance(entry, j.DigitsGathered) and entry.digits] == ["1234"]
+    assert len([entry for entry in entries if isinstance(entry, j.CallTakenOver)]) == 2

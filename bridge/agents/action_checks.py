@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 
-from bridge.conversation.actions import Action, Note, Set, Tuning
+from bridge.conversation.actions import Action, Note, Remember, Set, Tuning
 
 MAX_NOTE_BYTES = 64 * 1024
 """Size of a note's data, as JSON."""
 MAX_NOTE_DEPTH = 50
-"""Objects and lists within each other in a note."""
+"""Objects and lists within each other in a note, or in what is remembered."""
+MAX_STATE_BYTES = 16 * 1024
+"""Size of what an agent remembers of a call, as JSON: it is written with each answer."""
 MAX_KEYTERMS = 100
 MAX_KEYTERM_CHARACTERS = 1200
 """All key terms together."""
@@ -31,7 +33,9 @@ def fault(action: Action) -> str:
     """Say why `action` cannot be carried out; empty: it can."""
     match action:
         case Note(data):
-            return _note_fault(data)
+            return _data_fault("data", data, MAX_NOTE_BYTES)
+        case Remember(state):
+            return _data_fault("state", state, MAX_STATE_BYTES)
         case Set(voice, language, tuning, recording):
             if tuning == Tuning():
                 tuning = None
@@ -63,12 +67,12 @@ def _tuning_fault(tuning: Tuning) -> str:
     return ""
 
 
-def _note_fault(data: Mapping[str, Any]) -> str:
+def _data_fault(name: str, data: Mapping[str, Any], most: int) -> str:
     # The depth first: writing what is nested without end would not come back.
     if _deeper(data, MAX_NOTE_DEPTH):
-        return f"`data` is nested deeper than {MAX_NOTE_DEPTH} levels"
-    if (size := len(msgspec.json.encode(data))) > MAX_NOTE_BYTES:
-        return f"`data` is {size} bytes of JSON: it may be {MAX_NOTE_BYTES} at most"
+        return f"`{name}` is nested deeper than {MAX_NOTE_DEPTH} levels"
+    if (size := len(msgspec.json.encode(data))) > most:
+        return f"`{name}` is {size} bytes of JSON: it may be {most} at most"
     return ""
 
 

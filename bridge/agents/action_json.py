@@ -12,9 +12,10 @@ with actions and `{"say": "…"}` in the order in which they are to be carried o
     {"type": "hang_up", "reason": "…"}
     {"type": "transfer", "to": "+15551234567", "summary": "…", "timeout_s": 30, "caller_id": "", "digits": ""}
     {"type": "note", "data": {…}}
+    {"type": "remember", "state": {…}}
 
-`{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `source`, `digits`, `to`
-and `data` may be left out. Texts of one `actions` are kept apart by a blank where they have none.
+`{"say": "…"}` takes the same further fields as `{"type": "say"}`; all but `text`, `source`, `digits`, `to`,
+`data` and `state` may be left out. Texts of one `actions` are kept apart by a blank where they have none.
 `barge_in` is `speech`, `words:N`, `voice`, `keys` or `never`, and `interruptible: false` is another word for
 `never`. `stt` holds `model`, `language`, `keyterms`, `start_threshold`, `eager_end_threshold`, `end_threshold` and
 `end_timeout_ms`, as `Tuning` tells; `recording` is `on` or `paused`; a `set` must change something. `actions`
@@ -38,6 +39,7 @@ from bridge.conversation.actions import (
     Note,
     Play,
     RecordMessage,
+    Remember,
     Say,
     SendDigits,
     Set,
@@ -123,6 +125,10 @@ class _Transfer(msgspec.Struct):
 
 class _Note(msgspec.Struct):
     data: dict[str, Any]
+
+
+class _Remember(msgspec.Struct):
+    state: dict[str, Any]
 
 
 class _Item(msgspec.Struct):
@@ -239,5 +245,6 @@ _ACTIONS: dict[str, tuple[type[Any], Callable[[Any], Piece]]] = {
     "hang_up": (_HangUp, lambda wire: HangUp(wire.reason)),
     "transfer": (_Transfer, _to_transfer),
     "note": (_Note, lambda wire: Note(wire.data)),
+    "remember": (_Remember, lambda wire: Remember(wire.state)),
 }
 """How each action is read, and made of what was read."""

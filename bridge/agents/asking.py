@@ -36,6 +36,7 @@ VOCABULARY = frozenset(
         "hang_up",
         "set",
         "note",
+        "remember",
         MALFORMED,
         TOO_MANY,
     }

@@ -26,10 +26,20 @@ __all__ = [
 ]
 
 Occasion: TypeAlias = Literal[
-    "call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "volunteered", "call.ended"
+    "call.started",
+    "turn.ended",
+    "digits",
+    "silence",
+    "transfer.ended",
+    "message",
+    "volunteered",
+    "call.resumed",
+    "call.ended",
 ]
 """`silence`: the caller says nothing; an agent that answers nothing leaves it to the bridge. `message`: the caller
-has left one (`RecordMessage`). `volunteered`: the agent wanted the floor (`AttendingAgent`), and has it."""
+has left one (`RecordMessage`). `volunteered`: the agent wanted the floor (`AttendingAgent`), and has it.
+`call.resumed`: the process that carried the call has died, and the caller is there again. Only an agent that has
+remembered something (`Remember`) is asked so, where no other question is open: it may put its own again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,10 @@ class Question:
     """The caller said it while the agent spoke on: over a text that is not to be interrupted."""
     transfer: TransferResult | None = None
     """How a transfer ended (`transfer.ended` only): the caller is back."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """What the agent has remembered of the call (`Remember`), also where another process was asked before."""
+    repeats: int = 0
+    """Number of the answer to the same question that a crash has broken off; 0: there was none."""
     outcome: Mapping[str, Any] = field(default_factory=dict)
     """How the call ended (`call.ended` only): `reason`, `duration_ms`, and `transfer` where there was one."""
 

@@ -28,6 +28,7 @@ from bridge.conversation.actions import (
     Note,
     Play,
     RecordMessage,
+    Remember,
     Say,
     SendDigits,
     Set,
@@ -105,7 +106,17 @@ class PythonAgent:
         action = Say(piece) if isinstance(piece, str) else piece
         if isinstance(
             action,
-            Say | Play | SendDigits | GatherDigits | RecordMessage | Set | HangUp | Transfer | HandOff | Note,
+            Say
+            | Play
+            | SendDigits
+            | GatherDigits
+            | RecordMessage
+            | Set
+            | HangUp
+            | Transfer
+            | HandOff
+            | Note
+            | Remember,
         ):
             try:
                 # There and back: what cannot be written down can be neither spoken nor kept.

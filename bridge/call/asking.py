@@ -76,6 +76,8 @@ class Asking:
             over_speech=command.over_speech,
             transfer=command.transfer,
             messages=command.messages,
+            state=command.state,
+            repeats=command.repeats,
         )
         task = spawn(self._answer(question), name=f"reply-{self._info.id}-{command.reply}")
         self._answers[command.reply] = task
@@ -90,6 +92,7 @@ class Asking:
             call=self._info,
             reply=command.reply,
             messages=command.messages,
+            state=command.state,
             outcome=outcome,
         )
 

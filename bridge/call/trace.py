@@ -145,6 +145,9 @@ def _plain(value: Any) -> Any:
         if "messages" in plain:
             # All that was said stands in the steps before: written again at each turn, it would grow without end.
             plain["messages"] = len(value.messages)
+            plain.pop("state", None)  # So does what the agent has remembered.
+            if not plain.get("repeats"):
+                plain.pop("repeats", None)  # Nearly always, and traces of before do not have it.
         return plain
     if isinstance(value, bytes):
         return {"bytes": len(value)}

@@ -2,8 +2,8 @@
 
 An agent's answer is a sequence of these, carried out in order: `HangUp` and `Transfer` wait until the speech before
 them was heard, so "Good-bye." before `HangUp` is never cut off. `Note` and `Set` take effect when the
-answer is certain. Should the speech before it fail, a `HangUp` or `Transfer` is still carried out, behind a
-sentence of the bridge's own.
+answer is certain, `Remember` when it is over. Should the speech before it fail, a `HangUp` or `Transfer` is still
+carried out, behind a sentence of the bridge's own.
 """
 
 from __future__ import annotations
@@ -108,6 +108,22 @@ class Note(Struct, frozen=True):
 
     data: Mapping[str, Any] = field(default_factory=dict)
     """Anything JSON can hold, by key. A later note's keys are added to the earlier ones."""
+
+
+class Remember(Struct, frozen=True):
+    """Keep what the agent wants to know of this call: it is given back with every further question.
+
+    It is kept with the call, so another process that goes on with it after a crash gives it back as well. It counts
+    once the answer is over: of an answer that was thrown away, or of which nothing was heard, so that its question
+    is asked again, nothing is remembered. What is struck out of the journal is struck out of it after a crash. The
+    last one of an answer counts; it takes the place of what was remembered before.
+    """
+
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """Anything JSON can hold, by key: 16 KB at most. Empty: nothing is remembered any more."""
+    at_once: bool = False
+    """True: it counts as soon as the answer is certain, whatever becomes of that: before something is done that
+    must not be done twice."""
 
 
 class Tuning(Struct, frozen=True):
@@ -233,5 +249,5 @@ class RecordMessage(Struct, frozen=True):
 
 
 Action: TypeAlias = (
-    Say | Play | SendDigits | GatherDigits | RecordMessage | HangUp | Transfer | HandOff | Note | Set
+    Say | Play | SendDigits | GatherDigits | RecordMessage | HangUp | Transfer | HandOff | Note | Remember | Set
 )

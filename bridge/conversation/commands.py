@@ -5,17 +5,19 @@ The shell carries the commands of one event out in their order, and before it lo
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from bridge.conversation.actions import Transfer, Tuning
 from bridge.conversation.journal import Entry
 
 Occasion: TypeAlias = Literal[
-    "call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "volunteered"
+    "call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "volunteered", "call.resumed"
 ]
-"""What an agent is asked about. `volunteered`: the agent itself has asked for the floor, and has it now."""
+"""What an agent is asked about. `volunteered`: the agent itself has asked for the floor, and has it now.
+`call.resumed`: the call goes on after a crash, nothing else is open, and the agent has remembered something."""
 Role: TypeAlias = Literal["user", "assistant"]
 
 
@@ -129,6 +131,10 @@ class AskAgent(Struct, frozen=True):
     """How a transfer ended (`transfer.ended` only)."""
     masked: bool = False
     """The keys are a secret: for the agent alone."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """What the agent has remembered of the call (`Remember`)."""
+    repeats: int = 0
+    """The reply to the same question that a crash has broken off; 0: there was none."""
 
 
 class CancelReply(Struct, frozen=True):
@@ -146,6 +152,8 @@ class TellAgentEnded(Struct, frozen=True):
     messages: tuple[Message, ...]
     transfer: TransferResult | None = None
     """How the transfer ended with which the agent's part did; None: there was none, or nobody has told."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """As in `AskAgent`."""
 
 
 # --- towards speech ----------------------------------------------------------------------------------------

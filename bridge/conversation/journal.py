@@ -94,6 +94,32 @@ class AgentSpoke(Struct, frozen=True):
     """True: what it was to answer was not answered by it, and is asked again."""
 
 
+class AgentHeard(Struct, frozen=True):
+    """So much of a reply was heard by then, while it is being spoken. Kept now and then, as the phone tells of it.
+
+    For whoever finds the journal of a process that has died: the reply's `AgentSpoke` takes its place. `sounding`
+    tells what is left then.
+    """
+
+    at_ms: int
+    reply: int
+    turn: int
+    occasion: str
+    heard: str
+    """From its beginning."""
+    asked_ms: int
+    sent_ms: int | None = None
+    filler: int = 0
+    """As in `AgentSpoke`; so are the others."""
+
+
+class AgentRemembered(Struct, frozen=True):
+    """What the agent knows of the call from then on, and is given with each question (`Remember`)."""
+
+    at_ms: int
+    state: Mapping[str, Any] = field(default_factory=dict)
+
+
 class AgentSilenced(Struct, frozen=True):
     """The agent fell silent because the caller made a sound."""
 
@@ -272,6 +298,8 @@ Entry: TypeAlias = (
     | CallerSpoke
     | PartySpoke
     | AgentSpoke
+    | AgentHeard
+    | AgentRemembered
     | AgentSilenced
     | AgentResumed
     | SpeculationDropped
@@ -297,6 +325,8 @@ _KINDS: dict[str, type[Any]] = {
     "caller_spoke": CallerSpoke,
     "party_spoke": PartySpoke,
     "agent_spoke": AgentSpoke,
+    "agent_heard": AgentHeard,
+    "agent_remembered": AgentRemembered,
     "agent_silenced": AgentSilenced,
     "agent_resumed": AgentResumed,
     "speculation_dropped": SpeculationDropped,
@@ -363,6 +393,35 @@ def recording_after(
         elif isinstance(entry, RecordingResumed):
             state = "on"
     return state
+
+
+def sounding(entries: Iterable[Entry]) -> AgentSpoke | None:
+    """Return what is known of the reply that was being spoken where a journal breaks off; None: there was none.
+
+    The caller has heard at least that much of it. What was to follow is not known; nothing was answered by it.
+    """
+    last: AgentHeard | None = None
+    closed = 0
+    for entry in entries:
+        if isinstance(entry, AgentHeard):
+            last = entry
+        elif isinstance(entry, AgentSpoke):
+            closed = max(closed, entry.reply)
+    if last is None or last.reply <= closed or not last.heard.strip():
+        return None
+    return AgentSpoke(
+        reply=last.reply,
+        turn=last.turn,
+        occasion=last.occasion,
+        heard=last.heard,
+        unheard="",
+        interrupted=False,
+        asked_ms=last.asked_ms,
+        ended_ms=last.at_ms,
+        sent_ms=last.sent_ms,
+        filler=min(last.filler, len(last.heard)),
+        again=True,
+    )
 
 
 class Line(Struct, frozen=True):

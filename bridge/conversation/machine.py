@@ -13,11 +13,12 @@ from operator import call
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal, operator, outlook, resuming, rules, transfers
-from bridge.conversation.actions import Say
+from bridge.conversation.actions import Remember, Say
 from bridge.conversation.caller import bare
 from bridge.conversation.past import Past, read_past
 from bridge.conversation.policy import Policy
 from bridge.conversation.recording import State
+from bridge.conversation.spoken import mark_heard
 from bridge.conversation.standing import Stand
 from bridge.conversation.state import Talk
 
@@ -230,7 +231,7 @@ class Conversation:
             case on.MarkReturned(name):
                 reply = talk.speech.reply
                 if talk.speech.playout.mark_returned(name, talk.now) and reply is not None:
-                    reply.mark_first = reply.mark_first or talk.now
+                    mark_heard(talk, reply)
             case on.DigitPressed(digit):
                 talk.press(digit)
 
@@ -290,7 +291,8 @@ class Conversation:
             reply.heard_from_at = talk.now  # White space alone is no sign of work.
         match event:
             case on.AgentActed(_, action):
-                reply.text_first = reply.text_first or talk.now
+                if not isinstance(action, Remember):
+                    reply.text_first = reply.text_first or talk.now
                 talk.speech.act(reply, action, talk.now)
             case on.AgentFinished():
                 talk.speech.finish_text(reply, talk.now)

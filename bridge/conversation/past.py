@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,10 @@ class Past:
     turns: int = 0
     """Number of the last turn of the caller."""
     replies: int = 0
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    """What the agent has remembered."""
+    sounding: journal.AgentSpoke | None = None
+    """What is known of the reply that was being spoken."""
     messages_left: int = 0
     echoes: int = 0
     keys: list[tuple[int, str]] = field(default_factory=list)
@@ -68,6 +73,7 @@ def read_past(entries: Iterable[journal.Entry], policy: Policy) -> Past:
     past = Past(recording=journal.recording_after(kept, policy.recording))
     for entry in kept:
         _take(past, entry, policy)
+    past.sounding = journal.sounding(kept)
     return past
 
 
@@ -78,6 +84,8 @@ def _take(past: Past, entry: journal.Entry, policy: Policy) -> None:  # noqa: C9
             _hear(past, entry, policy)
         case journal.AgentSpoke():
             _answer(past, entry, policy)
+        case journal.AgentRemembered(_, state):
+            past.memory, past.greeted = state, True
         case journal.KeyPressed(at_ms, digit) if not past.standing.message and policy.agent:
             past.keys.append((at_ms, digit))
         case journal.DigitsGathered(_, digits):
@@ -137,9 +145,13 @@ def _hear(past: Past, spoke: journal.CallerSpoke, policy: Policy) -> None:
 def _answer(past: Past, spoke: journal.AgentSpoke, policy: Policy) -> None:
     """A reply that is over: as `Talk.close_reply` keeps it."""
     past.replies = max(past.replies, spoke.reply)
-    past.greeted = True
     text = spoke.heard + spoke.unheard
     heard, answer = spoke.heard[spoke.filler :], text[spoke.filler :]
+    if broke_off(spoke):
+        # Its question is asked once more, and has one answer in the conversation: that which comes then.
+        past.interruption = past.interruption if spoke.occasion == "prompt" else do.Interruption(heard, "")
+        return
+    past.greeted = True
     if heard.strip():
         past.messages.append(do.Message("assistant", heard.strip()))
     _fall_behind(past)
@@ -159,6 +171,11 @@ def _answer(past: Past, spoke: journal.AgentSpoke, policy: Policy) -> None:
         past.gathered = ""
     if past.standing.left or spoke.occasion in {"transfer.ended", "prompt"}:
         past.returned = None
+
+
+def broke_off(spoke: journal.AgentSpoke) -> bool:
+    """Tell whether a reply was broken off by the death of the process that spoke it."""
+    return spoke.again and bool(spoke.heard[spoke.filler :].strip()) and spoke.occasion != "operator"
 
 
 def _fall_behind(past: Past) -> None:

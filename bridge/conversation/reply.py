@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bridge.conversation.actions import Action, GatherDigits, HandOff, HangUp, Note, RecordMessage, Set, Transfer
 from bridge.conversation.commands import TransferResult
@@ -59,6 +61,14 @@ class Reply:
     """Data to be kept as soon as the reply is certain."""
     changes: list[Set] = field(default_factory=list)
     """Settings to be changed for the rest of the call, as soon as the reply is certain."""
+    remembers: Mapping[str, Any] | None = None
+    """What the agent knows of the call from then on that it is over; None: what it knew before."""
+    remembers_now: Mapping[str, Any] | None = None
+    """The same, from then on that it is certain."""
+    repeats: int = 0
+    """The reply to the same question that a crash has broken off; 0: none."""
+    taken_up: bool = False
+    """What is to be done behind it is what the call was doing before a crash, unless the agent says what else."""
     voice: str | None = None
     """Voice of what follows, where it names none."""
     language: str | None = None
@@ -92,6 +102,8 @@ class Reply:
     audio_first: float | None = None
     sent_first: float | None = None
     mark_first: float | None = None
+    told_at: float | None = None
+    """When what was heard of it so far was last kept."""
 
     def __post_init__(self) -> None:
         self.was_speculative = self.speculative

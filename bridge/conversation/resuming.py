@@ -10,7 +10,8 @@ from bridge.conversation import commands as do
 from bridge.conversation import journal
 from bridge.conversation.actions import GatherDigits, Transfer, Tuning
 from bridge.conversation.caller import joined
-from bridge.conversation.past import Past
+from bridge.conversation.past import Past, broke_off
+from bridge.conversation.reply import Reply
 from bridge.conversation.standing import left_of, tuning_of
 from bridge.conversation.state import Talk
 
@@ -22,6 +23,9 @@ def restore(talk: Talk, past: Past, began: float, now: float) -> None:
     talk.messages = [*past.messages, *past.over_speech]
     talk.interruption = past.interruption
     talk.turn.number, talk.echoes = past.turns, past.echoes
+    talk.memory = past.memory
+    if past.sounding is not None:
+        _keep_sounding(talk, past, past.sounding)
     talk.speech.count_from(past.replies)
     talk.message.number = past.messages_left
     talk.limit_told = past.limit_told
@@ -54,34 +58,78 @@ def go_on(talk: Talk, past: Past) -> None:
     _give_up_consulting(talk, past)
     if past.standing.message:
         _end_message(talk, past)
-    if past.standing.gather:
-        talk.digits.begin(GatherDigits(**past.standing.gather), talk.now)
-    _speak(talk, past)
+    gather = GatherDigits(**past.standing.gather) if past.standing.gather else None
+    if gather is not None and not _asks_how(talk, past, gather):
+        talk.digits.begin(gather, talk.now)
+    _speak(talk, past, gather)
 
 
-def _speak(talk: Talk, past: Past) -> None:
+def _asks_how(talk: Talk, past: Past, gather: GatherDigits | None) -> bool:
+    """Tell whether the agent is asked how the call goes on: nothing else is open, and it knows where it was."""
+    if not (past.greeted and talk.memory) or past.message_left is not None or talk.passage.returned is not None:
+        return False
+    secret = gather is not None and gather.masked
+    return not (talk.unanswered and not secret) and not (talk.digits.keys and gather is None)
+
+
+def _keep_sounding(talk: Talk, past: Past, spoke: journal.AgentSpoke) -> None:
+    """Record what is known to have been heard of the reply that the crash broke off."""
+    talk.record(spoke)
+    past.replies = max(past.replies, spoke.reply)
+    if broke_off(spoke) and spoke.occasion != "prompt":
+        talk.interruption = do.Interruption(spoke.heard[spoke.filler :], "")
+
+
+def _speak(talk: Talk, past: Past, gather: GatherDigits | None) -> None:
     """Say that the call is back, and ask what is open: at once, so that the answer is there when that was said."""
     words = past.message_left
-    if words is not None:
-        reply = talk.speech.open("message", talk.turn.number, words, talk.now)
-    elif talk.unanswered and not talk.masked:
-        reply = talk.speech.open("turn.ended", talk.unanswered_turn, joined(talk.unanswered), talk.now)
-        talk.unanswered.clear()
-        if talk.digits.wanted is None:
-            reply.digits = talk.digits.take()
-    elif not past.greeted:
+    if words is None and not (talk.unanswered and not talk.masked) and not past.greeted:
         talk.open_call()
         return
-    elif talk.policy.resumed:
-        talk.prompt(talk.policy.resumed)
+    reply = _opened(talk, past, gather)
+    if reply is None:
+        if talk.policy.resumed:
+            talk.prompt(talk.policy.resumed)
         return
-    else:
-        return
+    if past.sounding is not None and past.sounding.occasion == reply.occasion:
+        reply.repeats = past.sounding.reply
     if talk.policy.resumed:
         talk.speech.fill(reply, talk.policy.resumed, talk.now)
     talk.ask(reply)
     if words is not None:
         reply.transcript = ""  # As in `message_over`: it is not told twice.
+
+
+def _opened(talk: Talk, past: Past, gather: GatherDigits | None) -> Reply | None:
+    """Open the reply to what the agent is to be asked; None: there is nothing of the kind."""
+    number, words = talk.turn.number, past.message_left
+    if words is not None:
+        return talk.speech.open("message", number, words, talk.now)
+    if talk.unanswered and not talk.masked:
+        reply = talk.speech.open("turn.ended", talk.unanswered_turn, joined(talk.unanswered), talk.now)
+        talk.unanswered.clear()
+        if talk.digits.wanted is None:
+            reply.digits = talk.digits.take()
+    elif _asks_how(talk, past, gather):
+        reply = talk.speech.open("call.resumed", number, "", talk.now)
+        _take_up(talk, reply, gather)
+    elif talk.digits.keys and gather is None:
+        reply = talk.speech.open("digits", number, "", talk.now)
+        reply.digits, reply.gathered = talk.digits.take(), bool(past.gathered)
+    else:
+        return None
+    return reply
+
+
+def _take_up(talk: Talk, reply: Reply, gather: GatherDigits | None) -> None:
+    """Gather what was being gathered behind what the agent says, unless it says what else is to be done.
+
+    What was keyed in of it is forgotten: who is asked for a number once more begins with its first digit.
+    """
+    if gather is not None:
+        talk.digits.take()
+        reply.actions.append(gather)
+        reply.taken_up = True
 
 
 def _end_message(talk: Talk, past: Past) -> None:

@@ -99,6 +99,8 @@ def reply_certain(talk: Talk) -> bool:
     for change in reply.changes:
         talk.change(change)
     reply.changes.clear()
+    talk.remember(reply.remembers_now)
+    reply.remembers_now = None
     if not reply.paused:
         talk.speech.play(reply, talk.now)
     return False  # Neither gives another rule anything to do.

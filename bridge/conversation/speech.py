@@ -6,7 +6,7 @@ import msgspec
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation.actions import Action, Note, Play, Say, SendDigits, Set, keys_cut, words_needed
+from bridge.conversation.actions import Action, Note, Play, Remember, Say, SendDigits, Set, keys_cut, words_needed
 from bridge.conversation.playout import Playout
 from bridge.conversation.policy import Policy
 from bridge.conversation.reply import Reply, Style
@@ -89,11 +89,16 @@ class Speech:
                 self._out.append(do.SendTones(self._sound(reply, style_of("never"), now), digits))
             case Note():
                 reply.notes.append(action)
+            case Remember(state, at_once):
+                reply.remembers, reply.remembers_now = state, state if at_once else reply.remembers_now
             case Set(voice, language):
                 reply.voice, reply.language = voice or reply.voice, language or reply.language
                 reply.changes.append(action)
             case _:
                 self.finish_utterance(reply, now)
+                if reply.taken_up:
+                    reply.taken_up = False
+                    reply.actions.clear()
                 reply.actions.append(action)
 
     def say(self, reply: Reply, say: Say, now: float) -> None:

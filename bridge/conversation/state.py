@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 from bridge.conversation import commands as do
 from bridge.conversation import journal
@@ -19,6 +20,7 @@ from bridge.conversation.policy import Policy
 from bridge.conversation.recording import Recording
 from bridge.conversation.reply import Reply
 from bridge.conversation.speech import Speech
+from bridge.conversation.spoken import spoke
 
 _OCCASIONS: dict[str, do.Occasion] = {name: name for name in get_args(do.Occasion)}
 
@@ -53,6 +55,8 @@ class Talk:
         """What the caller said over the agent's speech that goes on, to stand behind it."""
         self.interruption: do.Interruption | None = None
         self.messages: list[do.Message] = []
+        self.memory: Mapping[str, Any] = {}
+        """What the agent has remembered of the call."""
         self.over_speech_only = False
         """What nobody has answered yet was said over speech that went on."""
         self.floor_wanted = False
@@ -262,6 +266,8 @@ class Talk:
                 over_speech,
                 reply.transfer,
                 reply.secret,
+                self.memory,
+                reply.repeats,
             )
         )
 
@@ -344,29 +350,15 @@ class Talk:
             self.digits.give_back(reply.digits, secret=reply.secret)  # The same for keys.
         if lost:
             self.passage.returned = self.passage.returned or reply.transfer  # Who was not reached is told again.
-        if not reply.text and reply.occasion not in {"turn.ended", "digits"}:
-            return
-        moments = (reply.text_first, reply.audio_first, reply.sent_first, reply.mark_first)
-        text_ms, audio_ms, sent_ms, mark_ms = (None if m is None else self.ms(m) for m in moments)
-        self.record(
-            journal.AgentSpoke(
-                reply=reply.number,
-                turn=reply.turn,
-                occasion=reply.occasion,
-                heard=heard,
-                unheard=unheard,
-                interrupted=interrupted,
-                asked_ms=self.ms(reply.asked_at),
-                ended_ms=self.ms(),
-                text_ms=text_ms,
-                audio_ms=audio_ms,
-                sent_ms=sent_ms,
-                mark_ms=mark_ms,
-                speculative=reply.was_speculative,
-                filler=min(reply.filler, len(reply.text)),
-                again=lost,
-            )
-        )
+        if reply.text or reply.occasion in {"turn.ended", "digits"}:
+            self.record(spoke(self, reply, heard, unheard, interrupted=interrupted, again=lost))
+        self.remember(None if lost else reply.remembers)  # Behind that: without it, the agent asks once more.
+
+    def remember(self, state: Mapping[str, Any] | None) -> None:
+        """Keep what the agent wants to be given with its next question; None: that is as before."""
+        if state is not None and state != self.memory:
+            self.memory = state
+            self.record(journal.AgentRemembered(self.ms(), state))
 
     def fail_reply(self, reply: Reply, code: str, message: str) -> None:
         """The agent has failed: say what it did say, and then apologise."""
@@ -468,7 +460,7 @@ class Talk:
         )
         if self.policy.agent:
             number = self.speech.next_reply()
-            told = (self.reason, self.ms(), tuple(self.messages), self.passage.transferred)
+            told = (self.reason, self.ms(), tuple(self.messages), self.passage.transferred, self.memory)
             self.out.append(do.TellAgentEnded(number, *told))
         self.out.append(do.Close())
         self.state = "over"

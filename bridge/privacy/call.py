@@ -27,6 +27,8 @@ _AGAIN: Final = 6
 """So many digits of a number that was struck out are struck out again."""
 _BESIDE: Final = 48
 """Characters between a number and the end of its turn, or the beginning: "one one one one, okay?"."""
+_APART: Final = 3
+"""Words behind a number that make sure that it does not go on."""
 _SOON_MS: Final = 60_000
 """A number goes on in a turn that begins so soon after the end of the one before."""
 _KEYS: Final = 6
@@ -82,8 +84,12 @@ class CallRedaction:
                 return _changed(entry, to=self._number(to))
             case j.CallClosed(transfer_to=to):
                 return _changed(entry, transfer_to=self._number(to))
+            case j.AgentHeard(heard=heard):
+                return _changed(entry, heard=self.text(heard[: self._settled(heard)]))
             case j.NoteTaken(data=data):
                 return _changed(entry, data=self.value(data))
+            case j.AgentRemembered(state=state):
+                return _changed(entry, state=self.value(state))
             case j.CallArranged(parameters=parameters):
                 return _changed(entry, parameters=self.value(parameters))
             case j.Standing(consulting=consulting, left=left):
@@ -96,6 +102,14 @@ class CallRedaction:
     def text(self, text: str) -> str:
         """Return a text of the call that is no turn of its own, struck out."""
         return struck(text, merged(self._in_text(text)))
+
+    def _settled(self, text: str) -> int:
+        """Return where a text ends that goes on, without the number that may go on with it."""
+        if self._redactor.words:
+            return 0  # Nobody can tell what the words of an own pattern go on with.
+        if few(text, 1):
+            return len(text)
+        return min((run.start for run in runs(text) if len(text[run.end :].split()) < _APART), default=len(text))
 
     def value(self, value: Any) -> Any:
         """Return what a note holds, struck out wherever it is a text or a number."""

@@ -18,7 +18,8 @@ from bridge.privacy.numbers import masked
 from bridge.privacy.redactor import Redactor
 
 _WORDS: Final = frozenset(
-    {"transcript", "text", "heard", "unheard", "content", "summary", "farewell", "message", "data", "handoff"}
+    # As the fields of events, commands and actions are called.
+    "transcript text heard unheard content summary farewell message data state handoff".split()  # noqa: SIM905  A sentence is easier to read than a list.
 )
 """Fields that hold what was said, or what somebody made of it."""
 _KEYS: Final = frozenset({"digit", "digits"})
@@ -82,7 +83,7 @@ class TraceMask:
         return value
 
     def _name(self, name: str, field: str) -> str:
-        return self._redactor.text(name) if field == "data" and name != "map" else name
+        return self._redactor.text(name) if field in {"data", "state"} and name != "map" else name
 
     def _text(self, text: str, field: str) -> str:
         if field in _KEYS:

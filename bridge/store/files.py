@@ -35,7 +35,7 @@ from bridge.store.markers import spans
 from bridge.store.messages import replace_file, write_message
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
 from bridge.store.sealing import NO_KEYS, Keys, sealed_name
-from bridge.store.taking_over import TakenOver, away_s, last_written, left_behind, own, take_over
+from bridge.store.taking_over import TakenOver, away_s, keep_sounding, last_written, left_behind, own, take_over
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.timeline import timeline_svg
 from bridge.store.writer import DiskThread, shared_disk
@@ -143,6 +143,8 @@ class FileStore:
         """Finish the call in a folder, unless another process has taken it over, or finished it."""
         with left_behind(folder) as left:
             if left:
+                if (call := keep_sounding(folder)) is not None:
+                    self._ways.on_growth(folder, call)
                 finish_from_journal(folder, self._ways.keys)
             return left
 

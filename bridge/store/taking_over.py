@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 import structlog
 
-from bridge.conversation.journal import CallClosed, CallTakenOver, Entry, Standing, StreamResumed
+from bridge.conversation.journal import CallClosed, CallTakenOver, Entry, Standing, StreamResumed, sounding
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, TRACE
 from bridge.store.journal_file import entry_line, read_header, read_journal
@@ -91,6 +91,21 @@ def away_s(folder: Path) -> float:
             left = {}
     transfer = left.get("transfer")
     return 0.0 if transfer is None else transfer.get("timeout_s") or _RINGS_S
+
+
+def keep_sounding(folder: Path) -> str | None:
+    """Write down what is known to have been heard of the reply that a process had not finished when it died.
+
+    For a call with which nobody goes on, in the block of `left_behind`. Returns its id; None: there is nothing of
+    the kind. Blocks on the disk; raises OSError and BridgeError.
+    """
+    header, entries = read_journal(folder / JOURNAL)
+    if (spoke := sounding(entries)) is None:
+        return None
+    with (folder / JOURNAL).open("r+b", buffering=0) as file:
+        _cut_torn_end(file)
+        write_all(file, entry_line(spoke))
+    return header.id
 
 
 def last_written(folder: Path) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.agents.base import Agent, CallInfo, Interruption, Message, Question
 from bridge.agents.webhook.wire import asking_of, delivery_headers, question_id
-from bridge.conversation.actions import Action
+from bridge.conversation.actions import Action, Remember
 
 CALL = CallInfo(
     id="call-1",
@@ -44,3 +44,8 @@ def headers_of(question: Question, body: bytes, *, key: bytes, now: float) -> di
 async def hear(agent: Agent, question: Question) -> list[Action]:
     """Ask and wait for the whole answer."""
     return [action async for action in agent.ask(question)]
+
+
+async def done(agent: Agent, question: Question) -> list[Action]:
+    """Ask for the whole answer, and leave out what the agent remembers."""
+    return [action for action in await hear(agent, question) if not isinstance(action, Remember)]

@@ -20,6 +20,7 @@ from bridge.conversation.actions import (
     Note,
     Play,
     RecordMessage,
+    Remember,
     Say,
     SendDigits,
     Set,
@@ -37,6 +38,7 @@ ACTIONS: Mapping[str, Action] = {
     "hang_up": HangUp("done"),
     "set": Set(language="es"),
     "note": Note({"name": "Ann"}),
+    "remember": Remember({"asked": 2}),
     "hand_off": HandOff("data"),
 }
 """An example of each action of the vocabulary."""

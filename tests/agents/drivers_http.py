@@ -115,7 +115,7 @@ MODEL_CALLS: Mapping[str, dict[str, Any]] = {
 
 class Model(Driver):
     kind = "openai"
-    expresses = tuple(name for name in ACTIONS if name != "hand_off")
+    expresses = tuple(name for name in ACTIONS if name not in {"hand_off", "remember"})
     streams = True
     faults = ("status", "nonsense", "hang up", "hang", "error in the stream")
 
@@ -127,7 +127,7 @@ class Model(Driver):
 
     async def start(self) -> Agent:
         await self._server.start()
-        offered = tuple(name for name in ACTIONS if name not in {"say", "hand_off"})
+        offered = tuple(name for name in ACTIONS if name not in {"say", "hand_off", "remember"})
         options = OpenAIOptions(actions=offered, targets={"sales": "+15550100300"})
         return open_agent(Chosen(self.kind, self._server.url, timeout_seconds=1.0), openai=options)
 

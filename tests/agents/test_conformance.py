@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from bridge.agents.base import Message, Question, TransferResult
 from bridge.agents.registry import open_agent
-from bridge.conversation.actions import Action, HangUp, Say
+from bridge.conversation.actions import Action, HangUp, Remember, Say
 from bridge.errors import AgentError
 from bridge.settings.agents import DEMO_AGENT
 from bridge.tasks import spawn
@@ -240,7 +240,8 @@ async def test_each_action_that_it_can_ask_for_arrives_as_it_was_meant(driver: D
     async with started(driver) as agent:
         heard = await Talk(agent, CALL).ask(driver.answered)
     assert words(heard).strip() == ("All right. Hello." if name == "say" else "All right.")
-    done = [piece for piece in heard if not isinstance(piece, Say)]
+    own = "remember" in driver.expresses  # Else the bridge has it remembered where the call stands.
+    done = [piece for piece in heard if not isinstance(piece, Say) and (own or not isinstance(piece, Remember))]
     if driver.trailer is not None and done[-1] == driver.trailer:
         done.pop()
     assert done == ([] if name == "say" else [action])

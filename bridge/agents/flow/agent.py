@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -11,13 +11,14 @@ from typing import Final
 import structlog
 
 from bridge.agents.base import Question
+from bridge.agents.flow import position
 from bridge.agents.flow import steps as flow_steps
 from bridge.agents.flow.file import Checked, read_flow
 from bridge.agents.flow.lookups import Lookups
 from bridge.agents.flow.model import Flow
 from bridge.agents.flow.options import FlowOptions
 from bridge.agents.flow.steps import State, Taken
-from bridge.conversation.actions import Action
+from bridge.conversation.actions import Action, Remember
 from bridge.errors import AgentError, SettingsError
 
 MAX_LOOKUPS: Final = 10
@@ -38,7 +39,11 @@ class _Last:
 
 
 class FlowAgent:
-    """Answers every call by one flow, and keeps where each call stands until it has ended."""
+    """Answers every call by one flow, and keeps where each call stands until it has ended.
+
+    It keeps that in memory, for the secrets among it, and has it remembered (`Remember`) for whoever goes on with a
+    call after a crash.
+    """
 
     def __init__(self, path: str, options: FlowOptions | None = None) -> None:
         """Load the file. Blocks on the disk. Raises SettingsError that names every mistake with its line."""
@@ -61,7 +66,7 @@ class FlowAgent:
         if question.occasion == "call.ended":
             self._calls.pop(question.call.id, None)
             return
-        before = self._standing(question)
+        before, question = self._standing(question)
         try:
             taken = flow_steps.take(self.flow, before, question, _now())
         except Exception as error:  # noqa: BLE001 - logged; whatever a file does, the call goes on
@@ -70,6 +75,9 @@ class FlowAgent:
             self._calls[question.call.id] = _Last(question, before, taken.state)
             for action in taken.actions:
                 yield action
+            acts = taken.request is not None and taken.request.method == "POST"
+            begin = flow_steps.beginning(self.flow, question.call)
+            yield Remember(position.remembered(self.flow, taken.state, begin), at_once=acts)
             if taken.request is None:
                 return
             taken = await self._look_up(question, taken)
@@ -79,12 +87,30 @@ class FlowAgent:
         """Close the connections of look-ups."""
         await self._lookups.close()
 
-    def _standing(self, question: Question) -> State:
-        """Where the call stands: was the last answer taken, or was it prepared in vain, or is it superseded?"""
+    def _standing(self, question: Question) -> tuple[State, Question]:
+        """Where the call stands: was the last answer taken, or was it prepared in vain, or is it superseded?
+
+        With the question that is to be answered there.
+        """
         last = self._calls.get(question.call.id)
         if last is None:
-            return State()
-        return last.before if _undone(last.question, question) else last.after
+            return self._remembered(question)
+        return last.before if _undone(last.question, question) else last.after, question
+
+    def _remembered(self, question: Question) -> tuple[State, Question]:
+        """Where a call stands that another process has had before, or that begins."""
+        if not question.state:
+            return State(), question
+        state = position.restored(self.flow, question.state, flow_steps.beginning(self.flow, question.call))
+        if isinstance(state, str):
+            _log.warning("flow_begins_again", call=question.call.id, flow=self.flow.name, reason=state)
+            return State(), question
+        back = position.asked_again(self.flow, state)
+        if back is None:
+            return state, question
+        _log.info("flow_asks_again", call=question.call.id, flow=self.flow.name, step=back.at or self.flow.start)
+        # What the question is about belongs to another step.
+        return back, replace(question, occasion="call.resumed", transcript="", digits="")
 
     async def _look_up(self, question: Question, taken: Taken) -> Taken:
         request = taken.request

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bridge.agents.base import Question
+from bridge.agents.base import CallInfo, Question
 from bridge.agents.flow.answers import SILENT, Answer, understood
 from bridge.agents.flow.model import (
     DigitsStep,
@@ -77,6 +77,8 @@ class State:
     """How often the question of this step was put without an answer."""
     silence: int = 0
     """How many questions in a row the caller left without a word or a key."""
+    asked: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Which step for digits a variable has its value from; the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,15 @@ def failed(flow: Flow, state: State, error: str, now: datetime) -> Taken | None:
     return run.taken()
 
 
+def beginning(flow: Flow, call: CallInfo) -> dict[str, str]:
+    """Return the variables with which a call begins."""
+    variables = {"caller": call.caller, "called": call.called, "direction": call.direction}
+    variables |= {f"parameters.{name}": value[:MAX_VALUE] for name, value in call.parameters.items()}
+    for name, text in flow.variables.items():
+        variables[name] = text.fill(variables)[:MAX_VALUE]
+    return variables
+
+
 class _Run:
     """One event on its way through the steps."""
 
@@ -148,29 +159,38 @@ class _Run:
         self._state = state
         self._now = now
         self._variables = dict(state.variables)
+        self._asked = dict(state.asked)
         self._actions: list[Action] = []
         self._request: Request | None = None
         self._ahead = ""
         """Keys that were pressed for questions which are still to be put."""
 
     def taken(self) -> Taken:
-        state = replace(self._state, variables=MappingProxyType(self._variables))
+        variables, asked = MappingProxyType(self._variables), MappingProxyType(self._asked)
+        state = replace(self._state, variables=variables, asked=asked)
         return Taken(_spaced(self._actions), state, self._request)
 
-    def set(self, name: str, value: str) -> None:
+    def set(self, name: str, value: str, asked: str = "") -> None:
+        """Give a variable a value; `asked`: the step for digits that it came from."""
         if name:
             self._variables[name] = value[:MAX_VALUE]
+            self._asked.pop(name, None)
+            if asked:
+                self._asked[name] = asked
+
+    def _keep(self, step: Waiting, answer: Answer) -> None:
+        """Keep what the caller has answered to the step at which the call stands."""
+        for name, value in answer.values.items():
+            self.set(name, value, self._state.at if isinstance(step, DigitsStep) else "")
+        for name, text in answer.changes:
+            self.set(name, text.fill(self._variables))
 
     # --- events --------------------------------------------------------------------------------------------
 
     def begin(self, question: Question) -> None:
         """Begin with the first step."""
-        call, flow = question.call, self._flow
-        self._variables = {"caller": call.caller, "called": call.called, "direction": call.direction}
-        for name, value in call.parameters.items():
-            self.set(f"parameters.{name}", value)
-        for name, text in flow.variables.items():
-            self.set(name, text.fill(self._variables))
+        flow = self._flow
+        self._variables, self._asked = beginning(flow, question.call), {}
         if flow.voice is not None or flow.language is not None:
             self._actions.append(Set(flow.voice, flow.language))
         self.walk(flow.start)
@@ -182,7 +202,9 @@ class _Run:
             self._take_transfer(step, question)
         elif question.occasion == "message":
             self._take_message(step, question)
-        elif question.occasion in {"turn.ended", "digits", "silence"}:
+        elif question.occasion == "call.resumed" and isinstance(step, Waiting):
+            self._ask(step, step.prompt)
+        elif question.occasion in {"turn.ended", "digits", "silence", "call.resumed"}:
             self._take_input(step, question)
 
     def _take_input(self, step: object, question: Question) -> None:
@@ -253,10 +275,7 @@ class _Run:
             return
         self._state = replace(self._state, failures=0, silence=0)
         self._ahead = answer.ahead
-        for name, value in answer.values.items():
-            self.set(name, value)
-        for name, text in answer.changes:
-            self.set(name, text.fill(self._variables))
+        self._keep(step, answer)
         if answer.next is None:
             self._ask(step, step.prompt)
         else:
@@ -336,10 +355,9 @@ class _Run:
             self._ask(step, step.prompt)
             return None
         self._ahead = answer.ahead
-        for name, value in answer.values.items():
-            self.set(name, value)
-        for name, text in answer.changes:
-            self.set(name, text.fill(self._variables))
+        if isinstance(step, DigitsStep) and step.masked:
+            self._variables.pop("digits", None)  # They were pressed along with the keys before.
+        self._keep(step, answer)
         return answer.next
 
     def _perform(self, step: TransferStep | VoicemailStep | HangUpStep, *, say: bool) -> Target | None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bridge.agents.base import CallInfo, Question
+from bridge.agents.base import CallInfo, Interruption, Question
 from bridge.agents.openai.wire import ChatMessage
 
 INSTRUCTIONS = (
@@ -114,7 +114,7 @@ def what_happened(question: Question) -> str:
     """Tell, in brackets, what the words do not; empty: nothing."""
     told = []
     if question.interrupted is not None:
-        told.append(f"[The caller cut you off and did not hear this: {question.interrupted.unheard.strip()}]")
+        told.append(_cut_off(question.interrupted))
     if question.over_speech:
         told.append("[The caller says this while you go on speaking.]")
     keys = " ".join(question.digits)
@@ -132,6 +132,12 @@ def what_happened(question: Question) -> str:
         case _:
             pass
     return "\n".join(told)
+
+
+def _cut_off(cut: Interruption) -> str:
+    if cut.unheard.strip():
+        return f"[The caller cut you off and did not hear this: {cut.unheard.strip()}]"
+    return f"[You were cut off after these words: {cut.heard.strip()}]"
 
 
 def _by_turns(messages: list[ChatMessage]) -> list[ChatMessage]:

@@ -168,6 +168,8 @@ class RelayCall:
         """Words of the app were taken since its last prompt, and it was not told that they were cut off."""
         self._cut = False
         """It was told so, and of nothing to answer since then."""
+        self._asked = False
+        """A question came. If the first is not that the call begins, another process had the call before."""
         self._heard_turns = 0
         """Turns of the caller of which the app was told, or of which it was not to be told."""
         self._agent_speaks = False
@@ -204,7 +206,11 @@ class RelayCall:
 
     async def _put(self, question: Question) -> float:
         """Tell the app of a question. Returns how long it may take to say something, in seconds."""
-        keys = question.digits if self._want_floor is None else ""  # Else they were told when they were pressed.
+        taken_up, self._asked = not self._asked and question.occasion != "call.started", True
+        if taken_up:
+            self._take_up(question)
+        # Else they were told when they were pressed; but nobody knows what became of the answer to those of before.
+        keys = question.digits if self._want_floor is None or taken_up else ""
         for digit in keys:
             self.key(digit, over_speech=question.over_speech)
         match question.occasion:
@@ -216,6 +222,18 @@ class RelayCall:
                 return self._timeout_s
             case _:
                 return self._timeout_s if keys else 0.0
+
+    def _take_up(self, question: Question) -> None:
+        """The app was told all before this by a process that has died: it is told what is new since then.
+
+        That is the question, which it may have answered; and what was heard of that answer.
+        """
+        turns = [message.content for message in question.messages if message.role == "user"]
+        asked = question.transcript.split()
+        whole = (n for n in range(1, len(turns) + 1) if " ".join(turns[-n:]).split() == asked)
+        self._heard_turns = len(turns) - (next(whole, 1) if asked else 0)
+        if question.interrupted is not None and question.interrupted.heard.strip():
+            self._cut_off(question.interrupted.heard.strip(), 0)
 
     def _prompt(self, question: Question) -> bool:
         """Send the words of a turn as a prompt, once. Returns whether an answer is to be expected."""

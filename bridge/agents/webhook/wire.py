@@ -73,7 +73,16 @@ class QuestionBody(msgspec.Struct, frozen=True):
         str,
         Meta(
             description="What happened. Answer 204 to a type you do not know.",
-            examples=["call.started", "turn.ended", "digits", "silence", "transfer.ended", "message", "call.ended"],
+            examples=[
+                "call.started",
+                "turn.ended",
+                "digits",
+                "silence",
+                "transfer.ended",
+                "message",
+                "call.resumed",
+                "call.ended",
+            ],
         ),
     ]
     call: CallBody
@@ -84,6 +93,10 @@ class QuestionBody(msgspec.Struct, frozen=True):
         UNSET
     )
     transfer: TransferEndedBody | UnsetType = UNSET
+    state: (
+        Annotated[dict[str, Any], Meta(description="What the agent has remembered of this call, by `remember`.")]
+        | UnsetType
+    ) = UNSET
     outcome: (
         Annotated[dict[str, Any], Meta(description="`call.ended` only: `reason`, `duration_ms`, `notes`.")]
         | UnsetType
@@ -111,6 +124,7 @@ def encode_question(question: Question) -> bytes:
             interrupted=UNSET if cut is None else InterruptedBody(cut.heard, cut.unheard),
             digits=question.digits if occasion == "digits" else UNSET,
             transfer=_transfer(question),
+            state=dict(question.state) or UNSET,
             outcome=dict(question.outcome) if occasion == "call.ended" else UNSET,
         )
     )
@@ -148,7 +162,8 @@ def question_id(question: Question) -> str:
 
     A call begins and ends once. What the caller said in a turn is one question, whether the call was resumed
     meanwhile or not; its speculative form, to which nothing may be done yet, is another. Keys, silences and
-    transfers may come again within a turn and are told apart by the number of their reply.
+    transfers may come again within a turn and are told apart by the number of their reply: the first one's, where a
+    crash has broken that off and the same is asked again.
     """
     occasion: str = question.occasion
     match occasion:
@@ -157,7 +172,7 @@ def question_id(question: Question) -> str:
         case "turn.ended":
             what = [question.turn, question.speculative, question.transcript]
         case _:
-            what = [question.turn, question.reply, question.digits]
+            what = [question.turn, question.repeats or question.reply, question.digits]
     named = msgspec.json.encode([question.call.id, occasion, *what])
     return "msg_" + hashlib.sha256(named).hexdigest()[:32]
 

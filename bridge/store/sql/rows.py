@@ -113,6 +113,8 @@ def _put_entry(rows: Rows, call_id: str, seq: int, entry: j.Entry) -> None:
         case j.NoteTaken():
             note = {"call_id": call_id, "seq": seq, "at_ms": _int(entry.at_ms), "data": clean_data(entry.data)}
             rows.notes.append(note)
+        case j.AgentHeard() | j.AgentRemembered():
+            pass  # They are for whoever goes on with the call, and for nobody else.
         case _:
             _put_action(rows, call_id, seq, j.to_dict(entry))
             _put_consequences(rows, call_id, seq, entry)

@@ -21,7 +21,7 @@ from bridge.agents.flow.options import FlowOptions
 from bridge.conversation.actions import Action, GatherDigits, HangUp, Say
 from bridge.errors import AgentError
 from bridge.tasks import spawn
-from tests.agents.asking import CALL, ENDED, STARTED, hear
+from tests.agents.asking import CALL, ENDED, STARTED, done, hear
 
 MENU = """
     steps:
@@ -288,7 +288,7 @@ async def test_a_fault_leads_where_the_flow_says(opened: Open, monkeypatch: pyte
     agent = opened("\n    on_error: bye" + MENU)
     monkeypatch.setattr(flow_steps, "take", broken)
     with capture_logs() as logs:
-        assert await hear(agent, STARTED) == [Say("Bye.", barge_in="never"), HangUp("")]
+        assert await done(agent, STARTED) == [Say("Bye.", barge_in="never"), HangUp("")]
     assert [log["event"] for log in logs] == ["flow_failed"]
     with pytest.raises(AgentError, match=r"failed at the step ask") as raised:
         await hear(opened(MENU), STARTED)
@@ -311,7 +311,7 @@ async def test_lookups_that_never_end_are_ended(opened: Open, service: tuple[Ser
 
 async def test_the_reception_answers() -> None:
     agent = FlowAgent(str(Path(__file__).parents[3] / "config" / "flows" / "reception.yaml"))
-    actions = await hear(agent, STARTED)
+    actions = await done(agent, STARTED)
     assert actions[0] == Say("Hello, this is Northwind Supplies. ")
     assert not isinstance(actions[-1], GatherDigits) or "For sales" in words(actions)
     await agent.close()

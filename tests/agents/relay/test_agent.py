@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_aiohttp.plugin import AiohttpServer
 
-from bridge.agents.base import AttendingAgent
+from bridge.agents.base import AttendingAgent, Interruption, Message
 from bridge.agents.relay import agent as conversation_relay
 from bridge.agents.relay.agent import RelayAgent
 from bridge.agents.relay.talk import Manners
@@ -376,3 +376,29 @@ async def test_a_caller_who_hangs_up_closes_the_session(scripted: Scripted) -> N
             await asyncio.sleep(0.001)
     assert scripted.app.closed == [1000]
     assert app.socket.closed
+
+
+# --- after a crash --------------------------------------------------------------------------------------------
+
+
+async def test_an_app_is_told_what_is_new_since_the_process_died_that_told_it_the_rest(scripted: Scripted) -> None:
+    call, app = await scripted.call()
+    assert (app.got[0]["sessionId"], app.got[0]["callSid"]) == (session_id(CALL.id), CALL.sid)
+    call.messages += [Message("user", text) for text in ("A room.", "For two.", "With a bath.")]
+    question = call.question("turn.ended", transcript="For two. With a bath.", turn=3)
+    asking = spawn(call.hear(replace(question, interrupted=Interruption("That is", ""))), name="asking")
+    assert (await app.until(3))[1:] == [
+        {"type": "interrupt", "utteranceUntilInterrupt": "That is", "durationUntilInterruptMs": 0},
+        {"type": "prompt", "voicePrompt": "For two. With a bath.", "lang": "en-US", "last": True},
+    ]
+    await app.say("That is room twelve.", last=True)
+    assert said(await asking) == "That is room twelve."
+    assert await call.say("Fine.", turn=4) == []
+    assert (await app.until(4))[3]["voicePrompt"] == "Fine."
+
+
+async def test_after_a_crash_keys_are_told_that_the_app_may_have_answered_in_vain(scripted: Scripted) -> None:
+    call, app = await scripted.call()
+    await call.hear(call.question("digits", digits="4"))
+    await call.hear(call.question("digits", digits="5"))
+    assert (await app.until(2))[1:] == [{"type": "dtmf", "digit": "4"}]

@@ -1,0 +1,53 @@
+"""What the journal is told of a reply: how much of it was heard, while it is spoken and when it is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bridge.conversation import journal
+from bridge.conversation.reply import Reply
+
+if TYPE_CHECKING:
+    from bridge.conversation.state import Talk
+
+_EVERY_S: Final = 2.0
+"""How often what was heard so far is kept: that much of it, and half a second more, a crash may take."""
+
+
+def spoke(
+    talk: Talk, reply: Reply, heard: str, unheard: str, *, interrupted: bool, again: bool
+) -> journal.AgentSpoke:
+    """Return the entry of a reply that is over."""
+    moments = (reply.text_first, reply.audio_first, reply.sent_first, reply.mark_first)
+    text_ms, audio_ms, sent_ms, mark_ms = (None if m is None else talk.ms(m) for m in moments)
+    return journal.AgentSpoke(
+        reply=reply.number,
+        turn=reply.turn,
+        occasion=reply.occasion,
+        heard=heard,
+        unheard=unheard,
+        interrupted=interrupted,
+        asked_ms=talk.ms(reply.asked_at),
+        ended_ms=talk.ms(),
+        text_ms=text_ms,
+        audio_ms=audio_ms,
+        sent_ms=sent_ms,
+        mark_ms=mark_ms,
+        speculative=reply.was_speculative,
+        filler=min(reply.filler, len(reply.text)),
+        again=again,
+    )
+
+
+def mark_heard(talk: Talk, reply: Reply) -> None:
+    """The phone has told that it played some of a reply: keep now and then how much that is."""
+    reply.mark_first = reply.mark_first or talk.now
+    since = reply.told_at if reply.told_at is not None else reply.sent_first
+    if since is None or talk.now < since + _EVERY_S:
+        return
+    reply.told_at = talk.now
+    heard, rest = talk.speech.playout.heard_and_rest(talk.now)
+    if heard.strip() and rest.strip():  # Else it is over, and told of as a whole.
+        sent_ms = None if reply.sent_first is None else talk.ms(reply.sent_first)
+        about = (reply.number, reply.turn, reply.occasion, heard, talk.ms(reply.asked_at), sent_ms)
+        talk.record(journal.AgentHeard(talk.ms(), *about, filler=min(reply.filler, len(reply.text))))
