@@ -131,6 +131,10 @@ class Node(Alone):
         """As `Alone.speech_url`."""
         return await self._inner.speech_url(settings, stack)
 
+    async def standby_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+        """As `Alone.standby_url`."""
+        return await self._inner.standby_url(settings, stack)
+
     def mends(self, folder: Path) -> bool:
         """As `Alone.mends`."""
         return self._inner.mends(folder)

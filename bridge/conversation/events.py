@@ -92,6 +92,8 @@ class RecognizerConnected:
 
     request_id: str = ""
     """The service's id of the connection, for asking its support."""
+    standby: bool = False
+    """It is the service that stands by for the one of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,13 @@ class WordsTimed:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenByStandby:
+    """The utterance comes from the service that stands by for the one of the settings. Told before its audio."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechFinished:
     """All audio of the utterance has arrived."""
 
@@ -271,7 +280,7 @@ RecognizerEvent: TypeAlias = (
     | RecognizerFailed
     | RecognizerClosed
 )
-SpeechEvent: TypeAlias = SpeechArrived | WordsTimed | SpeechFinished | SpeechFailed
+SpeechEvent: TypeAlias = SpeechArrived | WordsTimed | SpokenByStandby | SpeechFinished | SpeechFailed
 CarrierEvent: TypeAlias = (
     StreamStarted
     | StreamLost
