@@ -1,8 +1,8 @@
 """Two text-to-speech services as one: what the first does not speak, the one that stands by for it does.
 
 A sentence of which nothing has come when its service fails, or takes too long, is spoken by the standby from its
-beginning. One that breaks off in its middle has failed as ever: the rest is asked for as a new utterance, and that
-goes to the standby.
+beginning. One that breaks off in its middle has failed as ever: the rest is asked for as a new utterance, of which
+the standby is the one to speak if the service is really gone.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ class _Voice(Voice):
     def _from_main(self, event: SpeechEvent) -> None:
         one = self._utterances.get(event.utterance)
         if one is not None and isinstance(event, SpeechFailed):
-            self._speech.switch.failed(event.code, event.message)
+            if not one.begun or event.code == "speech_timeout":
+                self._speech.switch.failed(event.code, event.message)
             if helps(event.code) and self._speech.knows(one.language) and one.open:
                 if not one.begun:
                     self._say_again(event.utterance, one)

@@ -113,9 +113,12 @@ async def test_what_breaks_off_in_its_middle_is_asked_for_again_by_who_knows_wha
     world.main.emit(came)
     world.main.fails(1, final=True)
     assert world.told == [came, SpeechFailed(1, AWAY[0], "refused", final=False)]
-    assert world.switch.stands_in
     world.voice.speak(1, " Late.", more=False, language="en")
-    assert world.other.asked == []
+    assert (world.switch.stands_in, world.other.asked) == (False, []), "a connection breaks now and then"
+    world.voice.speak(2, "lo.", more=False, language="en")
+    world.main.emit(SpeechArrived(2, b"aa"))
+    world.main.fails(2, "speech_timeout")
+    assert world.switch.stands_in, "but who falls silent is not asked again"
 
 
 @pytest.mark.parametrize(("code", "language"), [("speech_request", "en"), (AWAY[0], "de")])
