@@ -29,6 +29,7 @@ from bridge.parts import (
     make_entrance,
     make_registry,
     message_sounds,
+    open_standby,
     openers,
     renew_certificate,
     transfer_rules,
@@ -96,7 +97,8 @@ async def running(
         keeping = await open_keeping(settings, metrics, stack, live, worker)
 
         speech_url = await worker.speech_url(settings, stack)
-        profiles = Profiles(settings, openers(speech_url, metrics), metrics)
+        standby = await open_standby(settings, speech_url, metrics, worker, stack)
+        profiles = Profiles(settings, openers(speech_url, metrics, standby), metrics)
         stack.push_async_callback(profiles.close)
         profiles.start()
 
@@ -148,6 +150,7 @@ async def running(
             worker,
             admitting,
             entrance,
+            standby,
         )
         consultations = _consultations(app, house, gate, stack)
         doors = Doors(app, house)

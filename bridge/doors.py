@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from bridge.parts import api_tokens, make_access
 from bridge.process import collected_later
 from bridge.profiles import Profiles
 from bridge.settings import Settings
+from bridge.speech_standby import Standby
 from bridge.twilio.rest import TwilioRest
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
@@ -59,6 +60,19 @@ class House:
     worker: Alone
     admitting: Admitting
     entrance: Entrance
+    standby: Standby | None = None
+    """What stands by for the speech service; None: nothing does."""
+
+    def speech_is_up(self) -> bool:
+        """Tell whether callers can be heard and answered, as far as is known."""
+        if self.standby is None or not self.standby.stands_in:
+            return self.worker.speech.up
+        return self.standby.up()
+
+    def health(self) -> Mapping[str, str]:
+        """Return what else `/readyz` is to show."""
+        stands_in = self.standby is not None and self.standby.stands_in and self.speech_is_up()
+        return {**({"speech": "standby"} if stands_in else {}), **self.worker.health()}
 
     def live(self) -> int:
         """Return how many calls go on, in all processes."""
@@ -85,8 +99,8 @@ class Doors:
         signs = Signs(
             live=house.live,
             figures=functools.partial(house.worker.figures, house.metrics),
-            speech_is_up=lambda: house.worker.speech.up,
-            more=house.worker.health,
+            speech_is_up=house.speech_is_up,
+            more=house.health,
             full=house.admitting.full,
             ready_when_full=lambda: self._settings.admission.ready_when_full,
         )

@@ -32,8 +32,22 @@ async def open_speech(
     settings: Settings, stack: contextlib.AsyncExitStack, state: SpeechState | None = None
 ) -> str:
     """Return the speech service's address, after starting one if it is to be local; `state` is kept up to date."""
-    if settings.speech.base_url != "local":
-        return settings.speech.base_url
+    return await _open(settings.speech.base_url, stack, state)
+
+
+async def open_standby(
+    settings: Settings, stack: contextlib.AsyncExitStack, state: SpeechState | None = None
+) -> str:
+    """Return the address of the service that stands by, as `open_speech` does; empty: there is none.
+
+    A local one is started with the bridge: whoever needs it cannot wait for its models.
+    """
+    return await _open(settings.speech.standby, stack, state) if settings.speech.standby else ""
+
+
+async def _open(address: str, stack: contextlib.AsyncExitStack, state: SpeechState | None) -> str:
+    if address != "local":
+        return address
     from bridge.speech_server.launch import launch_local  # noqa: PLC0415  Its models are an extra.
 
     server = await launch_local()

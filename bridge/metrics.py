@@ -39,6 +39,10 @@ LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "refused_connections_total": {"reason": frozenset({"connections", "address", "head_late", "no_request"})},
     "malformed_messages_total": {"peer": frozenset({"carrier"})},
     "speculations_total": {"outcome": frozenset({"used", "dropped"})},
+    "speech_turns_total": {
+        "half": frozenset({"stt", "tts"}),
+        "service": frozenset({"main", "standby"}),
+    },
     "transfers_total": {"how": frozenset({"cold", "warm"}), "status": _ENDS | {"answered", "declined"}},
     "speech_errors_total": {
         "code": frozenset(f"speech_{what}" for what in _SPEECH)
@@ -127,6 +131,18 @@ class Metrics:
         self.stt_lost = self._counter("stt_lost_total", "Connections to speech to text that broke within a call.")
         self.tts_lost = self._counter(
             "tts_lost_total", "Connections to text to speech that broke while something was to be said."
+        )
+        self.speech_turns = self._counter(
+            "speech_turns_total",
+            "Turns heard (half stt) and answers spoken (tts), by which speech service: main or standby.",
+            "half",
+            "service",
+        )
+        self.standby = Gauge(
+            "phone_bridge_standby",
+            "Whether the standby stands in for a half of the speech service, stt or tts: 1 or 0.",
+            ("half",),
+            registry=self.registry,
         )
         self.speech_errors = self._counter("speech_errors_total", "Failures of the speech service.", "code")
         self.agent_errors = self._counter("agent_errors_total", "Questions that the agent did not answer.", "code")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -33,11 +35,12 @@ from bridge.proxies import Proxies
 from bridge.settings import Settings
 from bridge.settings.calls import TransferSettings
 from bridge.settings.values import is_loopback
+from bridge.speech_adapters import make_standby, without_standby
 from bridge.speech_adapters import recognizers as make_recognizers
-from bridge.speech_adapters import tts_settings
+from bridge.speech_adapters import synthesizer as make_synthesizer
+from bridge.speech_standby import Standby
 from bridge.store.base import Store
 from bridge.store.vault import Keys
-from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
 from bridge.twilio.departures import TransferRules
@@ -45,6 +48,7 @@ from bridge.twilio.documents import STATUS
 from bridge.twilio.recordings import Recordings
 from bridge.twilio.rest import TwilioRest
 from bridge.voicemail import MessageSounds
+from bridge.workers.alone import Alone
 
 _RINGS_LATE_S = 60.0
 """How much longer than it may ring a call of ours keeps its place, until its media stream is there."""
@@ -142,12 +146,34 @@ def renew_certificate(settings: Settings, entrance: Entrance) -> None:
         log.error("certificate_not_taken", problem=error.message)
 
 
-def openers(speech_url: str, metrics: Metrics) -> Openers:
-    """Return how recognisers, voices and sounds are opened, with speech from this address."""
+async def open_standby(
+    settings: Settings, speech_url: str, metrics: Metrics, worker: Alone, stack: contextlib.AsyncExitStack
+) -> Standby | None:
+    """Return what stands by for the speech service at this address; None: nothing does.
+
+    A local one is started, and stopped at the stack's end. Raises as `open_speech` does.
+    """
+    url = await worker.standby_url(settings, stack)
+    if not url:
+        return None
+    standby = make_standby(settings, speech_url, url, lambda: worker.standby.up)
+    stack.push_async_callback(standby.close)
+    for switch in (standby.stt, standby.tts):
+        metrics.standby.labels(half=switch.half).set_function(functools.partial(getattr, switch, "stands_in"))
+    if numbers := without_standby(settings):
+        log.warning("speech_standby_knows_english_only", without=numbers)
+    return standby
+
+
+def openers(speech_url: str, metrics: Metrics, standby: Standby | None = None) -> Openers:
+    """Return how recognisers, voices and sounds are opened, with speech from this address.
+
+    `standby`: what stands by for that; None: nothing.
+    """
     on_lost = metrics.tts_lost.inc
     return Openers(
-        recognizers=lambda own: make_recognizers(own, speech_url),
-        synthesizer=lambda own: PromptCache(CartesiaSpeech(tts_settings(own, speech_url), on_lost), ()),
+        recognizers=lambda own: make_recognizers(own, speech_url, standby),
+        synthesizer=lambda own: PromptCache(make_synthesizer(own, speech_url, standby, on_lost), ()),
         sounds=lambda agent: Sounds(agent.sounds, allow_private=agent.private_sounds),
     )
 

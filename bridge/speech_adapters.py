@@ -2,23 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
 from bridge.settings import Settings
-from bridge.speech_link import SpeechLink
+from bridge.speech_link import DEFAULT_VERSION, SpeechLink
+from bridge.speech_standby import FIRST_AUDIO_S, Standby, Switch
 from bridge.stt.base import RecognizerFactory
 from bridge.stt.cartesia_batch import MODEL, CartesiaBatch
 from bridge.stt.cartesia_manual import CartesiaManual, CartesiaManualSettings, check_manual
 from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings, check_stt
-from bridge.tts.cartesia import CartesiaSpeechSettings
+from bridge.tts.base import Synthesizer
+from bridge.tts.cartesia import CartesiaSpeech, CartesiaSpeechSettings, check_tts
+from bridge.tts.standby import StandbySpeech
+
+LOCAL_LANGUAGES: Final = frozenset({"en"})
+"""What the models hear and speak that come with the extra `local`."""
 
 
-def recognizers(settings: Settings, url: str) -> RecognizerFactory:
+def without_standby(settings: Settings) -> list[str]:
+    """Return whose callers the service that stands by does not understand: numbers, or `the settings`' own."""
+    if settings.speech.standby != "local":
+        return []
+    named = [("all other numbers", settings)]
+    named += [(entry.number, settings.for_number(entry.number)) for entry in settings.numbers]
+    return [name for name, own in named if not {_heard(own), own.tts.language.lower()[:2]} <= LOCAL_LANGUAGES]
+
+
+def _heard(settings: Settings) -> str:
+    """The language that callers are listened to in: one endpoint takes all for English."""
+    return "en" if settings.stt.endpoint == "turns" else settings.stt.language.lower()[:2]
+
+
+def recognizers(settings: Settings, url: str, standby: Standby | None = None) -> RecognizerFactory:
     """The recogniser that the settings name. `url`: the speech service, known late where it is `local`.
 
+    `standby`: the service that stands by for it; None: there is none.
     Raises `SettingsError` for a value that the service forbids.
     """
+    if standby is not None and not standby.knows(_heard(settings)):
+        standby = None
     if settings.stt.endpoint == "turns":
-        return CartesiaTurns(stt_settings(settings, url))
-    return CartesiaManual(manual_settings(settings, url))
+        return CartesiaTurns(stt_settings(settings, url), standby)
+    return CartesiaManual(manual_settings(settings, url), standby)
+
+
+def synthesizer(
+    settings: Settings, url: str, standby: Standby | None = None, on_lost: Callable[[], None] = lambda: None
+) -> Synthesizer:
+    """The synthesiser that the settings name; `url` and `standby` as above, `on_lost` as in `CartesiaSpeech`."""
+    own = tts_settings(settings, url)
+    if standby is None:
+        return CartesiaSpeech(own, on_lost)
+    patience_s = FIRST_AUDIO_S + own.max_buffer_delay_ms / 1000
+    other = replace(own, base_url=standby.url, api_key=standby.api_key, access_token="", version=DEFAULT_VERSION)
+    main, spare = CartesiaSpeech(own, on_lost), CartesiaSpeech(other, on_lost)
+    return StandbySpeech(main, spare, standby.tts, standby.knows, patience_s=patience_s)
+
+
+def make_standby(settings: Settings, url: str, standby_url: str, up: Callable[[], bool]) -> Standby:
+    """What stands by for the service at `url`; `up` tells whether it is there, as far as is known."""
+    local = settings.speech.standby == "local"
+    return Standby(
+        standby_url,
+        Switch("stt", lambda: check_recognizer(settings, url)),
+        Switch("tts", lambda: check_tts(tts_settings(settings, url))),
+        settings.speech.standby_key.get_secret_value(),
+        LOCAL_LANGUAGES if local else None,
+        up,
+    )
 
 
 def batch(settings: Settings, url: str, model: str | None = None) -> CartesiaBatch:

@@ -53,6 +53,8 @@ class SpeechLink:
     """How long TCP, TLS and the handshake may take together."""
     access_token: str = field(default="", repr=False)
     """A short-lived token, sent as the query parameter `access_token` in place of the key."""
+    alive_s: tuple[float, float] = (10.0, 15.0)
+    """How often an open connection is asked for a sign of life, and how long it has to give one."""
 
     def __post_init__(self) -> None:
         if not _is_address(self.base_url):
@@ -93,8 +95,8 @@ class SpeechLink:
                 proxy=None if _is_loopback(urlsplit(url).hostname or "") else True,
                 open_timeout=self.connect_timeout_s,
                 # A peer that vanished without a word is noticed within half a minute.
-                ping_interval=10,
-                ping_timeout=15,
+                ping_interval=self.alive_s[0],
+                ping_timeout=self.alive_s[1],
                 close_timeout=1,
                 max_size=MAX_MESSAGE_BYTES,
                 ssl=_tls() if url.startswith("wss:") else None,

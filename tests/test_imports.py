@@ -20,7 +20,7 @@ ERRORS_AND_TASKS = {"bridge.errors", "bridge.tasks"}
 WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.conversation.events"}
 """The dictionary of a conversation, without its machinery."""
 
-SPEECH_SERVICE = {"bridge.speech_link", "bridge.speech_connection"}
+SPEECH_SERVICE = {"bridge.speech_link", "bridge.speech_connection", "bridge.speech_standby"}
 SECTIONS = {
     f"bridge.settings.{part}" for part in ("base", "sections", "admission", "agents", "calls", "record", "values")
 }
@@ -66,6 +66,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # Adapters: their own contract and wire, never the call, never each other.
     "bridge.speech_connection": set(),
     "bridge.speech_link": {"bridge.errors", "bridge.speech_connection"},
+    "bridge.speech_standby": {"bridge.errors", "bridge.speech_link", "bridge.tasks"},
     "bridge.stt": {"bridge.stt", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,

@@ -28,8 +28,12 @@ OPERATION = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Operati
 TOKEN = "0123456789abcdef0123456789abcdef"
 LONG = " ".join(f"word{number}" for number in range(20))
 
-NOT_COUNTERS = {"phone_bridge_build_info": "version", "phone_bridge_sink_waiting": "sink"}
-"""Gauges with a label, whose values are the version of this build and the sinks of the settings."""
+NOT_COUNTERS = {
+    "phone_bridge_build_info": "version",
+    "phone_bridge_sink_waiting": "sink",
+    "phone_bridge_standby": "half",
+}
+"""Gauges with a label: the version of this build, the sinks of the settings, the two halves of speech."""
 
 
 def metrics_of(metrics: Metrics) -> Iterator[tuple[str, MetricWrapperBase]]:

@@ -17,6 +17,8 @@ from bridge.metrics import Metrics
 
 Mode: TypeAlias = Literal["agent", "transcribe", "log"]
 
+Half: TypeAlias = Literal["stt", "tts"]
+
 _LOOKED_AT = frozenset({on.TurnStarted, on.TurnEnded, on.RecognizerLost, on.RecognizerConnected, PartyTold})
 
 
@@ -82,12 +84,14 @@ class Meter:
                 metrics.calls.labels(mode=self._mode).inc()
             case journal.CallerSpoke(turn=turn, meaning=meaning, transcript=transcript):
                 metrics.turns.inc()
+                self._count_speech("stt", standby=entry.standby)
                 metrics.degraded_turns.inc(entry.degraded)
                 metrics.echoes.inc(meaning == "echo")
                 self._turn_ended = {turn: entry.ended_ms}
                 self._log.debug("caller_spoke", turn=turn, meaning=meaning, transcript=transcript)
             case journal.PartySpoke(party, turn, transcript):
                 metrics.turns.inc()
+                self._count_speech("stt", standby=entry.standby)
                 metrics.degraded_turns.inc(entry.degraded)
                 self._log.debug("party_spoke", party=party, turn=turn, transcript=transcript)
             case journal.AgentSpoke():
@@ -107,6 +111,9 @@ class Meter:
             case _:
                 pass
 
+    def _count_speech(self, half: Half, *, standby: bool) -> None:
+        self._metrics.speech_turns.labels(half=half, service="standby" if standby else "main").inc()
+
     def _count_problem(self, source: str, code: str, message: str) -> None:
         counter = self._metrics.agent_errors if source == "agent" else self._metrics.speech_errors
         counter.labels(code=code).inc()
@@ -115,6 +122,8 @@ class Meter:
             self._on_speech_limit(self._info)
 
     def _count_reply(self, entry: journal.AgentSpoke) -> None:
+        if entry.sent_ms is not None:
+            self._count_speech("tts", standby=entry.standby)
         if entry.interrupted:
             self._metrics.barge_ins.inc()
         if entry.speculative:

@@ -24,6 +24,7 @@ from bridge.checks.local import (
 )
 from bridge.checks.network import check_agent, check_clock, check_public_url, check_speech, check_twilio
 from bridge.checks.privacy import check_privacy
+from bridge.checks.standby import check_standby
 from bridge.checks.store import check_database
 from bridge.errors import SettingsError
 from bridge.settings import Settings
@@ -41,6 +42,7 @@ async def examine(config: Path | None = None) -> list[Finding]:
     is_local = settings.speech.base_url == "local"
     waiting: list[Coroutine[Any, Any, list[Finding]]] = [
         asyncio.to_thread(check_local_speech) if is_local else check_speech(settings),
+        check_standby(settings),
         check_database(settings),
         check_bus(settings),
         check_agent(settings),

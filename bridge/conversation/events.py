@@ -83,6 +83,8 @@ class RecognizerConnected(Struct, frozen=True):
 
     request_id: str = ""
     """The service's id of the connection, for asking its support."""
+    standby: bool = False
+    """It is the service that stands by for the one of the settings."""
 
 
 class RecognizerLost(Struct, frozen=True):
@@ -209,6 +211,12 @@ class WordsTimed(Struct, frozen=True):
     words: tuple[Word, ...]
 
 
+class SpokenByStandby(Struct, frozen=True):
+    """The utterance comes from the service that stands by for the one of the settings. Told before its audio."""
+
+    utterance: int
+
+
 class SpeechFinished(Struct, frozen=True):
     """All audio of the utterance has arrived."""
 
@@ -243,7 +251,7 @@ RecognizerEvent: TypeAlias = (
     | RecognizerFailed
     | RecognizerClosed
 )
-SpeechEvent: TypeAlias = SpeechArrived | WordsTimed | SpeechFinished | SpeechFailed
+SpeechEvent: TypeAlias = SpeechArrived | WordsTimed | SpokenByStandby | SpeechFinished | SpeechFailed
 CarrierEvent: TypeAlias = (
     StreamStarted
     | StreamLost

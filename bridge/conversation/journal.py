@@ -42,6 +42,8 @@ class CallerSpoke(Struct, frozen=True):
     """True: the speech-to-text service was away for so long that words of the turn are missing."""
     over_speech: bool = False
     """True: it was said over a reply that was being heard; in the conversation it stands behind that."""
+    standby: bool = False
+    """True: it was heard by the speech service that stands by for the one of the settings."""
 
 
 class PartySpoke(Struct, frozen=True):
@@ -59,6 +61,8 @@ class PartySpoke(Struct, frozen=True):
     incomplete: bool = False
     """As in `CallerSpoke`."""
     degraded: bool = False
+    """As in `CallerSpoke`."""
+    standby: bool = False
     """As in `CallerSpoke`."""
 
 
@@ -92,6 +96,8 @@ class AgentSpoke(Struct, frozen=True):
     """Characters at its beginning that are not the agent's: what the bridge said because the agent was slow."""
     again: bool = False
     """True: what it was to answer was not answered by it, and is asked again."""
+    standby: bool = False
+    """True: some of it was spoken by the speech service that stands by for the one of the settings."""
 
 
 class AgentHeard(Struct, frozen=True):

@@ -159,7 +159,7 @@ class Conversation:
                 transfers.take(self._talk, event)
             case on.FloorWanted() | on.OperatorActed():
                 self._take_wish(event)
-            case on.SpeechFailed():
+            case on.SpeechFailed() | on.SpokenByStandby():
                 self._take_failure(event)
             case on.StreamStarted() | on.StreamLost() | on.StreamStopped():
                 self._take_stream(event)
@@ -240,8 +240,8 @@ class Conversation:
     ) -> None:
         talk = self._talk
         match event:
-            case on.RecognizerConnected():
-                talk.outage.back(talk.now)
+            case on.RecognizerConnected(_, standby):
+                talk.outage.back(talk.now, standby=standby)
             case on.RecognizerLost(code, message):
                 talk.record(journal.ProblemMet(talk.ms(), "stt", code, message))
                 talk.outage.lost(talk.now)
@@ -300,10 +300,14 @@ class Conversation:
             case on.AgentFailed(_, code, message):
                 talk.fail_reply(reply, code, message)
 
-    def _take_failure(self, event: on.SpeechFailed) -> None:
+    def _take_failure(self, event: on.SpeechFailed | on.SpokenByStandby) -> None:
         talk, reply = self._talk, self._talk.speech.reply
         utterance = talk.speech.playout.find(event.utterance)
-        if reply is not None and utterance is not None and not utterance.finished:
+        if reply is None or utterance is None or utterance.finished:
+            return
+        if isinstance(event, on.SpokenByStandby):
+            reply.standby = True
+        else:
             talk.fail_speech(reply, event.utterance, event.code, event.message, final=event.final)
 
     def _take_sound(self, event: on.SpeechArrived | on.WordsTimed | on.SpeechFinished) -> None:

@@ -31,10 +31,12 @@ class Outage:
         self._back_at: float | None = None
         self.connected = False
         """There is a connection, steady or not."""
+        self.standby = False
+        """It is one to the service that stands by."""
 
-    def back(self, now: float) -> None:
-        """The service takes connections, for the first time or again."""
-        self.connected, self._back_at = True, now
+    def back(self, now: float, *, standby: bool = False) -> None:
+        """The service takes connections, for the first time or again; `standby`: another does in its place."""
+        self.connected, self._back_at, self.standby = True, now, standby
 
     def lost(self, now: float) -> None:
         """The connection broke."""

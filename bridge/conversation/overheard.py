@@ -182,8 +182,8 @@ class Overheard:
 
     def _take_told(self, party: Party, side: _Side, event: on.RecognizerEvent) -> None:
         match event:
-            case on.RecognizerConnected():
-                side.outage.back(self._now)
+            case on.RecognizerConnected(_, standby):
+                side.outage.back(self._now, standby=standby)
             case on.RecognizerLost(code, message):
                 self._record(journal.ProblemMet(self._ms(), "stt", code, f"{party}: {message}"))
                 side.outage.lost(self._now)
@@ -279,11 +279,12 @@ class Overheard:
         return self._sides[party]
 
     def _close_turn(self, party: Party, *, incomplete: bool, degraded: bool = False) -> None:
-        turn = self._sides[party].turn
+        side = self._sides[party]
+        turn, standby = side.turn, side.outage.standby
         turn.speaking, turn.ended_at = False, self._now
         ended_ms = self._ms(turn.touched_at if incomplete else self._now)
         entry = journal.PartySpoke(
-            party, turn.number, turn.transcript, self._ms(turn.started_at), ended_ms, incomplete, degraded
+            party, turn.number, turn.transcript, self._ms(turn.started_at), ended_ms, incomplete, degraded, standby
         )
         self._record(entry)
 

@@ -82,6 +82,8 @@ class Reply:
     """They were asked for, and are complete."""
     secret: bool = False
     """They are for the agent alone."""
+    standby: bool = False
+    """Some of it is spoken by the service that stands by."""
     transfer: TransferResult | None = None
     """The result of a transfer that it is about."""
     new_starts: int = 0

@@ -36,6 +36,7 @@ def spoke(
         speculative=reply.was_speculative,
         filler=min(reply.filler, len(reply.text)),
         again=again,
+        standby=reply.standby,
     )
 
 

@@ -126,7 +126,7 @@ class Talk:
         )
         began, words = self.ms(turn.started_at), turn.transcript
         spoke = (turn.number, words, began, self.ms(), eager_ms, meaning, incomplete, degraded, over_speech)
-        self.record(journal.CallerSpoke(*spoke))
+        self.record(journal.CallerSpoke(*spoke, standby=self.outage.standby))
         self.echoes += meaning == "echo"
         if meaning not in {"empty", "echo"}:
             self.patience.stir(self.now)

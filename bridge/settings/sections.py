@@ -124,8 +124,21 @@ class SpeechSettings(Section):
     """Short-lived access token of Cartesia, used in place of the key."""
     base_url: str = Field(default="", validate_default=True)
     """`local`, or a server that speaks the protocol; empty: https://api.cartesia.ai with a key, else local."""
+    standby: str = Field(default="", validate_default=True)
+    """Stands in while that service is away: `local`, or a server that speaks the protocol; empty: nothing does."""
+    standby_key: SecretStr = SecretStr("")
+    """API key of the server that stands by, if it wants one."""
     version: str = Field(default="2026-03-01", pattern=r"^\d{4}-\d{2}-\d{2}$")
     """Version of Cartesia's API, a date."""
+
+    @field_validator("standby")
+    @classmethod
+    def _standby(cls, value: str, info: ValidationInfo) -> str:
+        if value and value != "local":
+            value = http_url(value, or_else="local", schemes=("http", "https", "ws", "wss"))
+        if value and value == info.data.get("base_url"):
+            raise ValueError("that is speech.base_url itself: wanted another service, or leave it empty")
+        return value
 
     @field_validator("base_url")
     @classmethod

@@ -21,6 +21,7 @@ from bridge.conversation.events import TurnStarted
 from bridge.errors import ProtocolError, SettingsError
 from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import DEFAULT_VERSION, SpeechLink, drop
+from bridge.speech_standby import Standby
 from bridge.stt.cartesia_connection import CartesiaConnection, meaning
 from bridge.stt.cartesia_wire import (
     MANUAL_PATH,
@@ -112,11 +113,13 @@ class CartesiaManualSettings:
 class CartesiaManual(Sessions):
     """Opens a session, with a socket of its own, for each speaker."""
 
-    def __init__(self, settings: CartesiaManualSettings) -> None:
+    def __init__(self, settings: CartesiaManualSettings, standby: Standby | None = None) -> None:
+        """`standby` as in `Sessions`."""
         dialect = ManualDialect(
             settings.parameters(), settings.pause_ms, settings.eager_pause_ms, _Detectors(settings.detector)
         )
-        super().__init__(settings.link(), dialect, Limits(settings.chunk_ms, settings.drain_s, settings.keep_s))
+        limits = Limits(settings.chunk_ms, settings.drain_s, settings.keep_s)
+        super().__init__(settings.link(), dialect, limits, standby)
 
 
 async def check_manual(settings: CartesiaManualSettings) -> None:
@@ -180,6 +183,11 @@ class ManualDialect(Dialect):
     def path(self) -> str:
         """See `Dialect.path`."""
         return MANUAL_PATH
+
+    @property
+    def language(self) -> str:
+        """See `Dialect.language`."""
+        return self.parameters.language or "en"
 
     def query(self) -> str:
         """See `Dialect.query`."""

@@ -15,6 +15,7 @@ from bridge.conversation.events import TurnEagerlyEnded, TurnEnded, TurnResumed,
 from bridge.errors import ProtocolError, SettingsError
 from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import DEFAULT_VERSION, SpeechLink, drop
+from bridge.speech_standby import Standby
 from bridge.stt.cartesia_connection import CartesiaConnection, greeting
 from bridge.stt.cartesia_wire import (
     TURNS_PATH,
@@ -94,9 +95,10 @@ class CartesiaTurnsSettings:
 class CartesiaTurns(Sessions):
     """Opens a session, with a socket of its own, for each speaker."""
 
-    def __init__(self, settings: CartesiaTurnsSettings) -> None:
+    def __init__(self, settings: CartesiaTurnsSettings, standby: Standby | None = None) -> None:
+        """`standby` as in `Sessions`."""
         limits = Limits(settings.chunk_ms, settings.drain_s, settings.keep_s)
-        super().__init__(settings.link(), TurnsDialect(settings.parameters()), limits)
+        super().__init__(settings.link(), TurnsDialect(settings.parameters()), limits, standby)
 
 
 async def check_stt(settings: CartesiaTurnsSettings) -> None:
@@ -122,6 +124,11 @@ class TurnsDialect(Dialect):
     def path(self) -> str:
         """See `Dialect.path`."""
         return TURNS_PATH
+
+    @property
+    def language(self) -> str:
+        """See `Dialect.language`. It is not for this socket: all is taken for English."""
+        return "en"
 
     def query(self) -> str:
         """See `Dialect.query`."""

@@ -62,6 +62,10 @@ class Dialect(Protocol):
     def path(self) -> str:
         """Path of the socket's address."""
 
+    @property
+    def language(self) -> str:
+        """What the speaker speaks, ISO 639-1."""
+
     def query(self) -> str:
         """Query of the socket's address, percent-encoded."""
 

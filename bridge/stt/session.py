@@ -27,6 +27,7 @@ from bridge.conversation.events import (
 from bridge.errors import ProtocolError, SpeechError
 from bridge.speech_connection import SpeechConnection
 from bridge.speech_link import SpeechLink, drop
+from bridge.speech_standby import Choice, Standby
 from bridge.stt.base import EmitTurn, Recognizer, RecognizerFactory
 from bridge.stt.dialect import Connection, Dialect
 from bridge.stt.outbox import CATCH_UP_SPEED, Outbox
@@ -62,15 +63,18 @@ class Limits:
 class Sessions(RecognizerFactory):
     """Opens a session, with a socket of its own, for each speaker. The factory of every dialect."""
 
-    def __init__(self, link: SpeechLink, dialect: Dialect, limits: Limits) -> None:
+    def __init__(self, link: SpeechLink, dialect: Dialect, limits: Limits, standby: Standby | None = None) -> None:
+        """`standby`: the service that stands by for the one that `link` leads to; None: there is none."""
         self._link = link
+        self._standby = standby
         self._dialect = dialect
         self._limits = limits
         self._sessions: set[Session] = set()
 
     def open(self, emit: EmitTurn, *, name: str) -> Recognizer:
         """Start a session; see `RecognizerFactory.open`."""
-        session = Session(self._link, self._dialect, self._limits, emit, name, on_end=self._sessions.discard)
+        choice = Choice(self._link, self._standby)
+        session = Session(choice, self._dialect, self._limits, emit, name, on_end=self._sessions.discard)
         self._sessions.add(session)
         return session
 
@@ -84,7 +88,7 @@ class Session(Recognizer):
 
     def __init__(
         self,
-        link: SpeechLink,
+        choice: Choice,
         dialect: Dialect,
         limits: Limits,
         emit: EmitTurn,
@@ -92,7 +96,8 @@ class Session(Recognizer):
         *,
         on_end: Callable[[Session], None],
     ) -> None:
-        self._link = link
+        self._choice = choice
+        self._goes_over = False
         # The settings of the current connection, those that are wanted, and the last with which one came up.
         self._dialect = self._wanted = dialect
         self._proven: Dialect | None = None
@@ -262,10 +267,21 @@ class Session(Recognizer):
         """One connection, from the handshake to its end. Raises `SpeechError` unless it ended as it should."""
         if not self._stitcher.open:
             self._dialect = self._wanted
-        socket = await self._link.connect(self._dialect.path, self._dialect.query())
+        dialect = self._dialect
+        link = self._choice.link(dialect.language)
+        self._goes_over = False
         try:
-            request_id = await self._dialect.greet(socket, self._link)
-            connection = self._dialect.connect(socket, self._link, self._outbox, self)
+            socket = await link.connect(dialect.path, dialect.query())
+        except SpeechError as error:
+            self._goes_over = self._choice.failed(error, dialect.language)
+            raise
+        try:
+            try:
+                request_id = await dialect.greet(socket, link)
+            except SpeechError as error:
+                self._goes_over = self._choice.failed(error, dialect.language)
+                raise
+            connection = dialect.connect(socket, link, self._outbox, self)
             self._note_connected(connection, socket, request_id)
             await connection.talk()
         finally:
@@ -278,15 +294,17 @@ class Session(Recognizer):
         self._configured_at = None
         self._proven = self._dialect
         self._refused = self._switching = self._left = False
+        self._choice.worked()
         self._reported.clear()
-        self.log.info("stt_connected", request_id=request_id, waiting_bytes=len(self._outbox))
+        standby = self._choice.on_standby
+        self.log.info("stt_connected", request_id=request_id, standby=standby, waiting_bytes=len(self._outbox))
         if self._outbox.dropped:
             self.log.warning("stt_audio_lost", bytes=self._outbox.dropped)
         # What waits begins where the last connection's audio is to go again, or later if too much came meanwhile.
         self._stitcher.resumed(self._outbox.sent)
         self._silent_from = None
         self._watch_for_silence()
-        self._pass_on(RecognizerConnected(request_id))
+        self._pass_on(RecognizerConnected(request_id, standby))
         if self._finishing:
             connection.finish()
             self.delivered()
@@ -300,7 +318,7 @@ class Session(Recognizer):
         if self._left and was_up:
             return False
         # An error that ends a long good connection is not about its settings, whatever its status says.
-        final = error.final and self._lasted_s() <= _STEADY_S
+        final = error.final and self._lasted_s() <= _STEADY_S and not self._goes_over
         if final and (proven := self._proven) is not None and proven != self._dialect:
             # It is the new settings that are refused. The old ones are good enough to go on with.
             self._wanted = proven

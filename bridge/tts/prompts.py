@@ -14,7 +14,15 @@ from typing import Final
 import structlog
 
 from bridge.audio.codec import BYTES_PER_MS
-from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFailed, SpeechFinished, Word, WordsTimed
+from bridge.conversation.events import (
+    SpeechArrived,
+    SpeechEvent,
+    SpeechFailed,
+    SpeechFinished,
+    SpokenByStandby,
+    Word,
+    WordsTimed,
+)
 from bridge.tasks import spawn
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice
 
@@ -208,6 +216,9 @@ class _Preparing:
         if event.utterance not in self._open:
             return
         prompt, spoken = self._open[event.utterance]
+        if isinstance(event, SpokenByStandby):
+            self._voice.cancel(event.utterance)
+            event = SpeechFailed(event.utterance, "speech_unreachable", "only the standby speaks", final=False)
         spoken.take(event)
         if isinstance(event, SpeechFinished | SpeechFailed):
             del self._open[event.utterance]
@@ -284,7 +295,9 @@ class _PromptVoice(Voice):
 
     def _take(self, event: SpeechEvent) -> None:
         """The voice behind spoke: keep it, if it is a prompt, and hand it on."""
-        if event.utterance in self._learning:
+        if isinstance(event, SpokenByStandby):
+            self._learning.pop(event.utterance, None)  # What is kept is the voice of the settings.
+        elif event.utterance in self._learning:
             prompt, spoken = self._learning[event.utterance]
             spoken.take(event)
             if isinstance(event, SpeechFinished | SpeechFailed):

@@ -14,7 +14,7 @@ from bridge.arrivals import Site
 from bridge.call.registry import Registry
 from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
-from bridge.local_speech import SpeechState, open_speech
+from bridge.local_speech import SpeechState, open_speech, open_standby
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.settings import MEDIA_PATH, Settings
@@ -37,6 +37,9 @@ class Alone:
         """Told of the journals of other processes that have grown."""
         self.speech = SpeechState()
         """Whether the local speech server is there; of one that serves several processes nothing is known."""
+
+        self.standby = SpeechState()
+        """The same of a local one that stands by."""
 
     first = True
     """Whether this process keeps house: follows journals, delivers what waits, sweeps."""
@@ -63,6 +66,10 @@ class Alone:
     async def speech_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
         """Return where speech comes from; the stack's end stops what was started for it."""
         return await open_speech(settings, stack, self.speech)
+
+    async def standby_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+        """The same for the service that stands by; empty: there is none."""
+        return await open_standby(settings, stack, self.standby)
 
     def hold(self, name: str) -> None:
         """From now on what is asked about something of this name is for this process."""

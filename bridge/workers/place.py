@@ -20,6 +20,8 @@ class Place(msgspec.Struct, frozen=True):
     """TCP port of all of them."""
     speech_url: str
     """Where speech comes from."""
+    standby_url: str = ""
+    """What stands by for that; empty: nothing does."""
     again: bool = False
     """A worker with this number was there before, and has died."""
 

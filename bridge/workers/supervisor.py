@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from bridge.errors import BridgeError, SettingsError
-from bridge.local_speech import open_speech
+from bridge.local_speech import open_speech, open_standby
 from bridge.local_token import local_token
 from bridge.settings import Settings
 from bridge.tasks import spawn
@@ -57,13 +57,11 @@ async def supervise(
         folder = _folder(settings)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         make_board(folder, count)
-        speech_url = await open_speech(settings, stack)
+        speech_url, standby_url = await open_speech(settings, stack), await open_standby(settings, stack)
         named = None if config is None else str(config)
         given = {**overrides, "server": {**overrides.get("server", {}), "port": port}}
-        workers = [
-            _Kept(Start(Place(number, count, str(folder), port, speech_url), named, given, debug))
-            for number in range(count)
-        ]
+        places = [Place(number, count, str(folder), port, speech_url, standby_url) for number in range(count)]
+        workers = [_Kept(Start(place, named, given, debug)) for place in places]
         try:
             await _start_all(workers)
             with _on_hangup(workers):

@@ -63,6 +63,11 @@ class Worker(Alone):
         del settings, stack
         return self.place.speech_url
 
+    async def standby_url(self, settings: Settings, stack: contextlib.AsyncExitStack) -> str:
+        """As `Alone.standby_url`; see `speech_url`."""
+        del settings, stack
+        return self.place.standby_url
+
     def answers(self, request: web.Request) -> bool:
         """As `Alone.answers`: what another process is to answer is handed over before anything is put up for it."""
         return self._front.answers(request)

@@ -19,6 +19,17 @@ STATES: Final = (COLD, BEFORE, AGENT_SPEAKS, CALLER_SPEAKS, THINKING, SILENCE, T
 """What goes on when the fault begins. `before the bridge`: it is there when the bridge is started, and nothing is
 kept from better times; `at the end`: the caller hangs up in the middle of a sentence."""
 
+STT_STANDBY: Final = "speech to text, with a standby"
+TTS_STANDBY: Final = "text to speech, with a standby"
+VOICEMAIL: Final = "all speech, with voicemail"
+
+FEWER: Final[Mapping[str, tuple[str, ...]]] = {
+    STT_STANDBY: (COLD, CALLER_SPEAKS, THINKING),
+    TTS_STANDBY: (COLD, AGENT_SPEAKS, THINKING),
+    VOICEMAIL: (COLD, THINKING),
+}
+"""The states that are looked at of what fails as it does without: who stands in does so in all of them."""
+
 WAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "speech to text": ("refuses", "drops", "stalls", "rubbish", "429"),
     "text to speech": ("refuses", "drops", "stalls", "rubbish", "429"),
@@ -28,6 +39,9 @@ WAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "bus": ("away", "restarts"),
     "stream": ("drops", "half-open", "stalls", "duplicate", "late stop"),
     "carrier's REST": ("away", "500", "429"),
+    STT_STANDBY: ("refuses", "drops", "stalls", "429"),
+    TTS_STANDBY: ("refuses", "drops", "stalls", "429"),
+    VOICEMAIL: ("refuses", "stalls"),
 }
 """What may fail, and how. `drops` breaks what is open, once (an agent: each answer, in its middle); all else lasts
 until the call is over."""
@@ -66,4 +80,6 @@ class Cell:
 
 def all_cells() -> list[Cell]:
     """Return every cell, in the order of the table."""
-    return [Cell(what, way, state) for what, ways in WAYS.items() for way in ways for state in STATES]
+    return [
+        Cell(what, way, state) for what, ways in WAYS.items() for way in ways for state in FEWER.get(what, STATES)
+    ]

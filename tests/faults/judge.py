@@ -7,10 +7,11 @@ import json
 from itertools import pairwise
 from typing import Any, Final
 
+from bridge.settings.calls import VoicemailSettings
 from bridge.settings.sections import TurnsSettings
 from bridge.store.sql.database import FILE
 from tests.faults.agent import BACK, GREETING, LONG, SHORT
-from tests.faults.catalogue import END, TRANSFER
+from tests.faults.catalogue import END, TRANSFER, VOICEMAIL
 from tests.faults.logged import Log
 from tests.faults.outcome import Outcome
 from tests.faults.play import Said
@@ -40,6 +41,8 @@ def known_texts() -> dict[str, str]:
         "outage sentence": turns.outage,
         "still there?": turns.still_there,
         "good-bye for silence": turns.goodbye,
+        "asks for a message": VoicemailSettings().say,
+        "thanks": VoicemailSettings().thanks,
         "not reached": "Sorry, I could not reach them.",
     }
 
@@ -76,6 +79,18 @@ def judge(there: Stage, said: Said, log: Log, journal: Journal, outcome: Outcome
     outcome.ended = str(there.call.ending.outcome) if there.call.ending is not None else "not at all"
     if outcome.silence_s > _STUCK_S and not _cut_off(there):
         outcome.wrong.append(f"{outcome.silence_s:.1f} s of silence while the caller waited")
+    if there.spare is not None and not _answered(journal, max(0.0, broken)):
+        outcome.wrong.append("no answer was heard though a speech service stood by")
+    if there.cell.dependency == VOICEMAIL and not any(one["entry"] == "message_left" for one in journal):
+        outcome.wrong.append("the message is not in the record")
+
+
+def _answered(journal: Journal, broken: float) -> bool:
+    """Tell whether something was heard of an answer that was over after the fault began."""
+    return any(
+        one["entry"] == "agent_spoke" and one["heard"] and one["ended_ms"] / 1000 > broken and one["turn"]
+        for one in journal
+    )
 
 
 def _cut_off(there: Stage) -> bool:
@@ -125,6 +140,9 @@ def _record(journal: Journal) -> str:
     if any(entry.get("degraded") for entry in journal):
         problems.append("a degraded turn")
     reason = next((entry["reason"] for entry in journal if entry["entry"] == "call_closed"), "")
+    problems += ["a message" for entry in journal if entry["entry"] == "message_left"]
+    if any(entry.get("standby") for entry in journal):
+        problems.append("turns by the standby")
     if not journal:
         return "no journal"
     return "; ".join([*problems, f"ended: {reason}" if reason else "no end"])

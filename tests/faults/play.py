@@ -10,7 +10,17 @@ from typing import Final
 from wsproto.utilities import LocalProtocolError
 
 from bridge.simulator.caller import CallError
-from tests.faults.catalogue import AGENT_SPEAKS, BEFORE, CALLER_SPEAKS, COLD, END, SILENCE, THINKING, TRANSFER
+from tests.faults.catalogue import (
+    AGENT_SPEAKS,
+    BEFORE,
+    CALLER_SPEAKS,
+    COLD,
+    END,
+    SILENCE,
+    THINKING,
+    TRANSFER,
+    VOICEMAIL,
+)
 from tests.faults.stage import Stage, warm
 from tests.scripted_speech import Peer
 
@@ -19,6 +29,8 @@ QUESTION: Final = "What about tomorrow then?"
 HUMAN: Final = "A human, please."
 FIRST_HALF: Final = "I would like to know"
 SECOND_HALF: Final = " when you are open."
+MESSAGE: Final = b"\x25" * 8000
+"""The sound of a message."""
 _HEARD_WITHIN_S: Final = 2.5
 """How long a caller's words wait for a speech service that is away."""
 _ANSWER_WITHIN_S: Final = 14.0
@@ -136,6 +148,9 @@ def _dialling(there: Stage) -> bool:
 async def _go_on(there: Stage, said: Said) -> None:
     """Ask more, as a caller would who has time."""
     call, loop = there.call, asyncio.get_running_loop()
+    if there.cell.dependency == VOICEMAIL:
+        await _leave_message(there)
+        return
     limit = (there.broken_at or loop.time()) + _MOST_S
     for _ in range(said.to_ask):
         if not call.live:
@@ -148,12 +163,21 @@ async def _go_on(there: Stage, said: Said) -> None:
         await say(there, said, QUESTION)
 
 
+async def _leave_message(there: Stage) -> None:
+    """Hold on until the carrier's tone, say something, and wait until it thanks."""
+    async with asyncio.timeout(_MOST_S):
+        while there.call.live and not any(event.kind == "recording" for event in there.events):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    await there.call.say(MESSAGE)
+    await there.call.ended()
+
+
 def _lasting(there: Stage) -> bool:
-    return bool(there.speech.ways["stt"] or there.speech.ways["tts"])
+    return there.spare is None and bool(there.speech.ways["stt"] or there.speech.ways["tts"])
 
 
 async def _half(there: Stage) -> None:
-    peer = there.speech.ear
+    peer = there.ear
     assert peer is not None
     await peer.turn("start")
     await peer.turn("update", FIRST_HALF)
@@ -197,7 +221,7 @@ async def _ear(there: Stage) -> Peer | None:
     loop = asyncio.get_running_loop()
     until = loop.time() + _HEARD_WITHIN_S
     while there.call.live and loop.time() < until:
-        if (peer := there.speech.ear) is not None:
+        if (peer := there.ear) is not None:
             return peer
         await asyncio.sleep(0.05)
     return None

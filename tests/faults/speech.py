@@ -70,7 +70,7 @@ class FaultySpeech(ScriptedSpeech):
                 return None
             case "stalls":
                 return None  # It takes the connection, and never answers.
-        self._stt_status = 429 if self.ways["stt"] == "429" else 101
+        self.stt_status = 429 if self.ways["stt"] == "429" else 101
         self._tts_status = 429 if self.ways["tts"] == "429" else 101
         peer = await super()._open(request, writer, wire)
         if peer is not None and self.ways[half] == "rubbish":

@@ -20,11 +20,13 @@ from bridge.simulator.caller import CallEvent, Line, SimulatedCall
 from bridge.simulator.party import Party
 from bridge.simulator.rest import FakeTwilioRest, Fault
 from bridge.twilio import media_stream
+from tests.faults import catalogue
 from tests.faults.agent import DESK, FaultyAgent
 from tests.faults.catalogue import BEFORE, COLD, Cell
 from tests.faults.speech import FaultySpeech
 from tests.faults.wire import Disk, Lock, Network
 from tests.nats_server import Bus
+from tests.scripted_speech import Peer
 
 TOKEN: Final = "0123456789abcdef0123456789abcdef"
 ACCOUNT: Final = "AC" + "1" * 32
@@ -57,19 +59,29 @@ class Stage:
     bus: Bus | None = None
     network: Network | None = None
     rest: FakeTwilioRest | None = None
+    spare: FaultySpeech | None = None
+    """The speech service that stands by, which never fails."""
     mended: bool = False
     """What keeps calls is there again: nothing is started twice."""
     broken_at: float | None = None
     """The loop's time at which the fault began."""
+
+    @property
+    def ear(self) -> Peer | None:
+        """The speech-to-text socket that works now; None: there is none."""
+        return self.speech.ear or (None if self.spare is None else self.spare.ear)
 
     async def fail(self) -> None:
         """Let the fault begin."""
         self.broken_at = asyncio.get_running_loop().time()
         way = self.cell.way
         match self.cell.dependency:
-            case "speech to text":
+            case "speech to text" | catalogue.STT_STANDBY:
                 await self.speech.fail("stt", way)
-            case "text to speech":
+            case "text to speech" | catalogue.TTS_STANDBY:
+                await self.speech.fail("tts", way)
+            case catalogue.VOICEMAIL:
+                await self.speech.fail("stt", way)
                 await self.speech.fail("tts", way)
             case "agent":
                 await self.agent.fail(way)
@@ -155,7 +167,12 @@ async def stage(cell: Cell, folder: Path, database: Path) -> AsyncIterator[Stage
             "BRIDGE_AGENT__URL": agent.url,
             "BRIDGE_AGENT__UNDELIVERED": str(folder / "undelivered"),
         }
-        bus = rest = network = None
+        bus = rest = network = spare = None
+        if cell.dependency in {catalogue.STT_STANDBY, catalogue.TTS_STANDBY}:
+            spare = await stack.enter_async_context(FaultySpeech().running())
+            environment |= {"BRIDGE_SPEECH__STANDBY": spare.url}
+        if cell.dependency == catalogue.VOICEMAIL:
+            environment |= {"BRIDGE_VOICEMAIL__AFTER_FAILURE": "true", "BRIDGE_VOICEMAIL__SILENCE_SECONDS": "2"}
         if cell.dependency == "bus":
             bus = Bus()
             await bus.start()
@@ -170,6 +187,7 @@ async def stage(cell: Cell, folder: Path, database: Path) -> AsyncIterator[Stage
             "lock": Lock(kept / "calls.db") if cell.dependency == "database" else None,
             "bus": bus,
             "rest": rest,
+            "spare": spare,
         }
         cold = _Cold(cell, speech, agent, **parts)
         if cell.state == COLD:
