@@ -10,7 +10,7 @@ import structlog
 
 from bridge.errors import BridgeError
 from bridge.settings import Settings
-from bridge.tasks import spawn
+from bridge.tasks import spawn, stopped
 
 if TYPE_CHECKING:
     from bridge.speech_server.launch import LocalServer
@@ -52,7 +52,7 @@ async def _open(address: str, stack: contextlib.AsyncExitStack, state: SpeechSta
 
     server = await launch_local()
     keeper = spawn(_keep_speech(server, state or SpeechState()), name="keep-local-speech")
-    stack.push_async_callback(_cancelled, keeper)
+    stack.push_async_callback(stopped, keeper)
     return server.url
 
 
@@ -75,9 +75,3 @@ async def _keep_speech(server: LocalServer, state: SpeechState) -> None:
                 state.up = True
     finally:
         await server.close()
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end."""
-    task.cancel()
-    await asyncio.wait([task])

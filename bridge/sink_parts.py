@@ -19,7 +19,7 @@ from bridge.sinks.nats_bus import NatsSink
 from bridge.sinks.outbox import Outbox
 from bridge.sinks.webhook import WebhookSink
 from bridge.store.base import Store
-from bridge.tasks import spawn
+from bridge.tasks import spawn, stopped
 from bridge.workers.alone import Alone
 
 
@@ -41,14 +41,14 @@ async def open_sinks(
     if worker.several:
         following = JournalFeeder(feeder, folder, left)
         stack.push_async_callback(following.drain)
-        stack.push_async_callback(_stop, spawn(following.run(), name="sinks-follow"))
+        stack.push_async_callback(stopped, spawn(following.run(), name="sinks-follow"))
         worker.also_grew.append(lambda grown, _: following.grew(grown))
     else:
         stack.callback(spawn(_catch_up(feeder, folder, left), name="sinks-catch-up").cancel)
     for name, sink in sinks.items():
         stack.push_async_callback(sink.close)
         delivery = Delivery(name, outbox, sink)
-        stack.push_async_callback(_stop, spawn(delivery.run(), name=f"sink-{name}"))
+        stack.push_async_callback(stopped, spawn(delivery.run(), name=f"sink-{name}"))
         metrics.sink_waiting.labels(sink=name).set_function(functools.partial(outbox.backlog.__getitem__, name))
     metrics.sink_dropped.set_function(lambda: outbox.dropped)
     return FeedingStore(store, feeder)
@@ -73,8 +73,3 @@ def make_sinks(settings: Settings) -> dict[str, Sink]:
 
 async def _catch_up(feeder: Feeder, folder: Path, left: dict[str, int]) -> None:
     await asyncio.to_thread(feeder.catch_up, folder, left)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

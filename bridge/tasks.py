@@ -26,6 +26,12 @@ def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     return task
 
 
+async def stopped(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end, whatever that is. Being cancelled stops the waiting only."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
 def _ended(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +37,6 @@ async def sweep(
     *,
     system: Bridge,
     sizes_ms: Sequence[int] = SIZES_MS,
-    on_row: Callable[[Row], None] = lambda _: None,
 ) -> list[Row]:
     """Measure each size on a bridge of its own, with the calls of the last of `options.calls`. See `run_bench`."""
     load = dataclasses.replace(options.load, follow_audio=True)
@@ -49,7 +48,6 @@ async def sweep(
         changed = dataclasses.replace(system, settings={**system.settings, SETTING: str(size)})
         found = await run_bench(options, place, system=changed)
         rows.append(Row(size, found.levels[-1]))
-        on_row(rows[-1])
     return rows
 
 

@@ -53,7 +53,7 @@ class LoadOptions:
 
 
 class Load:
-    """The calls. `peers` is the address that the system is told; set `line` or `media_url` when it runs."""
+    """The calls. `peers` is the address that the system is told; `attach` comes when it runs."""
 
     def __init__(self, options: LoadOptions, peers: str, session: aiohttp.ClientSession) -> None:
         self.tally = Tally()

@@ -42,7 +42,7 @@ from bridge.store.base import Store
 from bridge.store.sql.database import Database
 from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.owning import Owners
-from bridge.tasks import spawn
+from bridge.tasks import spawn, stopped
 from bridge.twilio.outbound_routes import Order, OutboundRoutes
 from bridge.workers.alone import Alone, Around
 
@@ -432,10 +432,10 @@ class Node(Around):
         if self._live is not None:
             telling = spawn(self._live.run(self._own), name="tell-nodes")
             stack.push_async_callback(self._live.last_words)
-            stack.push_async_callback(_stopped, telling)
+            stack.push_async_callback(stopped, telling)
         self.bus.open()
         if self._owners is not None:
-            stack.push_async_callback(_stopped, spawn(self._owners.get_ready(), name="open-owners"))
+            stack.push_async_callback(stopped, spawn(self._owners.get_ready(), name="open-owners"))
 
 
 async def _within(work: Awaitable[None], seconds: float) -> None:
@@ -452,8 +452,3 @@ async def _used(owners: Owners, token: str) -> bool | None:
     except (StoreError, TimeoutError) as error:
         log.warning("token_not_checked", error=str(error) or "the database does not answer")
         return None
-
-
-async def _stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

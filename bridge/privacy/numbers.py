@@ -115,11 +115,6 @@ def runs(text: str, least: int = 1) -> list[Run]:
     return found
 
 
-def has_run(text: str, least: int) -> bool:
-    """Tell whether there is a run of at least `least` digits."""
-    return not few(text, least) and bool(runs(text, least))
-
-
 def masked(text: str) -> str:
     """Return the text with every digit as 0 and every letter of a number word as x, wherever they stand.
 

@@ -54,9 +54,7 @@ class JournalFeeder:
         while True:
             await self._more.wait()
             self._more.clear()
-            while self._grown:
-                folder, _ = self._grown.popitem(last=False)
-                await asyncio.to_thread(self._follow, folder)
+            await self.drain()
 
     async def drain(self) -> None:
         """Hand over what is known to have grown."""

@@ -22,6 +22,10 @@ LOWEST_RATE: Final = 8000
 HIGHEST_RATE: Final = 48000
 
 _FULL: Final = 32768.0
+_QUIET_DB: Final = -42.0
+"""A block of 10 ms that is so much below the loudest is silence."""
+_GAP_S: Final = 0.06
+"""A shorter pause lies within a sound."""
 
 
 def _floats_to_linear16(audio: bytes, kind: str) -> bytes:
@@ -100,18 +104,15 @@ def loudest_db(samples: Samples, sample_rate: int) -> float:
     return float(10 * np.log10(np.square(samples[:whole]).reshape(-1, block).mean(axis=1).max() + 1e-10))
 
 
-def sounding(samples: Samples, sample_rate: int, *, quiet_db: float = -42.0, gap: float = 0.06) -> list[Span]:
-    """Where there is sound: stretches in seconds, pauses of less than `gap` seconds bridged.
-
-    `quiet_db` is taken from the loudest block of 10 ms.
-    """
+def sounding(samples: Samples, sample_rate: int) -> list[Span]:
+    """Where there is sound: stretches in seconds, with the shortest of pauses in them."""
     block = sample_rate // 100
     whole = len(samples) // block * block
     if not whole:
         return []
     levels = 10 * np.log10(np.square(samples[:whole]).reshape(-1, block).mean(axis=1) + 1e-10)
-    loud = np.flatnonzero(levels > levels.max() + quiet_db)
-    breaks = np.flatnonzero(np.diff(loud) > gap * 100)
+    loud = np.flatnonzero(levels > levels.max() + _QUIET_DB)
+    breaks = np.flatnonzero(np.diff(loud) > _GAP_S * 100)
     firsts = [loud[0], *loud[breaks + 1]]
     lasts = [*loud[breaks], loud[-1]]
     return [(float(first) / 100, float(last + 1) / 100) for first, last in zip(firsts, lasts, strict=True)]

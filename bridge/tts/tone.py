@@ -14,6 +14,11 @@ from bridge.audio.codec import BYTES_PER_MS, SAMPLE_RATE, linear16_to_mulaw, sil
 from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFinished, Word, WordsTimed
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice
 
+_WORD_MS = 200
+"""How long a word sounds; then comes a gap."""
+_GAP_MS = 50
+_WORD_S, _STEP_S = _WORD_MS / 1000, (_WORD_MS + _GAP_MS) / 1000
+_PITCH_HZ = 440
 _FADE_MS = 10
 """Keeps a beep from clicking."""
 
@@ -21,29 +26,20 @@ _FADE_MS = 10
 class ToneVoice(Synthesizer):
     """Speaks every word as a beep of the same length, followed by a pause."""
 
-    def __init__(self, *, word_ms: int = 200, gap_ms: int = 50, pitch_hz: int = 440) -> None:
-        """A word sounds for `word_ms` and is followed by `gap_ms` of silence."""
-        self._word_s = word_ms / 1000
-        self._step_s = (word_ms + gap_ms) / 1000
-        self._beep = _tone(word_ms, pitch_hz) + silence(gap_ms)
-
     def warm(self) -> None:
         """There is nothing to connect to."""
 
     def open(self, emit: EmitSpeech, *, name: str) -> Voice:  # noqa: ARG002 - there is no log to name it in
         """Start a voice; see `Synthesizer.open`."""
-        return _Beeps(emit, self._beep, word_s=self._word_s, step_s=self._step_s)
+        return _Beeps(emit)
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
 class _Beeps(Voice):
-    def __init__(self, emit: EmitSpeech, beep: bytes, *, word_s: float, step_s: float) -> None:
+    def __init__(self, emit: EmitSpeech) -> None:
         self._emit = emit
-        self._beep = beep
-        self._word_s = word_s
-        self._step_s = step_s
         self._loop = asyncio.get_running_loop()
         self._texts: dict[int, str] = {}  # of open utterances: the word that may not be whole yet
         self._counts: dict[int, int] = {}  # words that were spoken
@@ -67,11 +63,9 @@ class _Beeps(Voice):
         if words:
             first = self._counts.get(utterance, 0)
             self._counts[utterance] = first + len(words)
-            timed = tuple(
-                Word(word, n * self._step_s, n * self._step_s + self._word_s) for n, word in enumerate(words, first)
-            )
+            timed = tuple(Word(word, n * _STEP_S, n * _STEP_S + _WORD_S) for n, word in enumerate(words, first))
             self._tell(WordsTimed(utterance, timed))
-            self._tell(SpeechArrived(utterance, self._beep * len(words)))
+            self._tell(SpeechArrived(utterance, _beep() * len(words)))
         if not more:
             self._tell(SpeechFinished(utterance))
 
@@ -106,11 +100,11 @@ def _end_of_last_whole_word(text: str) -> int:
 
 
 @functools.cache
-def _tone(ms: int, pitch_hz: int) -> bytes:
-    """A mu-law beep with soft edges."""
-    count, fade = ms * BYTES_PER_MS, _FADE_MS * BYTES_PER_MS
+def _beep() -> bytes:
+    """A word and its gap in mu-law, with soft edges."""
+    count, fade = _WORD_MS * BYTES_PER_MS, _FADE_MS * BYTES_PER_MS
     samples = (
-        int(8000 * min(1, n / fade, (count - 1 - n) / fade) * math.sin(2 * math.pi * pitch_hz * n / SAMPLE_RATE))
+        int(8000 * min(1, n / fade, (count - 1 - n) / fade) * math.sin(2 * math.pi * _PITCH_HZ * n / SAMPLE_RATE))
         for n in range(count)
     )
-    return linear16_to_mulaw(struct.pack(f"<{count}h", *samples))
+    return linear16_to_mulaw(struct.pack(f"<{count}h", *samples)) + silence(_GAP_MS)

@@ -20,7 +20,7 @@ from bridge.live.events import News
 from bridge.metrics import Metrics
 from bridge.settings import MEDIA_PATH, Settings
 from bridge.store.base import CallHeader, CallRecord, Reopened, Store
-from bridge.tasks import spawn
+from bridge.tasks import spawn, stopped
 from bridge.workers.alone import Alone, OnGrowth
 from bridge.workers.board import Board
 from bridge.workers.front import Front
@@ -171,7 +171,7 @@ class Worker(Alone):
         assert runner.server is not None  # noqa: S101  It was set up.
         receiver = self._front.receiver = Receiver(self.place.socket(self.place.number), runner.server)
         stack.callback(receiver.close)
-        stack.push_async_callback(_stopped, spawn(self._tell_load(registry), name="tell-load"))
+        stack.push_async_callback(stopped, spawn(self._tell_load(registry), name="tell-load"))
         if self._hub is not None:
             await self._hub.open()
             stack.push_async_callback(self._hub.close)
@@ -179,7 +179,7 @@ class Worker(Alone):
             stack.push_async_callback(self._hub.others_gone, settings.server.drain_seconds + _OTHERS_STOP_WITHIN_S)
         if self._reporter is not None:
             link = spawn(self._reporter.run(), name="tell-first-worker")
-            stack.push_async_callback(_stopped, link)
+            stack.push_async_callback(stopped, link)
             stack.push_async_callback(self._reporter.last_words)
         await Site(runner, entrance, settings.server.host, self.place.port, reuse_port=True).start()
         await receiver.open()
@@ -244,8 +244,3 @@ class _Teller:
 async def _tell_end(session: Session | LogSession, reporter: Reporter) -> None:
     await session.ended.wait()
     reporter.over(session.info.id)
-
-
-async def _stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])

@@ -20,7 +20,6 @@ Exists = Callable[[str], bool]
 """Tells whether a sound file is there, by its name below the folder of sounds."""
 
 _STEP_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_ONE_PROBLEM: Final = ("there is no flow in this file", 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A flow: what a caller is told and asked, step by step. Pure.
 
-Plain data: `flow_file` reads it, `flow_steps` runs it.
+Plain data: `file` reads it, `steps` runs it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The `openai` agent: a language model behind any chat-completions endpoint answers the caller.
 
-`openai_history` (what the model is told) → `openai_requests` (the completion, as it streams) → here, where text is
-handed on word by word and functions become actions (`openai_tools`) or HTTP requests, whose results the model gets
-in a further completion. `asking` decides whether the model is asked at all.
+`history` (what the model is told) → `requests` (the completion, as it streams) → here, where text is handed on word
+by word and functions become actions (`tools`) or HTTP requests, whose results the model gets in a further
+completion. `asking` decides whether the model is asked at all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The `relay` agent: an app written for Twilio's ConversationRelay, with the bridge in Twilio's place.
 
-`relay_wire` (the messages) → `relay_talk` (what the app says, in order) → `relay_socket` (the connection) → here,
+`wire` (the messages) → `talk` (what the app says, in order) → `connection` (the WebSocket) → here,
 where questions become prompts and what the app says becomes answers. Such an app is not asked: it is told what the
 caller does, and speaks when it likes. What comes within an answer's time is the answer; what comes later is
 volunteered, by `want_floor`.

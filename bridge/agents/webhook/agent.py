@@ -1,8 +1,7 @@
 """The `webhook` agent: each question is an HTTP POST, the answer is spoken as it comes.
 
-settings → `webhook_wire` (the request) and `webhook_answers` (the answer) → `webhook_http` (the exchange) → here.
-`asking` decides whether the agent is asked at all, and which of its actions count; `webhook_end` delivers the ends
-of calls.
+settings → `wire` (the request) and `answers` (the answer) → `post` (the exchange) → here. `asking` decides whether
+the agent is asked at all, and which of its actions count; `end` delivers the ends of calls.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class WebhookOptions:
 class WebhookAgent:
     """Asks an HTTP agent. One per process and URL; holds the connections to it.
 
-    `secret` signs the questions (`webhook_wire.signing_key` tells its forms); empty: unsigned. `timeout_seconds`
+    `secret` signs the questions (`wire.signing_key` tells its forms); empty: unsigned. `timeout_seconds`
     bounds the wait for the first byte of an answer and for each further one. Redirects are not followed and the
     proxy variables of the environment are not used: the answer comes from where the settings say, or not at all.
     Raises SettingsError for a URL or secret that cannot work.

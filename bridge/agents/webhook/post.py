@@ -1,6 +1,6 @@
 """One request to a webhook agent, from letter to pieces.
 
-What an answer means for a call is decided in `webhook`; the connection is `http_exchange`'s.
+What an answer means for a call is decided in `agent`; the connection is `http_exchange`'s.
 """
 
 from __future__ import annotations
