@@ -1,16 +1,19 @@
 """Ten thousand connections of strangers while twenty calls go on: what do the calls feel of it?
 
 `python -m tests.rubbish` runs a bridge as a user starts it, holds calls as `phone-bridge bench` does, and measures
-them twice: alone, and while another process opens connections from another address of this machine. Those bring
-nothing, noise, halves of requests, requests for nothing, unsigned webhooks, streams without a ticket. For Linux.
+them by turns: alone, and while another process opens connections from another address of this machine. Those bring
+nothing, noise, halves of requests, requests for nothing, unsigned webhooks, streams without a ticket. What the
+machine's own noise is shows in how far windows of the same kind are apart. For Linux.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -77,7 +80,10 @@ async def one(port: int, sent: bytes, local: str = STRANGER) -> str:
 
 
 async def flood(port: int, connections: int, seconds: float) -> Counter[str]:
-    """Open so many connections in so many seconds, of every kind in turn. Returns how often what came of them."""
+    """Open so many connections in so many seconds, of every kind in turn. Returns how often what came of them.
+
+    What is open still at the end is given up, and counted so; what could not be opened by then is left out.
+    """
     told: Counter[str] = Counter()
     places = asyncio.Semaphore(_AT_ONCE)
     kinds = [*KINDS.items()]
@@ -90,13 +96,19 @@ async def flood(port: int, connections: int, seconds: float) -> Counter[str]:
             places.release()
 
     began = time.monotonic()
-    tasks = []
-    for number in range(connections):
-        await asyncio.sleep(max(0.0, began + seconds * number / connections - time.monotonic()))
-        await places.acquire()
-        tasks.append(spawn(stranger(number), name=f"stranger-{number}"))
-    await asyncio.gather(*tasks)
-    told["seconds"] = round(time.monotonic() - began)
+    tasks: list[asyncio.Task[None]] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            for number in range(connections):
+                await asyncio.sleep(max(0.0, began + seconds * number / connections - time.monotonic()))
+                await places.acquire()
+                tasks.append(spawn(stranger(number), name=f"stranger-{number}"))
+            await asyncio.gather(*tasks)
+    told["given up at the end"] = sum(not task.done() for task in tasks)
+    told["opened"] = len(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     return told
 
 
@@ -114,18 +126,28 @@ class _AtPort(Bridge):
 
 
 def shown(levels: Sequence[Level]) -> str:
-    """Return the calls' figures, alone and among strangers, side by side."""
-    lines = [f"{'':34}{'alone':>20}{'among strangers':>20}"]
-    for measure in levels[0].figures:
-        cells = [level.figures.get(measure) for level in levels]
-        told = [f"{one.p50:.1f} / {one.p99:.1f} ms" if one else "-" for one in cells]
-        lines.append(f"{measure:34}" + "".join(f"{text:>20}" for text in told))
-    counts = ("turns", "unanswered", "dropped_calls", "lost_up", "lost_down", "underruns")
-    lines += [f"{name:34}" + "".join(f"{getattr(level, name):>20}" for level in levels) for name in counts]
+    """Return the calls' figures, alone and among strangers, side by side; windows of both kinds came by turns."""
+    both = (levels[0::2], levels[1::2])
+    lines = [f"{'':34}{'alone':>32}{'among strangers':>32}"]
+    lines += [_row(name, [_spread(windows, name) for windows in both]) for name in levels[0].figures]
+    for name in ("turns", "unanswered", "dropped_calls", "lost_up", "lost_down", "underruns"):
+        lines += [_row(name, [str(sum(getattr(one, name) for one in windows)) for windows in both])]
     for name, about in (("cpu", "cores used by the bridge"), ("others_cpu", "and by others on the same")):
-        told = [getattr(level.usage, name) for level in levels]
-        lines.append(f"{about:34}" + "".join(f"{value or 0:>20.2f}" for value in told))
-    return "\n".join([*lines, "(p50 / p99)"])
+        used = [statistics.median(getattr(one.usage, name) or 0 for one in windows) for windows in both]
+        lines += [_row(about, [f"{cores:.2f}" for cores in used])]
+    return "\n".join([*lines, "(ms: p50 / p99, medians of the windows; in brackets lowest and highest p99)"])
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    return f"{name:34}" + "".join(f"{cell:>32}" for cell in cells)
+
+
+def _spread(windows: Sequence[Level], measure: str) -> str:
+    found = [one for window in windows if (one := window.figures.get(measure)) is not None]
+    if not found:
+        return "-"
+    p50, p99 = (statistics.median(getattr(one, name) for one in found) for name in ("p50", "p99"))
+    return f"{p50:.1f} / {p99:.1f} ({min(one.p99 for one in found):.1f}-{max(one.p99 for one in found):.1f})"
 
 
 def _refusals(port: int) -> list[str]:
@@ -136,10 +158,11 @@ def _refusals(port: int) -> list[str]:
 
 @click.command()
 @click.option("--calls", default=20, show_default=True)
-@click.option("--connections", default=10_000, show_default=True)
-@click.option("--seconds", default=15.0, show_default=True, help="Length of each of the two windows.")
+@click.option("--connections", default=10_000, show_default=True, help="In each window among strangers.")
+@click.option("--seconds", default=15.0, show_default=True, help="Length of each window.")
+@click.option("--windows", default=3, show_default=True, help="Windows of either kind, by turns.")
 @click.option("--flood-port", default=0, hidden=True, help="Be the strangers.")
-def main(calls: int, connections: int, seconds: float, flood_port: int) -> None:
+def main(calls: int, connections: int, seconds: float, windows: int, flood_port: int) -> None:
     """Measure calls alone and among strangers."""
     if flood_port:
         # The bridge has a core of its own: who makes the flood must not take it away.
@@ -148,24 +171,25 @@ def main(calls: int, connections: int, seconds: float, flood_port: int) -> None:
         click.echo(json.dumps(asyncio.run(flood(flood_port, connections, seconds))))
         return
     system = _AtPort(port=free_port())
-    options = BenchOptions(calls=(calls, calls), seconds=seconds)
+    options = BenchOptions(calls=(calls,) * 2 * windows, seconds=seconds)
     strangers: list[subprocess.Popen[str]] = []
     refusals: list[str] = []
+    measured = itertools.count(1)
 
     def on_level(_: Level) -> None:
-        if strangers:
-            refusals.extend(_refusals(system.port))
+        if next(measured) % 2 == 0:  # They have ended by now, or will in a moment.
+            refusals[:] = _refusals(system.port)
             return
-        # They begin while the second window is made ready, and go on through all of it.
+        # They begin while the window is made ready, and go on through all of it.
         command = (sys.executable, "-m", "tests.rubbish", "--flood-port", str(system.port))
         how = ("--connections", str(connections), "--seconds", str(seconds + options.settle_s))
         strangers.append(subprocess.Popen([*command, *how], stdout=subprocess.PIPE, text=True))
 
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(run_bench(options, Path(folder), system=system, on_level=on_level))
-    told, _ = strangers[0].communicate(timeout=60)
+    told = sum((Counter(json.loads(each.communicate(timeout=60)[0])) for each in strangers), Counter[str]())
     click.echo(f"{calls} calls; {found.cores.said}\n\n{shown(found.levels)}\n\nwhat came of the strangers:")
-    for name, count in sorted(json.loads(told).items()):
+    for name, count in sorted(told.items()):
         click.echo(f"  {count:6} {name}")
     click.echo("\n" + "\n".join(refusals))
 

@@ -357,7 +357,7 @@ def test_cut_anywhere_each_turn_has_one_answer_and_there_is_always_a_deadline(
 # --- what the agent has remembered -----------------------------------------------------------------------------
 
 KNOWN = j.AgentRemembered(4000, {"asked": "which one"})
-GATHER = dataclasses.asdict(GatherDigits(length=4, masked=True))
+GATHER = msgspec.structs.asdict(GatherDigits(length=4, masked=True))
 
 
 def test_what_the_agent_remembers_counts_once_its_answer_is_over() -> None:
@@ -415,7 +415,7 @@ def test_a_number_is_gathered_on_behind_what_the_agent_says_to_that() -> None:
 
 
 def test_half_a_number_is_forgotten_where_it_is_asked_for_anew() -> None:
-    wanted = dataclasses.asdict(GatherDigits(length=4))
+    wanted = msgspec.structs.asdict(GatherDigits(length=4))
     half = (j.Standing(4000, gather=wanted), j.KeyPressed(5000, "1"), j.KeyPressed(5500, "2"))
     talk, commands = resumed(j.CallOpened(), GREETED, TURN, ANSWER, KNOWN, *half, policy=Policy(resumed=""))
     (ask,) = asked(commands)
