@@ -168,3 +168,15 @@ def test_a_question_that_is_asked_again_is_another_span_under_the_same_id() -> N
     assert first["webhook-signature"] != again["webhook-signature"]
     assert first["traceparent"] != again["traceparent"]
     assert first["traceparent"][:36] == again["traceparent"][:36]
+
+
+def test_what_was_remembered_comes_back_where_there_is_something() -> None:
+    assert json.loads(encode_question(turn(state={"cart": [1, 2]})))["state"] == {"cart": [1, 2]}
+    assert "state" not in json.loads(encode_question(TURN))
+
+
+def test_keys_that_are_asked_about_again_after_a_crash_are_the_same_question() -> None:
+    keys = turn(occasion="digits", digits="12", reply=4)
+    assert (
+        question_id(replace(keys, reply=5, repeats=4)) == question_id(keys) != question_id(replace(keys, reply=5))
+    )
