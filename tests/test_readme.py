@@ -38,7 +38,9 @@ def test_the_quick_start_holds_two_commands_the_demo_first() -> None:
     assert "-m pytest -q" in blocks[1]
 
 
-@pytest.mark.parametrize("example", ["webhook_agent.py", "webhook_agent.mjs", "signature.py"])
+@pytest.mark.parametrize(
+    "example", ["webhook_agent.py", "webhook_agent.mjs", "signature.py", "remembering_agent.py"]
+)
 def test_the_examples_stand_in_it_as_they_are_tested(example: str) -> None:
     assert (ROOT / "tests/agents/examples" / example).read_text(encoding="utf-8").rstrip() in README
 

@@ -68,8 +68,7 @@ def _asks_how(talk: Talk, past: Past, gather: GatherDigits | None) -> bool:
     """Tell whether the agent is asked how the call goes on: nothing else is open, and it knows where it was."""
     if not (past.greeted and talk.memory) or past.message_left is not None or talk.passage.returned is not None:
         return False
-    secret = gather is not None and gather.masked
-    return not (talk.unanswered and not secret) and not (talk.digits.keys and gather is None)
+    return not talk.unanswered and not (talk.digits.keys and gather is None)
 
 
 def _keep_sounding(talk: Talk, past: Past, spoke: journal.AgentSpoke) -> None:
@@ -105,14 +104,14 @@ def _opened(talk: Talk, past: Past, gather: GatherDigits | None) -> Reply | None
     number, words = talk.turn.number, past.message_left
     if words is not None:
         return talk.speech.open("message", number, words, talk.now)
-    if talk.unanswered and not talk.masked:
+    if _asks_how(talk, past, gather):
+        reply = talk.speech.open("call.resumed", number, "", talk.now)
+        _take_up(talk, reply, gather)
+    elif talk.unanswered and not talk.masked:
         reply = talk.speech.open("turn.ended", talk.unanswered_turn, joined(talk.unanswered), talk.now)
         talk.unanswered.clear()
         if talk.digits.wanted is None:
             reply.digits = talk.digits.take()
-    elif _asks_how(talk, past, gather):
-        reply = talk.speech.open("call.resumed", number, "", talk.now)
-        _take_up(talk, reply, gather)
     elif talk.digits.keys and gather is None:
         reply = talk.speech.open("digits", number, "", talk.now)
         reply.digits, reply.gathered = talk.digits.take(), bool(past.gathered)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.agents.action_checks import MAX_STATE_BYTES
 from bridge.agents.action_json import MALFORMED, MAX_ACTIONS, TOO_MANY, Piece, Refused, parse_item
-from bridge.conversation.actions import HangUp, Note, Play, Say, Set, Transfer, Tuning
+from bridge.conversation.actions import HangUp, Note, Play, Remember, Say, Set, Transfer, Tuning
 
 
 @pytest.mark.parametrize(
@@ -168,3 +169,12 @@ def test_the_actions_of_an_item_are_bounded() -> None:
     pieces = parse_item(written.encode())
     assert pieces[:-1] == [HangUp()] * MAX_ACTIONS
     assert pieces[-1] == Refused(TOO_MANY, "3 actions more than the 200 an answer may hold")
+
+
+def test_what_is_remembered_may_be_so_long() -> None:
+    room = MAX_STATE_BYTES - len('{"a":""}')
+    assert parse_item(f'{{"type": "remember", "state": {{"a": "{"x" * room}"}}}}'.encode()) == [
+        Remember({"a": "x" * room})
+    ]
+    (refused,) = parse_item(f'{{"type": "remember", "state": {{"a": "{"x" * room}x"}}}}'.encode())
+    assert refused == Refused("remember", "`state` is 16385 bytes of JSON: it may be 16384 at most")

@@ -11,13 +11,15 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bridge.agents.python import PythonAgent
 from bridge.agents.webhook.agent import WebhookAgent
 from bridge.agents.webhook.wire import encode_question
-from bridge.conversation.actions import Action, HangUp, Say
+from bridge.conversation.actions import Action, HangUp, Remember, Say
 from tests.agents.asking import ENDED, STARTED, TURN, headers_of, hear, turn
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -130,3 +132,13 @@ async def test_the_signature_check_in_node(kind: str) -> None:
     )
     output, _ = await process.communicate()
     assert output.decode().strip() == str(REQUESTS[kind]).lower()
+
+
+async def test_an_agent_in_python_remembers_what_it_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    agent = PythonAgent("remembering_agent:agent")
+    assert await hear(agent, TURN) == [Say("That was number 1."), Remember({"turns": 1})]
+    assert spoken(await hear(agent, replace(STARTED, occasion="call.resumed", state={"turns": 3}))) == (
+        "You have said 3 things so far. Go on, please."
+    )
+    sys.modules.pop("remembering_agent")

@@ -102,3 +102,8 @@ def test_the_command_tells_people_and_scripts(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["replay", "--json", str(tmp_path / "other.jsonl")], standalone_mode=False)
     assert result.return_value == 1
     assert json.loads(result.output)["difference"]["event"]["is"] == "TurnEagerlyEnded"
+
+
+def test_what_an_agent_has_remembered_is_in_no_question_of_a_trace() -> None:
+    ask = do.AskAgent(3, "turn.ended", 1, "Sorry.", False, None, (), state={"cart": "a bell"})
+    assert b"bell" not in step_line(1.0, on.TurnEnded("Sorry."), [ask])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 from typing import Any
 
@@ -132,10 +133,32 @@ def test_gathered_digits() -> None:
         (j.ProblemMet(1, "agent", "x", "no 4111111111111111"), j.ProblemMet(1, "agent", "x", "no [card number]")),
         (j.NoteTaken(1, {"a": "4111111111111111"}), j.NoteTaken(1, {"a": "[card number]"})),
         (j.PartySpoke("callee", 1, "4111111111111111", 0, 1), j.PartySpoke("callee", 1, "[card number]", 0, 1)),
+        (j.AgentRemembered(1, {"a": ["4111111111111111"]}), j.AgentRemembered(1, {"a": ["[card number]"]})),
     ],
 )
 def test_every_entry_that_holds_words(entry: j.Entry, kept: j.Entry) -> None:
     assert CallRedaction(Redactor()).entry(entry) == kept
+
+
+@pytest.mark.parametrize(
+    ("heard", "kept"),
+    [
+        ("Your bike is ready. It", "Your bike is ready. It"),
+        ("Your card is 4111 1111", "Your card is "),
+        ("Your card is four one one one, one", "Your card is "),
+        ("Your card is 4111 1111 1111 1111 and it will", "Your card is [card number] and it will"),
+        ("That is 20 euros. Would", "That is "),
+        ("That is 20 euros. Would you like it", "That is 20 euros. Would you like it"),
+    ],
+)
+def test_a_number_that_is_being_said_is_kept_when_it_is_whole(heard: str, kept: str) -> None:
+    entry = j.AgentHeard(1, 1, 1, "turn.ended", heard, 0)
+    assert CallRedaction(Redactor()).entry(entry) == dataclasses.replace(entry, heard=kept)
+
+
+def test_what_is_being_said_is_not_kept_where_nobody_knows_what_it_may_become() -> None:
+    entry = j.AgentHeard(1, 1, 1, "turn.ended", "Write to ann@exam", 0)
+    assert CallRedaction(Redactor(("email",))).entry(entry) == dataclasses.replace(entry, heard="")
 
 
 def test_numbers_of_transfers_go_only_with_phone_numbers() -> None:

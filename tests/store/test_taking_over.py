@@ -195,3 +195,20 @@ def test_a_caller_who_waits_for_somebody_else_may_be_away_for_as_long_as_it_ring
 ) -> None:
     (tmp_path / "journal.jsonl").write_bytes(header_line(HEADER) + b"".join(map(entry_line, entries)))
     assert away_s(tmp_path) == seconds
+
+
+async def test_what_was_heard_of_a_reply_is_in_the_transcript_of_a_call_that_nobody_goes_on_with(
+    tmp_path: Path,
+) -> None:
+    await asyncio.to_thread(die, tmp_path)
+    (folder,) = unfinished(tmp_path)
+    add(folder, entry_line(j.AgentHeard(2400, 1, 1, "turn.ended", "I heard you. Now", 950, 1000)) + b'{"torn')
+    told: list[str] = []
+    async with asyncio.timeout(10):
+        await FileStore(tmp_path, on_growth=lambda _, call: told.append(call)).finish_left_over()
+    assert "I heard you. Now" in (folder / "transcript.txt").read_text()
+    _, entries = await asyncio.to_thread(read_journal, folder / "journal.jsonl")
+    assert entries[-1] == j.AgentSpoke(
+        1, 1, "turn.ended", "I heard you. Now", "", False, 950, 2400, sent_ms=1000, again=True
+    )
+    assert told == [HEADER.id]

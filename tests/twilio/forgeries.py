@@ -21,6 +21,7 @@ from aiohttp import WSMsgType, web
 from bridge.app import Bridge, running
 from bridge.settings import Settings
 from bridge.settings.source import load_settings
+from bridge.tasks import spawn
 from bridge.twilio.media_stream import CarrierStream
 from bridge.twilio.signature import sign
 from bridge.twilio.tokens import StreamTokens
@@ -79,15 +80,15 @@ class World:
     async def stream(self, *messages: str, **headers: str) -> int | None:
         """Open a media stream, send, and return its status, or with which code it is closed; None: it is not."""
         url = "ws" + self.up.url.removeprefix("http") + self.streams[0]
-        lived = [*self.up.registry.sessions.values()]
+        lived = self.up.registry.sessions
         try:
             async with self.http.ws_connect(url, headers=headers) as socket:
                 for message in messages:
                     await socket.send_str(message)
-                closed = asyncio.create_task(_closed(socket))
+                closed = spawn(_closed(socket), name="closed")
                 try:
                     async with asyncio.timeout(7):
-                        while not closed.done() and [*self.up.registry.sessions.values()] == lived:
+                        while not closed.done() and self.up.registry.sessions == lived:
                             await asyncio.wait([closed], timeout=0.01)
                 except TimeoutError:
                     return None

@@ -182,3 +182,15 @@ def test_a_question_that_is_asked_again_is_another_span_under_the_same_id(again:
     assert asking_of(again) != asking_of(TURN)
     assert parent(again)[0] == parent(TURN)[0]
     assert parent(again)[1] != parent(TURN)[1]
+
+
+def test_what_was_remembered_comes_back_where_there_is_something() -> None:
+    assert json.loads(encode_question(turn(state={"cart": [1, 2]})))["state"] == {"cart": [1, 2]}
+    assert "state" not in json.loads(encode_question(TURN))
+
+
+def test_keys_that_are_asked_about_again_after_a_crash_are_the_same_question() -> None:
+    keys = turn(occasion="digits", digits="12", reply=4)
+    assert (
+        question_id(replace(keys, reply=5, repeats=4)) == question_id(keys) != question_id(replace(keys, reply=5))
+    )

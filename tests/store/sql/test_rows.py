@@ -150,3 +150,8 @@ def test_text_is_kept_as_it_is_where_it_is_text(text: str) -> None:
 @given(st.text())
 def test_only_nul_is_written_otherwise(text: str) -> None:
     assert clean(text) == text.replace("\0", "␀")
+
+
+def test_what_is_for_whoever_goes_on_with_a_call_makes_no_rows() -> None:
+    made = rows(j.AgentHeard(1, 1, 1, "turn.ended", "Hello", 0), j.AgentRemembered(2, {"a": 1}))
+    assert made == Rows()
