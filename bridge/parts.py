@@ -24,6 +24,7 @@ from bridge.errors import SettingsError
 from bridge.exposure import check_exposure
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
+from bridge.outbound.book import OrderBook
 from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
@@ -36,6 +37,7 @@ from bridge.settings.values import is_loopback
 from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import tts_settings
 from bridge.store.base import Store
+from bridge.store.sql.database import Database
 from bridge.store.vault import Keys
 from bridge.tts.cartesia import CartesiaSpeech
 from bridge.tts.prompts import PromptCache
@@ -43,6 +45,7 @@ from bridge.twilio.consult import ConsultRules
 from bridge.twilio.departures import TransferRules
 from bridge.twilio.documents import STATUS
 from bridge.twilio.rest import TwilioRest
+from bridge.workers.alone import Alone
 
 _RINGS_LATE_S = 60.0
 """How much longer than it may ring a call of ours keeps its place, until its media stream is there."""
@@ -205,6 +208,12 @@ def make_dialer(
     registry.observers.append(dialer.observer)
     metrics.outbound_waiting.set_function(lambda: dialer.waiting)
     return dialer
+
+
+def keep_orders(settings: Settings, dialer: Dialer, database: Database, worker: Alone) -> None:
+    """Let orders that wait outlive this process, where other nodes can take them over."""
+    if settings.store.url.startswith("postgresql"):
+        dialer.keep_in(OrderBook(database, lambda: worker.named(settings), worker.is_there))
 
 
 def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:
