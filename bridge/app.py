@@ -24,6 +24,7 @@ from bridge.parts import (
     auth_tokens_of,
     carrier_rest,
     consult_rules,
+    keep_orders,
     make_admitting,
     make_dialer,
     make_entrance,
@@ -156,6 +157,8 @@ async def running(
         doors = Doors(app, house)
         listening.append(await _listen(app, settings, registry, worker, entrance, stack))
         keeping.start()
+        if worker.first and rest is not None:
+            keep_orders(settings, dialer, keeping.database, worker)
 
         stack.push_async_callback(registry.close, within_s=_RECORDED_WITHIN_S)
         stack.push_async_callback(dialer.close)

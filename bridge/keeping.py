@@ -17,6 +17,7 @@ from bridge.settings import Settings
 from bridge.sink_parts import open_sinks
 from bridge.sinks.outbox import forget_waiting
 from bridge.store.files import FileStore
+from bridge.store.folder_lock import held
 from bridge.store.redacting import RedactingStore
 from bridge.store.sealing import Keys
 from bridge.store.sql.audit import Audit
@@ -68,6 +69,8 @@ async def open_keeping(
     redactor, keys = make_redactor(settings), recording_keys(settings)
     folder = settings.store.recordings
     await asyncio.to_thread(check_folder, folder)
+    holding = held(folder, worker.named(settings), joins=worker.several)
+    await asyncio.to_thread(stack.enter_context, holding)
     database = Database(settings.store.url, folder)
     stack.push_async_callback(database.close)
     keeper = Keeper(database, folder, worker.owner)

@@ -26,6 +26,7 @@ from bridge.errors import SettingsError
 from bridge.exposure import check_exposure
 from bridge.local_token import local_token
 from bridge.metrics import Metrics
+from bridge.outbound.book import OrderBook
 from bridge.outbound.dialer import Dialer, NotSetUpError
 from bridge.outbound.dispatch import Limits
 from bridge.outbound.order import Rules
@@ -40,6 +41,7 @@ from bridge.speech_adapters import recognizers as make_recognizers
 from bridge.speech_adapters import synthesizer as make_synthesizer
 from bridge.speech_standby import Standby
 from bridge.store.base import Store
+from bridge.store.sql.database import Database
 from bridge.store.vault import Keys
 from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
@@ -242,6 +244,12 @@ def make_dialer(
     registry.observers.append(dialer.observer)
     metrics.outbound_waiting.set_function(lambda: dialer.waiting)
     return dialer
+
+
+def keep_orders(settings: Settings, dialer: Dialer, database: Database, worker: Alone) -> None:
+    """Let orders that wait outlive this process, where other nodes can take them over."""
+    if settings.store.url.startswith("postgresql"):
+        dialer.keep_in(OrderBook(database, lambda: worker.named(settings), worker.is_there))
 
 
 def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: TwilioRest | None) -> Registry:

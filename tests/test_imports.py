@@ -121,6 +121,8 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.store.sql.database",
     },
     # Places calls by the carrier's REST API, and follows them in the registry.
+    "bridge.outbound.book": {"bridge.outbound", "bridge.store.sql.database", "bridge.store.sql.orders"}
+    | ERRORS_AND_TASKS,
     "bridge.outbound": {
         "bridge.outbound",
         "bridge.agents.base",

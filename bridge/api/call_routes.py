@@ -133,6 +133,7 @@ class CallRoutes:
             raise Problem(429, error.code, f"{error.message}.", headers={"Retry-After": _AGAIN_AFTER_S}) from None
         except KeyConflictError as error:
             raise Problem(409, error.code, f"{error.message}.", call=error.call.id) from None
+        await self._dialer.kept(call)
         log.info("call_asked_for", call=call.id, who=asker(request).name, new=new)
         return _answer(call, status=202 if new else 200)
 

@@ -172,6 +172,19 @@ class Node(Around):
         """As `Alone.owner`: where nodes share a database."""
         return self.name if self._shares else ""
 
+    def named(self, settings: Settings) -> str:
+        """As `Alone.named`."""
+        del settings
+        return self.name
+
+    async def is_there(self, node: str) -> bool | None:
+        """As `Alone.is_there`."""
+        try:
+            await self.bus.ask(self._node(node), b"", _ALIVE_S)
+        except BusError as error:
+            return False if error.code == "bus_nobody" else None
+        return True
+
     def own(self, keeper: Keeper, database: Database) -> None:
         """As `Alone.own`."""
         keeper.on_lost(self._lost)

@@ -20,6 +20,7 @@ from bridge.settings import Settings
 from bridge.settings.calls import NumberSettings
 from bridge.settings.source import overlooked_file
 from bridge.spans import wanted
+from bridge.store.folder_lock import described, holder
 
 Status: TypeAlias = Literal["ok", "warning", "failed"]
 
@@ -116,6 +117,17 @@ def check_folder(settings: Settings) -> Finding:
     message = f"{folder} is writable; {free / 1e9:.1f} GB are free, room for {hours} hours of calls"
     if free < LOW_DISK_BYTES:
         return Finding("recordings", "warning", message, "make room, or name another folder in store.recordings")
+    try:
+        by = holder(folder)
+    except OSError as error:
+        said = f"{message}; the file system knows no locks ({error.strerror or error})"
+        return Finding("recordings", "warning", said, "see to it that no other bridge has the same folder")
+    if by is None:
+        return Finding("recordings", "ok", message)
+    message = f"{message}; a bridge keeps its calls there ({described(by)})"
+    if settings.server.node and by.get("node") != settings.server.node:
+        remedy = "stop that one, or give this one another folder in store.recordings (BRIDGE_STORE__RECORDINGS)"
+        return Finding("recordings", "failed", message, remedy)
     return Finding("recordings", "ok", message)
 
 

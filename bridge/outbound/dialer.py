@@ -16,7 +16,8 @@ from bridge.call.session import Session
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.journal import CallClosed
-from bridge.errors import BridgeError, CarrierError
+from bridge.errors import BridgeError, CarrierError, StoreError
+from bridge.outbound.book import OrderBook
 from bridge.outbound.dispatch import Dispatch, Limits
 from bridge.outbound.order import Order
 from bridge.outbound.progress import OutboundCall, Status
@@ -25,6 +26,7 @@ from bridge.twilio.rest import CallOverError, NewCall, NotTakenError, TwilioRest
 
 _ROOM_AGAIN_S = 1.0
 """How soon it is looked again whether there is room for a call."""
+_STORE_AGAIN_S = 1.0
 SILENT_S = 30.0
 """A call of which the carrier should have told something for this long is asked about, in seconds."""
 
@@ -73,6 +75,11 @@ class Dialer:
         self._work: set[asyncio.Task[None]] = set()
         self._stirred: dict[str, asyncio.Event] = {}
         self._closed = False
+        self._adding: dict[str, asyncio.Task[bool]] = {}
+        """Of orders that were handed to the book: whether it keeps them."""
+        self._book: OrderBook | None = None
+        """Where orders that wait outlive this process; None: nowhere."""
+        self._taking: asyncio.Task[None] | None = None
         self.on_order: Callable[[str], None] = lambda _: None
         """Is told the id of every call that is ordered, before anybody else hears of it."""
         self.room: Callable[[OutboundCall], bool] = lambda _: True
@@ -108,9 +115,34 @@ class Dialer:
         new = call.id == new_id
         if new:
             self.on_order(call.id)
+            if self._book is not None:
+                self._adding[new_id] = spawn(self._book.add(call, key), name=f"keep-order-{new_id}")
             log.info("outbound_call_ordered", call=call.id, called=order.to, waiting=self._dispatch.waiting)
             self._pump()
         return call, new
+
+    def keep_in(self, book: OrderBook) -> None:
+        """From now on keep orders that wait there, and take those that others have left there."""
+        self._book = book
+        self._taking = spawn(book.run(self), name="take-orders")
+
+    async def kept(self, call: OutboundCall) -> None:
+        """Wait until an order is kept where it outlives this process, if that is quick. Never raises."""
+        if (adding := self._adding.get(call.id)) is not None:
+            await asyncio.shield(adding)
+
+    def adopt(self, call: OutboundCall, key: str) -> None:
+        """As `Takes.adopt`."""
+        self._adding[call.id] = spawn(_kept(), name=f"kept-order-{call.id}")
+        self._dispatch.adopt(call, self._loop.time(), key=key)
+        self.on_order(call.id)
+        self._pump()
+
+    def adopt_over(self, call: OutboundCall) -> None:
+        """As `Takes.adopt_over`."""
+        self._dispatch.adopt(call, self._loop.time())
+        self.on_order(call.id)
+        self._tell_over(call)
 
     def find(self, name: str) -> OutboundCall | None:
         """Return the call with this id of ours, or of the carrier's."""
@@ -142,6 +174,7 @@ class Dialer:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        await self._hand_on()
         for call in self._dispatch.give_up_waiting("shutdown"):
             self._tell_over(call)
         ringing = [call for call in self._dispatch.active if not call.answered]
@@ -150,6 +183,17 @@ class Dialer:
             task.cancel()
         if self._work:
             await asyncio.wait([*self._work])
+
+    async def _hand_on(self) -> None:
+        """Leave to others what waits here, as far as it is kept."""
+        if self._book is None or self._taking is None:
+            return
+        self._taking.cancel()
+        await asyncio.wait([self._taking])
+        waiting = self._dispatch.queued
+        kept = {call.id for call in waiting if call.id in self._adding and await self._adding[call.id]}
+        self._dispatch.leave(kept)
+        await self._book.hand_on()
 
     async def _let_go(self, call: OutboundCall, reason: str) -> None:
         try:
@@ -266,6 +310,8 @@ class Dialer:
     async def _place(self, call: OutboundCall) -> bool:
         """Ask the carrier to place a call. Returns whether there is something to follow."""
         assert self._rest is not None  # noqa: S101  `place` takes no orders without.
+        if not await self._may_place(call):
+            return False
         try:
             sid = await self._rest.create_call(self._new_call(call))
         except NotTakenError as error:
@@ -273,6 +319,7 @@ class Dialer:
                 self._end(call, "canceled", call.reason)
             elif not self._closed and self._dispatch.put_off(call, self._loop.time()):
                 log.warning("outbound_call_put_off", call=call.id, code=error.code, error=error.message)
+                await self._note(call, waits=True)
                 self._pump()
             else:
                 self._end(call, "failed", error.code, error.message)
@@ -285,7 +332,40 @@ class Dialer:
             log.warning("outbound_call_placed_without_answer", call=call.id, code=error.code)
         else:
             call.sid = sid
+        await self._note(call)
         return not call.over
+
+    async def _may_place(self, call: OutboundCall) -> bool:
+        """Say where all see it that the carrier is asked for this call now. False: it is not to be asked."""
+        adding = self._adding.get(call.id)
+        if self._book is None or adding is None or not await adding:
+            return True  # Nobody else knows of it.
+        told = False
+        while not call.cancel_wanted:
+            try:
+                mine = await self._book.begin(call)
+            except StoreError as error:
+                # Another node may have it by now: as long as that is not known, nobody is called.
+                if not told:
+                    log.warning("outbound_call_held_back", call=call.id, error=error.message)
+                told = True
+                await asyncio.sleep(_STORE_AGAIN_S)
+            else:
+                if not mine:
+                    self._end(call, "canceled", "moved", "another node has taken this order over, and places it")
+                return mine
+        self._end(call, "canceled", call.reason)
+        return False
+
+    async def _note(self, call: OutboundCall, *, waits: bool = False) -> None:
+        """Let it be known that an order waits again, or waits no more. That it stays unknown does no harm."""
+        adding = self._adding.get(call.id) if waits else self._adding.pop(call.id, None)
+        if self._book is None or adding is None or not await adding:
+            return
+        try:
+            await (self._book.back(call) if waits else self._book.forget(call))
+        except StoreError as error:
+            log.warning("order_not_noted", call=call.id, error=error.message)
 
     def _new_call(self, call: OutboundCall) -> NewCall:
         order, origin = call.order, self._callbacks()
@@ -343,8 +423,14 @@ class Dialer:
             detail=call.detail,
         )
         self._on_over(call.status)
+        if call.id in self._adding:
+            spawn(self._note(call), name=f"forget-order-{call.id}")
         self.no_room_wanted(call)
 
     def _stir(self, call: OutboundCall) -> None:
         if (stirred := self._stirred.get(call.id)) is not None:
             stirred.set()
+
+
+async def _kept() -> bool:
+    return True

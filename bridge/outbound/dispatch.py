@@ -8,7 +8,7 @@ too much whoever is called.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from bridge.errors import BridgeError
@@ -84,6 +84,11 @@ class Dispatch:
             return self._known[name]
         return next((call for call in self._known.values() if name and call.sid == name), None)
 
+    @property
+    def queued(self) -> list[OutboundCall]:
+        """Those that wait for their turn, in their order."""
+        return [*self._waiting]
+
     # --- what happens ---
 
     def submit(
@@ -151,6 +156,23 @@ class Dispatch:
             oldest, _ = self._over.popitem(last=False)
             del self._known[oldest]
         return True
+
+    def adopt(self, call: OutboundCall, now: float, *, key: str = "") -> None:
+        """Take a request that another process took before, however many wait; one that is over is remembered."""
+        if call.id in self._known:
+            return
+        call.requested_at = now
+        self._known[call.id] = call
+        self._waiting.append(call)
+        if key:
+            self._keys[key] = call
+        self.settle(call)
+
+    def leave(self, calls: Collection[str]) -> None:
+        """Know nothing more of some that wait: another process has them."""
+        self._waiting = deque(call for call in self._waiting if call.id not in calls)
+        for call_id in calls:
+            self._known.pop(call_id, None)
 
     def give_up_waiting(self, reason: str) -> list[OutboundCall]:
         """End everything that waits. Returns what that was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -94,6 +95,15 @@ class Alone:
     def owner(self) -> str:
         """Return under which name the database has this process's calls, among nodes; empty: there are none."""
         return ""
+
+    def named(self, settings: Settings) -> str:
+        """Return what this process is called among those that share its database, the same after a start."""
+        return settings.server.node or f"{socket.gethostname()}:{settings.server.port}"
+
+    async def is_there(self, node: str) -> bool | None:
+        """Tell whether a node of this name is there; None: that cannot be told."""
+        del node
+        return None
 
     def own(self, keeper: Keeper, database: Database) -> None:
         """Be told by `keeper` of calls of this process that another node holds by now, as `database` has it."""

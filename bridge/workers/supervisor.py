@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from bridge.errors import BridgeError, SettingsError
 from bridge.local_speech import open_speech, open_standby
 from bridge.local_token import local_token
 from bridge.settings import Settings
+from bridge.store.folder_lock import held
 from bridge.tasks import spawn
 from bridge.workers.board import make_board
 from bridge.workers.place import Place, Start
@@ -54,6 +56,7 @@ async def supervise(
         if not settings.twilio.auth_token.get_secret_value():
             local_token()  # The workers would all make it at the same moment.
         count = settings.server.workers
+        await asyncio.to_thread(_hold_calls, settings, port, stack)
         folder = _folder(settings)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         make_board(folder, count)
@@ -69,6 +72,14 @@ async def supervise(
                 await asyncio.gather(*(worker.keep() for worker in workers))
         finally:
             await _stop_all(workers)
+
+
+def _hold_calls(settings: Settings, port: int, stack: contextlib.ExitStack | contextlib.AsyncExitStack) -> None:
+    """Hold the folder of calls for the workers, which join. That it cannot be made they tell themselves."""
+    calls = settings.store.recordings
+    with contextlib.suppress(OSError):
+        calls.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(held(calls, settings.server.node or f"{socket.gethostname()}:{port}"))
 
 
 def _folder(settings: Settings) -> Path:

@@ -26,6 +26,7 @@ from bridge.errors import MissingExtraError
 from bridge.settings import Settings
 from bridge.settings.calls import NumberSettings
 from bridge.settings.source import load_settings
+from bridge.store.folder_lock import held
 
 ACCOUNT = "AC" + "1" * 32
 
@@ -126,6 +127,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
     assert finding.status == "failed"
     assert "BRIDGE_STORE__RECORDINGS" in finding.remedy
+
+
+def test_a_folder_that_another_bridge_has(tmp_path: Path) -> None:
+    with held(tmp_path, "one"):
+        mine = check_folder(settings(store__recordings=str(tmp_path), server__node="one"))
+        others = check_folder(settings(store__recordings=str(tmp_path), server__node="two"))
+
+    assert (mine.status, others.status) == ("ok", "failed")
+    assert "one, process" in mine.message
+    assert "another folder" in others.remedy
 
 
 def test_little_room_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,6 +203,16 @@ leftovers: Final = Table(  # what nodes had on their disks and not in the databa
     Column("data", JSON, nullable=False),  # the entry as that journal has it
 )
 
+orders: Final = Table(  # calls of ours that wait to be placed, where bridges share the database
+    "orders",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("node", String(128), nullable=False, index=True),  # that may place it; empty: whoever takes it first
+    Column("placing", Boolean, nullable=False),  # the carrier is asked at this moment
+    Column("ordered_at", BigInteger, nullable=False),
+    Column("data", Text, nullable=False),  # JSON: what is to be placed
+)
+
 used_tokens: Final = Table(  # of media streams: each is good once, whichever bridge it comes to
     "used_tokens",
     metadata,
