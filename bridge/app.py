@@ -16,7 +16,7 @@ from bridge.call.hooks import TurnHooks, observer_of
 from bridge.call.registry import Registry
 from bridge.doors import Doors, House
 from bridge.entrance import Entrance
-from bridge.keeping import open_keeping
+from bridge.keeping import Keeping, open_keeping
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import (
@@ -128,10 +128,7 @@ async def running(
             ReadPacer(settings.stt.chunk_ms),
             admitting,
         )
-        messages = message_sounds(settings, keeping.keys)
-        if messages is not None:
-            stack.push_async_callback(messages.close)
-            routes.voicemail.on_message = messages.bring
+        messages = _messages(settings, keeping, routes, stack)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
@@ -182,6 +179,17 @@ def _gate(settings: Settings, metrics: Metrics, entrance: Entrance, worker: Alon
         proven=entrance.proven,
         once=worker.once,
     )
+
+
+def _messages(
+    settings: Settings, keeping: Keeping, routes: TwilioRoutes, stack: contextlib.AsyncExitStack
+) -> MessageSounds | None:
+    """Make what fetches the messages that callers leave with the carrier; None where its API cannot be used."""
+    messages = message_sounds(settings, keeping.keys)
+    if messages is not None:
+        stack.push_async_callback(messages.close)
+        routes.voicemail.on_message = messages.bring
+    return messages
 
 
 def _consultations(

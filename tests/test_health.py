@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from bridge import local_speech
+from bridge.doors import House
 from bridge.errors import BridgeError
 from bridge.health import HealthRoutes, Signs
-from bridge.local_speech import SpeechState, open_speech
+from bridge.local_speech import SpeechState, open_speech, open_standby
+from bridge.settings import Settings
+from bridge.settings.sections import SpeechSettings
 from bridge.speech_server import launch
 
 
@@ -46,6 +49,37 @@ class Server:
         self.died = asyncio.Event()
 
     async def close(self) -> None: ...
+
+
+async def test_a_service_that_stands_by_is_started_too_and_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def launched(_: Any = None) -> Server:
+        return Server()
+
+    monkeypatch.setattr(launch, "launch_local", launched)
+    settings = Settings(speech=SpeechSettings(base_url="http://127.0.0.1:9", standby="local"))
+    async with contextlib.AsyncExitStack() as stack:
+        assert await open_speech(settings, stack) == "http://127.0.0.1:9"
+        assert await open_standby(settings, stack) == Server.url
+        assert await open_standby(Settings(), stack) == ""
+
+
+@pytest.mark.parametrize(
+    ("stands_in", "main", "other", "up", "says"),
+    [
+        (False, True, False, True, {}),
+        (False, False, True, False, {}),
+        (True, False, True, True, {"speech": "standby"}),
+        (True, True, False, False, {}),
+    ],
+)
+def test_who_speaks_now(stands_in: bool, main: bool, other: bool, up: bool, says: dict[str, str]) -> None:
+    worker = SimpleNamespace(speech=SimpleNamespace(up=main), health=dict)
+    standby = SimpleNamespace(stands_in=stands_in, up=lambda: other)
+    nothing: Any = [None] * 13  # Is not looked at.
+    make: Any = House
+    house = make(*nothing, standby)
+    object.__setattr__(house, "worker", worker)
+    assert (house.speech_is_up(), house.health()) == (up, says)
 
 
 def known(state: SpeechState) -> bool:

@@ -303,11 +303,10 @@ class Conversation:
     def _take_failure(self, event: on.SpeechFailed | on.SpokenByStandby) -> None:
         talk, reply = self._talk, self._talk.speech.reply
         utterance = talk.speech.playout.find(event.utterance)
-        if reply is None or utterance is None or utterance.finished:
-            return
-        if isinstance(event, on.SpokenByStandby):
+        wanted = utterance is not None and not utterance.finished
+        if reply is not None and wanted and isinstance(event, on.SpokenByStandby):
             reply.standby = True
-        else:
+        elif reply is not None and wanted and isinstance(event, on.SpeechFailed):
             talk.fail_speech(reply, event.utterance, event.code, event.message, final=event.final)
 
     def _take_sound(self, event: on.SpeechArrived | on.WordsTimed | on.SpeechFinished) -> None:

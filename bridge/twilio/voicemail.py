@@ -75,7 +75,7 @@ class VoicemailRoutes:
         """Keep a message, each once. `ends`: the caller is done with it, also where there is none."""
         url = form.get("RecordingUrl", "")
         if url:
-            if url in self._taken:
+            if url in self._taken or not await self._first(url):
                 return
             self._taken[url] = None
             while len(self._taken) > _REMEMBERED:
@@ -91,6 +91,10 @@ class VoicemailRoutes:
             await self._keep(sid, form, LeftMessage(url, seconds))
         if ends and form.get("CallStatus") in CALL_OVER:
             self._registry.carrier_ended(sid)
+
+    async def _first(self, url: str) -> bool:
+        """Tell whether no other node was told of a recording before: its two callbacks may reach two of them."""
+        return self._gate.once is None or await self._gate.once(url)
 
     async def _tell(self, session: Session) -> None:
         await session.ended.wait()

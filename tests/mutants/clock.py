@@ -283,7 +283,7 @@ MUTANTS = (
     ),
     Mutant(
         _MACHINE,
-        "                talk.outage.back(talk.now)\n",
+        "                talk.outage.back(talk.now, standby=standby)\n",
         "                pass\n",
         "A service that came back is still held to be away, and the call is ended.",
     ),

@@ -61,14 +61,14 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "        talk.out.append(talk.left)\n        finish(talk)",
-        "        finish(talk)",
+        "        talk.out.append(talk.left)\n        if not",
+        "        if not",
         "A last resort that is not reached ends without a word.",
     ),
     Mutant(
         _TRANSFERS,
-        "        talk.until = talk.now + talk.policy.reattach_s\n\n\ndef _let",
-        "\n\ndef _let",
+        "        talk.until = talk.now + talk.policy.reattach_s\n\n\ndef _message",
+        "\n\ndef _message",
         "A caller who is gone is waited for all day.",
     ),
     Mutant(
@@ -197,8 +197,8 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "    if not talked:\n        _let_other_go(talk)\n",
-        "",
+        "policy.failure_transfer\n        _let_other_go(talk)\n",
+        "policy.failure_transfer\n",
         "Who has accepted waits in the conference for a caller who was not joined.",
     ),
     Mutant(

@@ -333,8 +333,8 @@ MUTANTS = (
     ),
     Mutant(
         _MACHINE,
-        "utterance is not None and not utterance.finished:",
-        "utterance is not None:",
+        "wanted = utterance is not None and not utterance.finished",
+        "wanted = utterance is not None",
         "An error behind the end of a sentence is apologised for.",
     ),
     Mutant(

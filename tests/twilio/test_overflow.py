@@ -70,6 +70,18 @@ async def voice(up: Bridge, sid: str, path: str = "/twilio/voice", to: str = "+1
         return ET.fromstring(await answer.text())
 
 
+async def voice_of_message(up: Bridge, sid: str, path: str) -> ET.Element:
+    form = {
+        "CallSid": sid,
+        "To": "+15550100002",
+        "RecordingUrl": "https://api.twilio.com/RE1",
+        "RecordingDuration": "3",
+    }
+    headers = {"X-Twilio-Signature": sign(TOKEN, up.url + path, [*form.items()])}
+    async with aiohttp.ClientSession() as http, http.post(up.url + path, data=form, headers=headers) as answer:
+        return ET.fromstring(await answer.text())
+
+
 async def ended(up: Bridge, sid: str) -> None:
     form = {"CallSid": sid, "CallStatus": "completed"}
     headers = {"X-Twilio-Signature": sign(TOKEN, up.url + "/twilio/status", [*form.items()])}
@@ -129,6 +141,22 @@ class TestCalls:
             await until(lambda: not up.registry.sessions)
             (connect,) = await voice(up, "CA" + "3" * 32)
             assert connect.tag == "Connect", "it does not go on holding the place that it was let in for"
+
+    async def test_who_is_not_let_in_may_leave_a_message(self, speech: ScriptedSpeech, tmp_path: Path) -> None:
+        limits = {"BRIDGE_ADMISSION__MAX_CALLS": "1", "BRIDGE_ADMISSION__OVERFLOW": "voicemail"}
+        async with bridge(tmp_path, speech.url, None, **limits) as up:
+            assert (await voice(up, "CA1"))[0].tag == "Connect"
+            say, record, redirect = await voice(up, "CA2")
+            assert (say.text or "").startswith("Sorry, nobody can take your call")
+            assert (record.tag, record.attrib["maxLength"], redirect.text) == (
+                "Record",
+                "120",
+                record.attrib["action"],
+            )
+            (thanks, hang_up) = await voice_of_message(up, "CA2", "/twilio/message-ended?leg=1")
+            assert (thanks.text, hang_up.tag) == ("Thank you. Good-bye.", "Hangup")
+            await until(lambda: [*tmp_path.glob("*/*/journal.jsonl")])
+            await ended(up, "CA1")
 
     async def test_a_place_is_held_from_the_first_document_on(self, speech: ScriptedSpeech, tmp_path: Path) -> None:
         async with bridge(tmp_path, speech.url, BRIDGE_ADMISSION__MAX_CALLS="1") as up:

@@ -77,6 +77,19 @@ class TestRoutes:
         assert told == [on.MessageRecorded(URL, 7)]
         assert len(house.store.records) == 1
 
+    async def test_what_another_node_was_told_before_is_kept_by_that_one(
+        self, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[str] = []
+
+        async def used(token: str) -> bool:
+            asked.append(token)
+            return False
+
+        object.__setattr__(house.gate, "once", used)
+        await house.post("/twilio/message-ready?leg=1", READY)
+        assert (asked, house.store.records) == ([URL], [])
+
     async def test_what_only_the_second_callback_tells_is_taken_too(self, house: House) -> None:
         await left(house)
         await house.post("/twilio/message-ready?leg=1", READY)
