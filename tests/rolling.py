@@ -53,8 +53,10 @@ class Rolled:
     """How long each took to end."""
     moves: int = 0
     """Streams that broke off."""
+    away_s: list[float] = field(default_factory=list)
+    """From the end of a stream to the beginning of the next."""
     back_s: list[float] = field(default_factory=list)
-    """From the end of a stream to the next word of the agent."""
+    """From the end of a stream to the next word of the agent, who lets callers speak first."""
     broken: list[str] = field(default_factory=list)
     """Sentences of the agent that a phone has begun to play, and not played to their end."""
     sentences: int = 0
@@ -78,15 +80,19 @@ class Rolled:
         return not (self.cut or self.broken or self.lost or self.doubled or any(self.exits))
 
     def __str__(self) -> str:
-        back = "none had to come back"
-        if self.back_s:
-            back = f"median {statistics.median(self.back_s):.2f} s, longest {max(self.back_s):.2f} s"
+        away, back = (
+            f"median {statistics.median(times):.2f} s, longest {max(times):.2f} s"
+            if times
+            else "none had to come back"
+            for times in (self.away_s, self.back_s)
+        )
         stops = ", ".join(
             f"{code} after {seconds:.1f} s" for code, seconds in zip(self.exits, self.stopped_s, strict=True)
         )
         return (
             f"rolling: {self.calls} calls, {len(self.cut)} cut {self.cut or ''}, {self.moves} moves\n"
             f"  exit codes: {stops}\n"
+            f"  from the end of a stream to the next stream: {away}\n"
             f"  from the end of a stream to the next word of the agent: {back}\n"
             f"  {self.sentences + self.barge_ins + len(self.broken)} sentences of the agent:"
             f" {len(self.broken)} broken off {self.broken or ''}, {self.barge_ins} interrupted by the caller\n"
@@ -157,12 +163,16 @@ class Rider:
         self._over = asyncio.Event()
         self.call = SimulatedCall(up.line(), on_event=self._see)
         self.broke_at: list[float] = []
+        self.away_s: list[float] = []
+        """How long each time the call had no stream."""
         self.said: list[str] = []
         self.halved = 0
 
     def _see(self, event: CallEvent) -> None:
         if event.kind == "stream_ended":
             self.broke_at.append(event.at_s)
+        elif event.kind == "stream_started" and self.broke_at:
+            self.away_s.append(event.at_s - self.broke_at[-1])
 
     async def talk(self) -> None:
         """Say something whenever the agent has been silent for a while, until `fall_silent`."""
@@ -243,6 +253,7 @@ async def roll(up: Nodes, agent: Agent, database: str, calls: int, seed: int = 1
             if not rider.call.live:
                 rolled.cut.append(f"{rider.call.call_sid}: {rider.call.ending}")
             rolled.moves += len(rider.broke_at)
+            rolled.away_s += rider.away_s
             rolled.back_s += rider.back_s()
             rolled.halved += rider.halved
             rider.judge({len(text.split()) for text in up.speech.whole}, rolled)

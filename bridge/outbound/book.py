@@ -57,18 +57,19 @@ class OrderBook:
         self._node = node
         self._there = there
         self._statements: Any = None
+        self._ready = asyncio.Event()
+        """Set once the database is open: soon after the start."""
 
     async def add(self, call: OutboundCall, key: str) -> bool:
         """Keep an order. False: it is not kept, and nobody else knows of it. Never raises."""
-        if self._statements is None or not self._database.up:
-            return False
-        from bridge.store.sql.orders import KeptOrder  # noqa: PLC0415  (SQLAlchemy is slow to import)
-
         data = msgspec.json.encode({"order": call.order, "key": key, "created_at": call.created_at}).decode()
-        kept = KeptOrder(call.id, placing=False, ordered_at=_ms(dt.datetime.now(dt.UTC)), data=data)
+        ordered_at = _ms(dt.datetime.now(dt.UTC))
         try:
-            async with asyncio.timeout(_ADDED_WITHIN_S), self._database.writing() as connection:
-                await self._statements.add(connection, kept, self._node())
+            async with asyncio.timeout(_ADDED_WITHIN_S):
+                await self._ready.wait()
+                kept = self._statements.KeptOrder(call.id, placing=False, ordered_at=ordered_at, data=data)
+                async with self._database.writing() as connection:
+                    await self._statements.add(connection, kept, self._node())
         except Exception as error:  # noqa: BLE001  Whatever it is, the call can be placed without.
             log.warning("order_not_kept", call=call.id, error=str(error) or "the database does not answer")
             return False
@@ -124,6 +125,7 @@ class OrderBook:
             await asyncio.sleep(_LOOK_S)
         await self._database.open()
         self._statements = await asyncio.to_thread(importlib.import_module, "bridge.store.sql.orders")
+        self._ready.set()
 
     async def _sweep(self, missed: Counter[str], taker: Takes) -> None:
         async with _soon(), self._database.reading() as connection:
