@@ -130,5 +130,5 @@ async def test_keys_and_certificate_are_exchanged_while_it_runs(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["BRIDGE_SERVER__TLS_CERTIFICATE", "BRIDGE_SERVER__TLS_KEY"])
 def test_half_a_certificate_is_told(name: str) -> None:
-    with pytest.raises(SettingsError, match="wanted both server.tls_certificate and server.tls_key"):
+    with pytest.raises(SettingsError, match=r"wanted both server\.tls_certificate and server\.tls_key"):
         load_settings(environment={name: "a.pem"}, files=())
