@@ -128,21 +128,7 @@ async def test_keys_and_certificate_are_exchanged_while_it_runs(tmp_path: Path) 
             assert await asyncio.to_thread(shown_by, url) == "second", "what cannot be used is not taken"
 
 
-@pytest.mark.parametrize(
-    ("environment", "said"),
-    [
-        ({"BRIDGE_SERVER__TLS_CERTIFICATE": "a.pem"}, "wanted both server.tls_certificate and server.tls_key"),
-        ({"BRIDGE_SERVER__TLS_KEY": "a.pem"}, "wanted both server.tls_certificate and server.tls_key"),
-        (
-            {
-                "BRIDGE_SERVER__TLS_CERTIFICATE": "a.pem",
-                "BRIDGE_SERVER__TLS_KEY": "b.pem",
-                "BRIDGE_SERVER__WORKERS": "2",
-            },
-            "put a proxy before them",
-        ),
-    ],
-)
-def test_half_a_certificate_is_told(environment: dict[str, str], said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
-        load_settings(environment=environment, files=())
+@pytest.mark.parametrize("name", ["BRIDGE_SERVER__TLS_CERTIFICATE", "BRIDGE_SERVER__TLS_KEY"])
+def test_half_a_certificate_is_told(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"wanted both server\.tls_certificate and server\.tls_key"):
+        load_settings(environment={name: "a.pem"}, files=())

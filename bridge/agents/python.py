@@ -7,6 +7,7 @@ piece, or a plain coroutine function that returns text, an action, a list of the
 from __future__ import annotations
 
 import asyncio
+import glob
 import importlib
 import inspect
 import sys
@@ -162,7 +163,7 @@ def load_function(target: str) -> AgentFunction:
 
 def _import(target: str, module_name: str) -> Any:
     folder = str(Path.cwd())
-    if folder not in sys.path:
+    if folder not in sys.path and _is_in(Path.cwd(), module_name.partition(".")[0]):
         sys.path.insert(0, folder)  # an agent is often one file in the folder the bridge is started from
     try:
         return importlib.import_module(module_name)
@@ -173,6 +174,11 @@ def _import(target: str, module_name: str) -> Any:
         raise _wrong(target, f"importing {module_name} failed: {error}") from error
     except Exception as error:
         raise _wrong(target, f"importing {module_name} failed: {type(error).__name__}: {error}") from error
+
+
+def _is_in(folder: Path, name: str) -> bool:
+    """Tell whether a module is in a folder: if not, what else lies there must not stand for other modules."""
+    return (folder / name).is_dir() or any(folder.glob(f"{glob.escape(name)}.*"))  # `.py`, or compiled.
 
 
 def _as_generator(function: Callable[[Question], Any]) -> AgentFunction:

@@ -13,6 +13,7 @@ from aiohttp import web
 from bridge.metrics import Metrics
 from bridge.proxies import Proxies
 from bridge.twilio import signature
+from bridge.twilio.telling import Telling
 from bridge.twilio.tokens import StreamTokens, TokenRefused
 
 Form: TypeAlias = list[tuple[str, str]]
@@ -49,6 +50,8 @@ class Gate:
     """Told of each request that Twilio has signed, and of each stream that is admitted."""
     look: LookAtForm | None = None
     """Is shown each request that was found good, and may raise what answers it instead of us; None: nobody is."""
+    telling: Telling = field(default_factory=Telling)
+    """Through which the log is told of what is refused."""
     once: FirstUse | None = None
     """Is asked about each token that is good as far as this process knows; None: that is enough."""
 
@@ -95,7 +98,8 @@ class Gate:
             self._refuse("signature", request, url)
         if not checked and self._by_a_foreign_page(request):
             self.metrics.refused_requests.labels(reason="origin").inc()
-            log.warning("request_refused", reason="origin", url=url, remote=self.proxies.remote(request))
+            remote = self.proxies.remote(request)
+            self.telling.line(log.warning, "request_refused", reason="origin", url=url, remote=remote)
             raise web.HTTPForbidden(text="Pages of other sites may not open media streams here.\n")
 
     def _by_a_foreign_page(self, request: web.Request) -> bool:
@@ -109,7 +113,8 @@ class Gate:
     def _refuse(self, reason: str, request: web.Request, url: str) -> None:
         self.metrics.refused_requests.labels(reason=reason).inc()
         signed = signature.HEADER in request.headers
-        log.warning("request_refused", reason=reason, url=url, signed=signed, remote=self.proxies.remote(request))
+        remote = self.proxies.remote(request)
+        self.telling.line(log.warning, "request_refused", reason=reason, url=url, signed=signed, remote=remote)
         raise web.HTTPForbidden(
             text="The request's Twilio signature is missing or wrong. If Twilio did send it, check that"
             f" BRIDGE_TWILIO__AUTH_TOKEN and BRIDGE_SERVER__PUBLIC_URL are right: the URL checked was {url}\n"

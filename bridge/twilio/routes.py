@@ -200,7 +200,9 @@ class TwilioRoutes:
             reason = getattr(error, "code", "no_start")
             self._metrics.refused_requests.labels(reason=reason).inc()
             remote = self._gate.proxies.remote(request)
-            log.warning("stream_refused", sid=sid, reason=reason, error=str(error), remote=remote)
+            self._gate.telling.line(
+                log.warning, "stream_refused", sid=sid, reason=reason, error=str(error), remote=remote
+            )
             await socket.close(code=_POLICY_VIOLATION, message=reason.encode())
             return socket
         self._gate.proven(request)

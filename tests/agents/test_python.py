@@ -179,6 +179,15 @@ def test_a_module_is_found_in_the_working_folder(tmp_path: Path, monkeypatch: py
     assert callable(load_function("agent_in_a_folder:agent"))
 
 
+def test_a_folder_without_the_module_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is called `numbers.py` there would be imported by whatever wants the standard library's from then on."""
+    (tmp_path / "numbers.py").write_text("raise SystemExit('this is the file of the user')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    load_function("bridge.agents.demo:agent")
+    assert str(tmp_path) not in sys.path
+
+
 @pytest.mark.parametrize(
     ("source", "target", "told"),
     [
