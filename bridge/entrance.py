@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from msgspec import Struct
 
 from bridge.errors import SettingsError
 from bridge.proxies import Proxies
@@ -27,8 +27,7 @@ _MOST_DESCRIPTORS: Final = 65_536
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """How much strangers may take."""
 
     connections: int = 1000

@@ -11,18 +11,17 @@ import contextlib
 import os
 import secrets
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+from msgspec import Struct
 
 from bridge.errors import SettingsError
 
 FILE_NAME = "local-auth-token"
 
 
-@dataclass(frozen=True, slots=True)
-class LocalToken:
+class LocalToken(Struct, frozen=True):
     """A token of this machine."""
 
     value: str

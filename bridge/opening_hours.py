@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Final, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from msgspec import Struct
 
 Span: TypeAlias = tuple[int, int]
 """Minutes since the day's midnight by the wall clock: from, and up to but not including. Over 1440: a day later."""
@@ -30,8 +31,7 @@ _LEAP: Final = 2000
 """A year that has every date."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """One text, read. It is about weekdays, or about dates."""
 
     spans: tuple[Span, ...]
@@ -56,8 +56,7 @@ class _Line:
         return 0 if self.first is None else 2 if self.first[0] else 1
 
 
-@dataclass(frozen=True, slots=True)
-class OpeningHours:
+class OpeningHours(Struct, frozen=True):
     """When somebody is there. Made by `parse`."""
 
     zone: ZoneInfo

@@ -31,6 +31,7 @@ _HEAVY = (
     "alembic",
     "asyncpg",
     "bridge.late_doors",
+    "bridge.store.timeline",
     "av",
     "cryptography",
     "jsonschema",

@@ -9,11 +9,11 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from aiohttp import web
+from msgspec import Struct
 
 from bridge.api.addresses import by_a_foreign_page, from_this_machine, who_is_counted
 from bridge.api.cookies import BrowserSession, Cookies
@@ -38,16 +38,14 @@ _GUESSES_AT_ONCE: Final = 10
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A token, and who has it."""
 
     holder: Principal
     secret: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Watched:
+class _Watched(Struct, frozen=True):
     """Something that goes on for somebody for as long as they are believed."""
 
     holder: str

@@ -11,10 +11,10 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 from itsdangerous import BadData, URLSafeSerializer
+from msgspec import Struct
 
 LASTS_S: Final = 12 * 3600
 """How long a session lasts, in seconds."""
@@ -23,8 +23,7 @@ _MOST_ENDED: Final = 10_000
 """How many sessions that were ended before their time are remembered; older ones are forgotten first."""
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserSession:
+class BrowserSession(Struct, frozen=True):
     """A browser that is signed in."""
 
     holder: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from msgspec import Struct, field
 from pydantic import BaseModel
 
 Scope: TypeAlias = Literal["read", "control", "admin"]
@@ -13,8 +13,7 @@ Scope: TypeAlias = Literal["read", "control", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "control", "admin")
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """What one method does at one address."""
 
     summary: str
@@ -40,8 +39,7 @@ class Operation:
     """The statuses of problem documents, beside 400, 401, 403, 422, 429 and 500, which every address may answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """Who asks: whoever holds a token, or uses the console, or sits at this machine."""
 
     name: str

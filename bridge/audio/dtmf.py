@@ -11,10 +11,11 @@ import functools
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from bridge.audio import codec
 
@@ -43,8 +44,7 @@ _FADE_MS: Final = 4
 """At both ends of a tone, against clicks."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeySound:
+class KeySound(Struct, frozen=True):
     """Where a key sounds in what `tones` returns, in bytes; 8 bytes are 1 ms."""
 
     key: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from bridge.audio import codec
 from bridge.errors import SettingsError
@@ -21,8 +22,7 @@ _SPEECH_TOP_HZ: Final = 3600
 """What passes when a file of a higher rate becomes 8000 Hz: a telephone line ends about here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wav:
+class Wav(Struct, frozen=True):
     """A WAV file as it stands: its format and its bare samples."""
 
     format: int

@@ -7,8 +7,9 @@ is refused here changes nothing for the calls that go on: that is what it is for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 Reason: TypeAlias = Literal["draining", "lag", "calls", "number", "speech"]
 """Why a call is not taken: the bridge stops, its event loop is late, or as many calls as may are there already: at
@@ -25,8 +26,7 @@ _MARKED_S: Final = 15.0
 """How long a call counts as one that the speech service refuses. It asks again sooner, and is marked again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What this process can bear. 0 is no limit."""
 
     max_calls: int = 0
@@ -39,8 +39,7 @@ class Limits:
     """Calls at the same time for single numbers of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A place that a call takes."""
 
     number: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+
+class Closed(Struct, frozen=True):
     """When nobody takes calls, and what callers hear then."""
 
     open_at: Callable[[datetime], bool]
@@ -20,8 +20,7 @@ class Closed:
     """Whom callers are then connected with; empty: they are hung up on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Overflow:
+class Overflow(Struct, frozen=True):
     """What callers get for whom there is no room."""
 
     kind: Literal["busy", "sentence", "transfer", "queue", "voicemail"] = "busy"
@@ -39,8 +38,7 @@ class Overflow:
     """After which a caller is let go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Voicemail:
+class Voicemail(Struct, frozen=True):
     """How callers leave a message with the carrier."""
 
     say: str = "Please leave a message after the tone."
@@ -55,8 +53,7 @@ class Voicemail:
     """So does this key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
+class Answering(Struct, frozen=True):
     """How calls to a number are answered."""
 
     mode: Literal["agent", "log"] = "agent"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
+from msgspec import Struct
 
 from bridge.agents.base import Agent, CallInfo
 from bridge.audio.codec import BYTES_PER_MS, silence
@@ -44,8 +44,7 @@ _AHEAD_MS = 30_000
 """Sound whose timestamp lies further ahead of the clock than this is not recorded: it would fill the disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peers:
+class Peers(Struct, frozen=True):
     """Whom a call talks to."""
 
     recognizers: RecognizerFactory

@@ -11,12 +11,12 @@ import socket
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import aiohttp
+from msgspec import Struct, field
 from yarl import URL
 
 from bridge.errors import BridgeError
@@ -51,8 +51,7 @@ class SoundError(BridgeError):
         super().__init__(message, code=code)
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a file came from, so that its server can be asked whether it is still what it has."""
 
     url: str
@@ -65,8 +64,7 @@ class Origin:
     """True: it may be kept, and the server wants to be asked each time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """An answer of a server."""
 
     file: bytes | None

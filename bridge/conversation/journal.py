@@ -6,6 +6,7 @@ Folding the entries in order gives the transcript; nothing else is needed for it
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -356,8 +357,8 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def to_dict(entry: Entry) -> dict[str, Any]:
-    """Return the entry as JSON can hold it, its kind under `entry`."""
-    return {"entry": _NAMES[type(entry)], **msgspec.structs.asdict(entry)}
+    """Return the entry as JSON can hold it, its kind under `entry`. Raises TypeError for what cannot be copied."""
+    return {"entry": _NAMES[type(entry)], **copy.deepcopy(msgspec.structs.asdict(entry))}
 
 
 def from_dict(data: Mapping[str, Any]) -> Entry | None:

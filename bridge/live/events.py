@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 GAP: Final = "gap"
 """Events were missed: who keeps a picture of the calls asks for it anew."""
@@ -32,8 +33,7 @@ TYPES: Final[Mapping[str, str]] = {
 """Each type, and what stands in it beside `id`, `type`, `call`, `time` and `at_ms` (of the call)."""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(Struct, frozen=True):
     """One thing that happened in a call."""
 
     type: str

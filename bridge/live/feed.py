@@ -14,15 +14,17 @@ import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
 
 from bridge.live.events import GAP, News
 
 KEPT: Final = 10_000
 """Events that are kept at most."""
-KEPT_CHARACTERS: Final = 8_000_000
-"""Characters of text in them at most."""
+KEPT_BYTES: Final = 8_000_000
+"""Bytes of what they say at most."""
 MOST_LISTENERS: Final = 500
 """Who may listen at the same time: each holds a connection, and is woken by every event."""
 FINE_S: Final = 60.0
@@ -31,11 +33,11 @@ _BATCH: Final = 200
 """Events that a listener is handed at once, at most."""
 
 
-@dataclass(slots=True)
-class Event:
+class Event(Struct):
     """One event, with its place among all.
 
-    Thousands are kept, and hardly ever does anybody ask for them: what can be made of the rest is made then.
+    Thousands are kept, and hardly ever does anybody ask for them: what can be made of the rest is made then. What
+    it says is kept packed, so that it is small, and the collector has nothing to look at.
     """
 
     epoch: str
@@ -44,9 +46,9 @@ class Event:
     """When it happened, in seconds since 1970."""
     type: str
     call: str
-    said: Mapping[str, Any]
-    """What it says beside the above."""
-    _json: str = field(default="", repr=False)
+    said: bytes
+    """What it says beside the above, as the JSON of an object."""
+    _json: str = ""
 
     @property
     def id(self) -> str:
@@ -56,30 +58,31 @@ class Event:
     @property
     def data(self) -> dict[str, Any]:
         """All of it: `id`, `type`, `call` and `time` as well."""
-        moment = dt.datetime.fromtimestamp(self.at, dt.UTC).isoformat(timespec="milliseconds")
-        return {"id": self.id, "type": self.type, "call": self.call, "time": moment, **self.said}
-
-    @property
-    def size(self) -> int:
-        """About how many characters it has."""
-        return sum(_size(value) for value in self.said.values())
+        return {**self._head, **msgspec.json.decode(self.said)}
 
     @property
     def json(self) -> str:
         """The event as JSON; made once, for all listeners."""
         if not self._json:
-            self._json = json.dumps(self.data, ensure_ascii=False, default=str, separators=(",", ":"))
+            head = msgspec.json.encode(self._head)
+            whole = head if self.said == b"{}" else b"%b,%b" % (head[:-1], self.said[1:])
+            self._json = whole.decode()
         return self._json
+
+    @property
+    def _head(self) -> dict[str, str]:
+        moment = dt.datetime.fromtimestamp(self.at, dt.UTC).isoformat(timespec="milliseconds")
+        return {"id": self.id, "type": self.type, "call": self.call, "time": moment}
 
 
 class Feed:
     """The events of one process. Its id of an event is `<epoch>-<number>`; the epoch tells processes apart."""
 
-    def __init__(self, *, kept: int = KEPT, kept_characters: int = KEPT_CHARACTERS) -> None:
+    def __init__(self, *, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
         self._epoch = f"{time.time_ns() // 1_000_000:x}"
         self._kept: deque[Event] = deque()
-        self._most, self._most_characters = kept, kept_characters
-        self._characters = 0
+        self._most, self._most_bytes = kept, kept_bytes
+        self._bytes = 0
         self._last = 0
         self._listeners: set[Listener] = set()
         self._left_at = -FINE_S
@@ -105,11 +108,11 @@ class Feed:
     def publish(self, news: News) -> None:
         """Tell everybody. Never waits and never raises."""
         self._last += 1
-        event = Event(self._epoch, self._last, time.time(), news.type, news.call, news.data)
+        event = Event(self._epoch, self._last, time.time(), news.type, news.call, _packed(news.data))
         self._kept.append(event)
-        self._characters += event.size
-        while len(self._kept) > self._most or (self._characters > self._most_characters and len(self._kept) > 1):
-            self._characters -= self._kept.popleft().size
+        self._bytes += len(event.said)
+        while len(self._kept) > self._most or (self._bytes > self._most_bytes and len(self._kept) > 1):
+            self._bytes -= len(self._kept.popleft().said)
         for listener in self._listeners:
             listener.news.set()
 
@@ -168,7 +171,7 @@ class Feed:
 
     def gap(self) -> Event:
         """Return what tells that events were missed, and from where it goes on."""
-        return Event(self._epoch, self._last, time.time(), GAP, "", {})
+        return Event(self._epoch, self._last, time.time(), GAP, "", b"{}")
 
 
 class Listener:
@@ -225,14 +228,10 @@ class Listener:
                 yield []
 
 
-def _size(value: Any) -> int:
-    """Return about how many characters a value has: a note may hold as much as a long text."""
-    match value:
-        case str():
-            return len(value)
-        case Mapping():
-            return sum(len(str(key)) + _size(inner) for key, inner in value.items())
-        case list() | tuple():
-            return len(value) + sum(map(_size, value))
-        case _:
-            return 1
+def _packed(said: Mapping[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(said)
+    except (TypeError, ValueError):
+        # A note may hold anything, and a text half of a surrogate pair: tell what can be told.
+        text = json.dumps(said, ensure_ascii=False, default=str, skipkeys=True, separators=(",", ":"))
+        return text.encode("utf-8", "replace")

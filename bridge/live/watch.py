@@ -8,8 +8,9 @@ wants the fine grain.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
+
+from msgspec import Struct
 
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
@@ -31,8 +32,7 @@ def _as_it_is(entry: journal.Entry) -> journal.Entry:
     return entry
 
 
-@dataclass(frozen=True, slots=True)
-class Hide:
+class Hide(Struct, frozen=True):
     """Strikes out of one call's words what must not be seen."""
 
     entry: Callable[[journal.Entry], journal.Entry] = _as_it_is

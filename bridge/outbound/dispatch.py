@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bridge.errors import BridgeError
 from bridge.outbound.order import Order
@@ -21,8 +22,7 @@ _RETRY_AFTER_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """How long a request waits after each attempt that the carrier did not take."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What the carrier and the house can bear."""
 
     calls_per_second: float = 1.0

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 _NINE: Final = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _ONES: Final = {
@@ -45,8 +46,7 @@ Span: TypeAlias = tuple[int, int]
 """Where it begins in the text, and where it ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Digits that follow each other with nothing but separators and fillers between them."""
 
     digits: str
@@ -75,8 +75,7 @@ class Run:
         return self.spans[first][0], self.spans[last - 1][1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     """A word or a written group, in its place; `strong`: it is set apart from what is before it."""
 
     word: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from bridge.privacy import cards, kinds
 from bridge.privacy.numbers import Run, Span, few, runs
@@ -27,8 +28,7 @@ Found = tuple[int, int, str]
 """Where it begins, where it ends, and what is put there."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Own:
+class _Own(Struct, frozen=True):
     """A pattern of the settings."""
 
     source: str

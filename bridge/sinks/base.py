@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from bridge.errors import BridgeError
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """A document that waits to be sent."""
 
     number: int
@@ -32,8 +32,7 @@ class SinkDownError(BridgeError):
         """Numbers of those that were sent all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """What became of a batch."""
 
     done: frozenset[int]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from msgspec import Struct
+
 from bridge.conversation.journal import Entry, Party
 
 
@@ -45,8 +47,7 @@ class CallHeader:
         return self.caller if party == "caller" else self.other or self.called
 
 
-@dataclass(frozen=True, slots=True)
-class CallFiles:
+class CallFiles(Struct, frozen=True):
     """Where a finished call lies."""
 
     folder: Path

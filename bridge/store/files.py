@@ -10,12 +10,12 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import structlog
+from msgspec import Struct
 
 from bridge.conversation.journal import (
     Entry,
@@ -37,7 +37,6 @@ from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, 
 from bridge.store.sealing import NO_KEYS, Keys, sealed_name
 from bridge.store.taking_over import TakenOver, away_s, keep_sounding, last_written, left_behind, own, take_over
 from bridge.store.texts import transcript_json, transcript_text
-from bridge.store.timeline import timeline_svg
 from bridge.store.writer import DiskThread, shared_disk
 from bridge.tasks import spawn
 
@@ -52,8 +51,7 @@ _LONGEST_WAIT_S: Final = 900.0
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(Struct, frozen=True):
     """How calls are kept, the same for all."""
 
     record_audio: bool = True
@@ -292,6 +290,8 @@ def finish_from_journal(folder: Path, keys: Keys = NO_KEYS) -> CallFiles:
     be opened, for want of its key, keeps nothing of the rest from being written. Blocks on the disk. Raises
     `OSError`, and `BridgeError` (code `journal_unreadable`) when the journal has no header.
     """
+    from bridge.store.timeline import timeline_svg  # noqa: PLC0415  What draws comes with the first call that ends.
+
     header, entries = read_journal(folder / JOURNAL)
     recording = folder / RECORDING
     sealed = not recording.exists() and sealed_name(recording).exists()

@@ -31,7 +31,7 @@ def header_line(header: CallHeader) -> bytes:
 def entry_line(entry: Entry) -> bytes:
     """The line of an entry. Raises `TypeError` when a note holds what cannot even be copied."""
     try:
-        # A dataclass is JSON already, but for its kind: no copy is made of it, as this is done on the event loop.
+        # An entry is JSON already, but for its kind: no copy is made of it, as this is done on the event loop.
         fields = msgspec.json.encode(entry)
     except (TypeError, ValueError):
         return _line(to_dict(entry))

@@ -6,9 +6,10 @@ stream began.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 _FLOOR_SHARE: Final = 0.2
 """The line's own noise: what this share of the call stays under. Nobody speaks without a pause for that long."""
@@ -26,8 +27,7 @@ _STILL_MS: Final = 60
 """Sound this close to the end of a turn went on: it has not ended with the turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peaks:
+class Peaks(Struct, frozen=True):
     """How loud both sides of a recording are."""
 
     per_second: int

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from bridge.conversation import journal
 from bridge.conversation.journal import Entry
@@ -60,8 +61,7 @@ _Timed: TypeAlias = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Marker:
+class Marker(Struct, frozen=True):
     """A moment worth showing."""
 
     at_ms: int

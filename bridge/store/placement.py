@@ -10,8 +10,9 @@ Positions are samples since the stream began; mu-law at 8000 Hz: a sample is a b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 BYTES_PER_MS: Final = 8
 SILENCE: Final = b"\xff"
@@ -37,8 +38,7 @@ Piece: TypeAlias = tuple[int, bytes | bytearray]
 """Where it begins, and the audio. The pieces of a track stand in order and do not overlap."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """A stretch of the recording that is final."""
 
     start: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from bridge.conversation.journal import CallerSpoke, Entry, Line, PartySpoke, transcript
 from bridge.store.base import CallHeader
@@ -15,8 +16,7 @@ SPEAKERS: Final[tuple[Speaker, ...]] = ("caller", "agent", "callee")
 _AWAY: Final = "(the speech service was away: words are missing)"
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """A line of the transcript, and what there is to know about it."""
 
     line: Line

@@ -12,12 +12,12 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import structlog
+from msgspec import Struct
 
 from bridge.conversation.journal import CallClosed, CallTakenOver, Entry, Standing, StreamResumed, sounding
 from bridge.store.base import CallHeader
@@ -36,8 +36,7 @@ _LOG_KIND: Final = "log"
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class TakenOver:
+class TakenOver(Struct, frozen=True):
     """A call's folder that is this process's from now on."""
 
     folder: Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from bridge.store import svg
 from bridge.store.markers import Marker
@@ -28,16 +29,14 @@ _LONGEST_TEXT: Final = 1000
 """No lane shows more characters than this; a longer text need not be measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Struct, frozen=True):
     """A speech's text, set in lines."""
 
     x: float
     lines: list[list[svg.Run]]
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedMarker:
+class PlacedMarker(Struct, frozen=True):
     """A marker, its place in time, and where its label stands."""
 
     marker: Marker

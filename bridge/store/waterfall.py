@@ -7,9 +7,10 @@ that an answer prepared early is not shown as work done late.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Final
+
+from msgspec import Struct
 
 from bridge.store.scene import Answer
 
@@ -17,8 +18,7 @@ _OUTLIER: Final = 3
 """A scale reaches this many medians to either side at most; what is longer is cut."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """The time between two steps."""
 
     name: str
@@ -27,8 +27,7 @@ class Stretch:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(Struct, frozen=True):
     """What all the waterfalls of a picture have room for: ms before the end of the turn, and ms after."""
 
     before: int

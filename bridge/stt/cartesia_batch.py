@@ -5,11 +5,11 @@ Protocol: "Batch: POST /stt". The models of this endpoint are others than those 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 import msgspec
+from msgspec import Struct
 
 from bridge.errors import SpeechError, system_reason
 from bridge.speech_link import SpeechLink
@@ -19,8 +19,7 @@ _PATH: Final = "/stt"
 _MOST_ANSWER_BYTES: Final = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class HeardWord:
+class HeardWord(Struct, frozen=True):
     """A word of a file, and when it was said."""
 
     word: str
@@ -29,8 +28,7 @@ class HeardWord:
     end_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class HeardFile:
+class HeardFile(Struct, frozen=True):
     """What was said in a file."""
 
     text: str

@@ -19,8 +19,9 @@ audio never stops, because a gap is filled with silence, so it is as good as a c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from bridge.audio.vad import SpeechActivity
 from bridge.conversation.events import TurnEagerlyEnded, TurnEnded, TurnResumed, TurnStarted, TurnUpdated
@@ -35,8 +36,7 @@ _STRAY_MS: Final = 300
 """How long a text that belongs to no turn waits for speech, or for more of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finalize:
+class Finalize(Struct, frozen=True):
     """To be sent to the service: the speaker has paused, so transcribe what is there."""
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 # Scripts that are written without spaces: there each character counts as a word.
 _NO_SPACES: Final = (
@@ -27,8 +28,7 @@ _EDIT: Final = -2.0
 foolishness") the longer overlap with a few words wrong must not win over the shorter one that is right."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """A word of a text and where it stands there."""
 
     folded: str
@@ -39,8 +39,7 @@ class Word:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(Struct, frozen=True):
     """The joint text."""
 
     text: str
@@ -103,8 +102,7 @@ def _periodic_from(words: Sequence[str], period: int) -> int:
     return index
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
+class _Cut(Struct, frozen=True):
     """Where two texts meet."""
 
     inside: bool = False

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from bridge.audio.codec import BYTES_PER_MS
 from bridge.conversation.actions import Tuning
@@ -48,8 +48,7 @@ _CONFIG_S: Final = 2.0
 """An error this soon after new settings were sent is taken for the answer to them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How a session handles audio and the end."""
 
     chunk_ms: int = 100

@@ -6,8 +6,9 @@ a context expire about a second after its last audio, and text that comes later 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from bridge.audio.codec import BYTES_PER_MS
 from bridge.conversation.events import Word
@@ -17,8 +18,7 @@ _EXPIRY_S: Final = 0.8
 """A context without new audio for this long takes no more text: the service's second, less the way there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A text to send: `Generate` without what is the same in all of them."""
 
     context_id: str

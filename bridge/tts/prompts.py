@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from bridge.audio.codec import BYTES_PER_MS
 from bridge.conversation.events import (
@@ -42,8 +43,7 @@ _NUMBERS_KEPT: Final = 32
 """How many of the last utterances a voice remembers, so that late text for them is known as such."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True):
     """A sentence that is always spoken as it stands here."""
 
     text: str

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 import structlog
 from aiohttp import web
+from msgspec import Struct
 
 from bridge.agents.base import CallInfo
 from bridge.conversation.actions import Transfer
@@ -38,8 +39,7 @@ _JOINED_WITHIN_S = 3.0
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class ConsultRules:
+class ConsultRules(Struct, frozen=True):
     """How the other side is asked."""
 
     accept_key: str = "1"

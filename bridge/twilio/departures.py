@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import structlog
 from aiohttp import web
+from msgspec import Struct
 
 from bridge.call.registry import Registry
 from bridge.call.session import Session
@@ -31,8 +31,7 @@ Returns what the call goes on with; None: there is no such webhook."""
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class TransferRules:
+class TransferRules(Struct, frozen=True):
     """How callers are passed on, where the agent does not say."""
 
     ring_seconds: int = 30

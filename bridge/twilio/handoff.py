@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
+from msgspec import Struct
 
 from bridge.errors import AgentError, CarrierError
 from bridge.twilio import signature, twiml
@@ -24,8 +24,7 @@ TIMEOUT_S: Final = 10.0
 Form: TypeAlias = Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnd:
+class SessionEnd(Struct, frozen=True):
     """What became of an agent's session."""
 
     id: str

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from twilio.twiml.voice_response import (  # type: ignore[import-untyped]  # twilio ships no types
     Dial,
     Start,
@@ -48,8 +48,7 @@ _SAY_LANGUAGES: Mapping[str, str] = {
 """What `<Say>` calls the languages that speech services name by two letters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dialling:
+class Dialling(Struct, frozen=True):
     """Whom a caller is connected with, and how."""
 
     to: str

@@ -11,8 +11,9 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from bridge.errors import CarrierError
 from bridge.twilio.listening import LISTENER, check_parameter
@@ -27,8 +28,7 @@ _THREADS = 8
 _OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
-@dataclass(frozen=True, slots=True)
-class NumberWebhooks:
+class NumberWebhooks(Struct, frozen=True):
     """What Twilio does with calls to one of the account's numbers."""
 
     number: str
@@ -39,8 +39,7 @@ class NumberWebhooks:
     """`POST` or `GET`."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewCall:
+class NewCall(Struct, frozen=True):
     """A call that Twilio is to place ("Twilio REST: outbound call")."""
 
     to: str
@@ -60,8 +59,7 @@ class NewCall:
     """Where Twilio then tells that, while the call goes on; empty: it asks `url` with it, and only then."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerStream:
+class ListenerStream(Struct, frozen=True):
     """A stream that is to listen to a live call ("Twilio REST: unidirectional streams")."""
 
     url: str
@@ -72,8 +70,7 @@ class ListenerStream:
     """Goes along as its parameter `token`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallParties:
+class CallParties(Struct, frozen=True):
     """Who talks in a call, as Twilio has it."""
 
     caller: str

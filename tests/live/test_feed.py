@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
+
+import msgspec
 
 from bridge.live.events import News
 from bridge.live.feed import Event, Feed, Listener
@@ -99,7 +102,7 @@ async def test_a_listener_that_is_too_slow_misses_events_and_is_told_so() -> Non
 
 
 async def test_long_texts_push_out_more_than_short_ones() -> None:
-    feed = Feed(kept_characters=100)
+    feed = Feed(kept_bytes=100)
     for text in ("a" * 60, "b" * 60):
         feed.publish(News("turn.words", "c1", {"at_ms": 0, "text": text}))
     with feed.listen(feed.last_id[:-1] + "1") as listener:
@@ -150,7 +153,16 @@ async def test_the_fine_grain_is_wanted_while_somebody_listens_and_for_a_while_a
 
 
 async def test_what_notes_hold_counts_as_text_does() -> None:
-    feed = Feed(kept_characters=1000)
+    feed = Feed(kept_bytes=1100)
     for _ in range(10):
         feed.publish(News("note", "c1", {"at_ms": 1, "data": {"list": [{"text": "x" * 300}]}}))
     assert feed.next_number - feed.oldest == 3
+
+
+async def test_a_note_that_json_cannot_hold_is_told_as_far_as_it_goes() -> None:
+    feed = Feed()
+    with feed.listen() as listener:
+        feed.publish(News("note", "c1", {"data": {"half": "a\ud800", "path": Path("/x"), "one": 1}}))
+        (event,) = listener.take()
+    assert event.data["data"] == {"half": "a?", "path": "/x", "one": 1}
+    assert msgspec.json.decode(event.json) == event.data

@@ -29,7 +29,6 @@ from bridge.conversation.journal import (
     StreamBroke,
     transcript,
 )
-from bridge.store import files as files_module
 from bridge.store.base import CallFiles, CallRecord, Store
 from bridge.store.files import FileStore, finish_from_journal, read_journal, unfinished
 from bridge.store.writer import DiskThread
@@ -188,7 +187,7 @@ async def test_a_fault_in_the_picture_does_not_end_the_call(
     def broken(*_: object) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(files_module, "timeline_svg", broken)
+    monkeypatch.setattr("bridge.store.timeline.timeline_svg", broken)
     with capture_logs() as logs:
         files = await store.open(HEADER).close()
     assert [line["event"] for line in logs] == ["call_not_finished"]

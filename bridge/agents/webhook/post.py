@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from bridge.agents.action_json import Piece
 from bridge.agents.base import Question
@@ -17,8 +18,7 @@ from bridge.agents.webhook.wire import asking_of, delivery_headers, encode_quest
 from bridge.errors import AgentError
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """What is posted: a question as it goes over the wire. The signature is made when it is sent."""
 
     message_id: str

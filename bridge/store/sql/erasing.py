@@ -12,12 +12,12 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
+from msgspec import Struct
 
 from bridge.errors import BridgeError
 from bridge.store.sql import folders
@@ -36,8 +36,7 @@ be called again for the same calls, and raises OSError."""
 _NOT_IN_NUMBERS: Final = re.compile(r"[\s().\-/]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Erased:
+class Erased(Struct, frozen=True):
     """What was erased."""
 
     calls: tuple[str, ...]

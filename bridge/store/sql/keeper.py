@@ -15,11 +15,11 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from bridge.errors import StoreError
 from bridge.store.sql import spool
@@ -260,8 +260,7 @@ class Keeper:
         return any(grown.call_id == call_id for grown in waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class _Grown:
+class _Grown(Struct, frozen=True):
     """A call whose journal has grown."""
 
     call_id: str
