@@ -160,10 +160,15 @@ async def start(folder: Path, *arguments: str, **environment: str) -> tuple[Proc
             stderr=log,
         )
     assert process.stdout is not None
-    async with asyncio.timeout(40):
-        line = (await process.stdout.readline()).decode()
-    found = re.fullmatch(r"phone-bridge is ready at (\S+)\n", line)
-    assert found, await asyncio.to_thread((folder / "bridge.log").read_text)
+    try:
+        async with asyncio.timeout(40):
+            line = (await process.stdout.readline()).decode()
+        found = re.fullmatch(r"phone-bridge is ready at (\S+)\n", line)
+        assert found, await asyncio.to_thread((folder / "bridge.log").read_text)
+    except BaseException:
+        # Nobody else knows of it, and what is left running makes the next try slower still.
+        await stop(process)
+        raise
     return process, found[1]
 
 
