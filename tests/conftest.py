@@ -95,7 +95,9 @@ ONE_BY_ONE = (
     "test_relay_calls.py",
     "test_transfers.py",
     "turn_taking/test_faults.py",
+    "turn_taking/test_interrupting.py",
     "turn_taking/test_speculation.py",
+    "turn_taking/test_unbroken_turns.py",
 )
 """What takes eight seconds and more, most of it in whole calls: each of their tests goes to whichever process is
 free, and before the short ones, so that no process is left with a long one when the others have nothing more to do.
@@ -105,7 +107,12 @@ them."""
 LESS_URGENT = 10
 """How nice the other processes are where tests run side by side: nicer than the recogniser makes itself."""
 
-BESIDE_ANYTHING = ("turn_taking/test_faults.py", "turn_taking/test_speculation.py")
+BESIDE_ANYTHING = (
+    "turn_taking/test_faults.py",
+    "turn_taking/test_interrupting.py",
+    "turn_taking/test_speculation.py",
+    "turn_taking/test_unbroken_turns.py",
+)
 """In real time as well, but with nothing beside them that listens."""
 
 

@@ -33,6 +33,10 @@ _TITLES: Final = {
 }  # fmt: skip - a table
 
 
+_CLIENT_GONE: Final = 499
+"""What the log of others calls an answer that nobody was there to take."""
+
+
 class ApiError(Exception):
     """An answer with an HTTP status and the service's fields."""
 
@@ -76,6 +80,9 @@ async def error_middleware(
         response = _answer(request, ApiError(500, error.message))
     except web.HTTPException as error:
         response = _answer(request, ApiError(error.status, error.reason))
+    except ConnectionError:
+        _log.debug("client_gone", path=request.path)
+        return web.Response(status=_CLIENT_GONE)
     if not response.prepared:
         response.headers["X-Request-Id"] = request[REQUEST_ID]
     return response

@@ -49,6 +49,8 @@ class SpeechRelay:
         """What the voice said, by context."""
         self.listened = 0
         """How many speech-to-text connections were opened."""
+        self.listening = asyncio.Event()
+        """Set once the first was."""
         self.refused = 0
         """How many were refused because of a cut."""
         self.behind = behind
@@ -94,6 +96,7 @@ class SpeechRelay:
             await near.prepare(request)
             if listens:
                 self.listened += 1
+                self.listening.set()
                 self._listening.add(request.transport)
             try:
                 await self._both_ways(near, far)

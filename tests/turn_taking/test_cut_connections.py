@@ -60,8 +60,11 @@ async def one_cut(speech_url: str, folder: Path, at_s: float, away_s: float, slo
         stage(folder, relay.url, lambda body: None, **environment) as there,
         SimulatedCall(there.line()) as call,
     ):
-        await asyncio.gather(call.say(sound, at=START_S), cut(call, relay, at_s, away_s))
-        end_s = START_S + len(sound) / 8000
+        async with asyncio.timeout(30):
+            await relay.listening.wait()  # Else there is nothing to be cut yet on a busy machine.
+        start_s = call.now + START_S
+        await asyncio.gather(call.say(sound, at=start_s), cut(call, relay, start_s + at_s, away_s))
+        end_s = start_s + len(sound) / 8000
         while call.now < end_s + WITHIN_S:
             (path,) = folder.rglob("journal.jsonl")
             if b"caller_spoke" in path.read_bytes():
@@ -81,7 +84,7 @@ async def one_cut(speech_url: str, folder: Path, at_s: float, away_s: float, slo
 
 
 async def cut(call: SimulatedCall, relay: SpeechRelay, at_s: float, away_s: float) -> None:
-    await call.pause(START_S + at_s - call.now)
+    await call.pause(at_s - call.now)
     if away_s >= 0:
         relay.cut(away_s)
 
@@ -107,6 +110,7 @@ async def test_a_recorded_sentence_outlives_a_broken_connection(speech_url: str,
         )
     mean = sum(rates) / len(rates)
     show(f"{len(heard)} cuts, {sum(len(one.turns) == 1 for one in heard)} in one turn, mean difference {mean:.1%}")
+    assert (len(first.turns), first.whole) == (1, True), "the recogniser cannot keep up, so nothing can be compared"
     assert first.connections == 1
     assert all(one.connections > 1 for one in heard)
     assert [one for one in heard if len(one.turns) != 1 or not one.whole] == []
