@@ -142,6 +142,8 @@ def _plain(value: Any) -> Any:
         for name in names:
             field = getattr(value, name)
             plain[name] = field if type(field) in _AS_IT_IS else _plain(field)
+        if kind is journal.AgentHeard:
+            plain["heard"] = len(value.heard)  # The pieces of the answer stand in the steps before.
         if "messages" in plain:
             # All that was said stands in the steps before: written again at each turn, it would grow without end.
             plain["messages"] = len(value.messages)

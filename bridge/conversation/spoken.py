@@ -10,8 +10,10 @@ from bridge.conversation.reply import Reply
 if TYPE_CHECKING:
     from bridge.conversation.state import Talk
 
-_EVERY_S: Final = 2.0
-"""How often what was heard so far is kept: that much of it, and half a second more, a crash may take."""
+_FIRST_S: Final = 3.0
+"""From when on it is kept how much of a reply was heard so far: short ones are soon over."""
+_EVERY_S: Final = 5.0
+"""How often from then on: that much of it a crash may take."""
 
 
 def spoke(
@@ -43,12 +45,13 @@ def spoke(
 def mark_heard(talk: Talk, reply: Reply) -> None:
     """The phone has told that it played some of a reply: keep now and then how much that is."""
     reply.mark_first = reply.mark_first or talk.now
-    since = reply.told_at if reply.told_at is not None else reply.sent_first
-    if since is None or talk.now < since + _EVERY_S:
+    if reply.sent_first is None:
+        return
+    if talk.now < (reply.sent_first + _FIRST_S if reply.told_at is None else reply.told_at + _EVERY_S):
         return
     reply.told_at = talk.now
     heard, rest = talk.speech.playout.heard_and_rest(talk.now)
     if heard.strip() and rest.strip():  # Else it is over, and told of as a whole.
-        sent_ms = None if reply.sent_first is None else talk.ms(reply.sent_first)
-        about = (reply.number, reply.turn, reply.occasion, heard, talk.ms(reply.asked_at), sent_ms)
+        moments = (talk.ms(reply.asked_at), talk.ms(reply.sent_first))
+        about = (reply.number, reply.turn, reply.occasion, heard, *moments)
         talk.record(journal.AgentHeard(talk.ms(), *about, filler=min(reply.filler, len(reply.text))))

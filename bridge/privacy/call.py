@@ -107,7 +107,7 @@ class CallRedaction:
         """Return where a text ends that goes on, without the number that may go on with it."""
         if self._redactor.words:
             return 0  # Nobody can tell what the words of an own pattern go on with.
-        if few(text, 1):
+        if few(" ".join(text.split()[-_APART:]), 1):
             return len(text)
         return min((run.start for run in runs(text) if len(text[run.end :].split()) < _APART), default=len(text))
 
