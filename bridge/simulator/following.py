@@ -313,13 +313,13 @@ class Follower:
         if hung_up:
             form = self._legs.form("completed", **fields, Digits="hangup")
             await self._legs.webhooks.tell(url, verb.method, form)
-            await self._tell_recorded(verb, fields)
+            await self._tell_recorded(verb, base, fields)
             return None
         document = await self._ask_action(verb.action, base, verb.method, **fields, Digits=taking.key)
-        await self._tell_recorded(verb, fields)
+        await self._tell_recorded(verb, base, fields)
         return document
 
-    async def _tell_recorded(self, verb: Record, fields: dict[str, str]) -> None:
+    async def _tell_recorded(self, verb: Record, base: str, fields: dict[str, str]) -> None:
         """Tell that a recording can be fetched ("Recording: callback fields")."""
         if not verb.status_callback:
             return
@@ -332,7 +332,8 @@ class Follower:
             "RecordingSource": "RecordVerb",
             "RecordingTrack": "inbound",
         }
-        await self._legs.callback(verb.status_callback, verb.status_callback_method, [*form.items()])
+        url = self._legs.webhooks.absolute(verb.status_callback, base)
+        await self._legs.callback(url, verb.status_callback_method, [*form.items()])
 
     async def _while_live(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Its result; None, and it is cancelled, if the leg ends or is redirected before."""

@@ -28,6 +28,7 @@ NUMBERS: Mapping[str, str] = {
     "sentence": "+15550100003",
     "transfer": "+15550100004",
     "queue": "+15550100005",
+    "voicemail": "+15550100006",
 }
 """The kinds of overflow, each at a number of its own; the calls that go on are at the first."""
 DOCUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -35,6 +36,7 @@ DOCUMENTS: Mapping[str, tuple[str, ...]] = {
     "sentence": ("Say", "Hangup"),
     "transfer": ("Say", "Dial", "Hangup"),
     "queue": ("Say", "Pause", "Redirect"),
+    "voicemail": ("Say", "Record", "Redirect"),
 }
 """The verbs of what callers get there when there is no room."""
 TAKEN = ("Connect",)

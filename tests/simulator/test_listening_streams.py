@@ -7,8 +7,9 @@ import base64
 
 import pytest
 
-from bridge.audio import dtmf
+from bridge.audio import dtmf, wav
 from bridge.simulator.caller import CallEvent, Line, Party, SimulatedCall
+from bridge.simulator.gathering import beep
 from tests.simulator.scripted_bridge import HANG_UP, TOKEN, Bridge, Documents, Peer, listen, loud, serving, stream
 from tests.waiting import until
 
@@ -193,6 +194,38 @@ async def test_a_message_is_recorded() -> None:
     (form,) = [form for path, form in bridge.requests if path == "/message"]
     assert form["RecordingDuration"] == "1"
     assert form["RecordingUrl"].endswith(form["RecordingSid"])
+
+
+RECORD = '<Record action="/message" timeout="0.3" finishOnKey="#" recordingStatusCallback="/ready"/>'
+
+
+async def test_a_tone_comes_before_a_message_and_its_sound_can_be_fetched_behind_it() -> None:
+    bridge = Bridge([f"<Response>{RECORD}</Response>", HANG_UP])
+    seen: list[CallEvent] = []
+    async with serving(bridge) as url, SimulatedCall(Line(url, TOKEN), on_event=seen.append) as call:
+        await until(lambda: any(event.kind == "recording" for event in seen))
+        await call.say(loud(300, 0x25))
+        await call.digits("#")
+        await call.ended()
+    assert beep() in b"".join(stretch.audio for stretch in call.heard)
+    asked, told = (form for path, form in bridge.requests if path in {"/message", "/ready"})
+    assert (asked["Digits"], asked["CallStatus"]) == ("#", "in-progress")
+    assert (told["RecordingStatus"], told["RecordingSource"]) == ("completed", "RecordVerb")
+    assert told["RecordingUrl"] == asked["RecordingUrl"]
+    sound = wav.read_mulaw(call.exchange.recordings.files[asked["RecordingSid"]], name="the message")
+    said = sound.strip(b"\xff")
+    assert said == loud(300, 0x25)[: len(said)]
+    assert len(said) >= 8 * 260, "but for the frame in which it began"
+
+
+async def test_who_hangs_up_in_a_message_has_left_what_they_said() -> None:
+    bridge = Bridge([f"<Response>{RECORD.replace('0.3', '9')}</Response>"])
+    seen: list[CallEvent] = []
+    async with serving(bridge) as url, SimulatedCall(Line(url, TOKEN), on_event=seen.append) as call:
+        await until(lambda: any(event.kind == "recording" for event in seen))
+        await call.say(loud(300, 0x25))
+    (form,) = (form for path, form in bridge.requests if path == "/message")
+    assert (form["Digits"], form["CallStatus"], form["RecordingDuration"]) == ("hangup", "completed", "1")
 
 
 async def test_tones_that_are_played_are_heard_and_told() -> None:

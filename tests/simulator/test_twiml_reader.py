@@ -68,7 +68,7 @@ def test_attributes_of_the_verbs_that_connect_and_listen() -> None:
       <Gather input="dtmf speech" numDigits="4" timeout="3" finishOnKey="*" action="/g" actionOnEmptyResult="true">
         <Say>PIN</Say><Play>https://a.example/a.wav</Play><Pause/>
       </Gather>
-      <Record action="/r" maxLength="30" finishOnKey="#" timeout="2" playBeep="false"/>
+      <Record action="/r" maxLength="30" finishOnKey="#" timeout="2" playBeep="false" recordingStatusCallback="/s"/>
       <Stop><Stream name="tap"/></Stop>
     </Response>"""
     assert read_twiml(text) == [
@@ -106,7 +106,7 @@ def test_attributes_of_the_verbs_that_connect_and_listen() -> None:
             num_digits=4,
             action_on_empty_result=True,
         ),
-        Record("/r", timeout_s=2, finish_on_key="#", max_length_s=30, play_beep=False),
+        Record("/r", timeout_s=2, finish_on_key="#", max_length_s=30, play_beep=False, status_callback="/s"),
         Stop("tap"),
     ]
 
