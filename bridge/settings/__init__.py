@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.settings.admission import AdmissionSettings
 from bridge.settings.agents import AgentSettings, OpenAISettings, RelaySettings
@@ -29,10 +30,12 @@ from bridge.settings.values import is_loopback
 MEDIA_PATH = "/twilio/media"
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """All settings, checked. Frozen: what a running program goes by never changes under it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="BRIDGE_", env_nested_delimiter="__", enable_decoding=False
+    )
 
     server: ServerSettings = ServerSettings()
     twilio: TwilioSettings = TwilioSettings()
@@ -54,6 +57,19 @@ class Settings(BaseModel):
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
     numbers: tuple[NumberSettings, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the constructor is given: reading the environment is the loader's work, in one place."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
     @field_validator("numbers")
     @classmethod

@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic_settings import EnvSettingsSource
 
 from bridge.errors import SettingsError
 from bridge.settings import Settings
@@ -157,13 +158,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _read_environment(given: Mapping[str, str]) -> dict[str, Any]:
+    known = {row.environment for row in rows()}
+    source = EnvSettingsSource(Settings)
     # An empty variable counts as absent: compose files and CI pass on what they do not have as "".
-    values = {name.upper(): value for name, value in given.items() if value}
-    found: dict[str, Any] = {}
-    for row in rows():
-        if row.environment in values:
-            found.setdefault(row.section, {})[row.key] = values[row.environment]
-    return found
+    source.env_vars = {name.lower(): value for name, value in given.items() if name.upper() in known and value}
+    return source()
 
 
 def _unknown_variables(given: Mapping[str, str]) -> Iterator[str]:
