@@ -25,7 +25,8 @@ def test_the_settings_of_each_reason_are_settings(reason: str, tmp_path: Path) -
     found = load_settings(file, environment={})
     assert [entry.overflow for entry in found.numbers] == [*NUMBERS]
     assert (found.admission.max_calls == 20) is (reason == "calls")
-    assert [entry.max_calls for entry in found.numbers] == ([20, 2, 2, 2] if reason == "number" else [None] * 4)
+    expected = [20 if kind == "busy" else 2 for kind in NUMBERS] if reason == "number" else [None] * len(NUMBERS)
+    assert [entry.max_calls for entry in found.numbers] == expected
 
 
 def test_what_the_bridge_tells_of_itself_is_read() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import dataclasses
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,12 +153,12 @@ def test_every_entry_that_holds_words(entry: j.Entry, kept: j.Entry) -> None:
 )
 def test_a_number_that_is_being_said_is_kept_when_it_is_whole(heard: str, kept: str) -> None:
     entry = j.AgentHeard(1, 1, 1, "turn.ended", heard, 0)
-    assert CallRedaction(Redactor()).entry(entry) == dataclasses.replace(entry, heard=kept)
+    assert CallRedaction(Redactor()).entry(entry) == msgspec.structs.replace(entry, heard=kept)
 
 
 def test_what_is_being_said_is_not_kept_where_nobody_knows_what_it_may_become() -> None:
     entry = j.AgentHeard(1, 1, 1, "turn.ended", "Write to ann@exam", 0)
-    assert CallRedaction(Redactor(("email",))).entry(entry) == dataclasses.replace(entry, heard="")
+    assert CallRedaction(Redactor(("email",))).entry(entry) == msgspec.structs.replace(entry, heard="")
 
 
 def test_numbers_of_transfers_go_only_with_phone_numbers() -> None:

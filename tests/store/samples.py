@@ -50,6 +50,12 @@ ENTRIES: list[j.Entry] = [
     j.CallClosed(17000, "caller", under_runs=1, lost_marks=2, transfer_to=""),
 ]
 
+FOR_A_CRASH: list[j.Entry] = [
+    j.AgentHeard(3100, 1, 0, "call.started", "Hello, Blue", 20, 262),
+    j.AgentRemembered(12_560, {"step": "bike", "tries": 2}),
+]
+"""What is kept for a process that may have to go on with the call, and for nobody else."""
+
 TROUBLED: list[j.Entry] = [
     j.CallOpened(),
     j.AgentSpoke(

@@ -16,19 +16,19 @@ from bridge.conversation.journal import CallerSpoke, Entry, KeyPressed, NoteTake
 from bridge.errors import BridgeError
 from bridge.store.folder import CallFolder
 from bridge.store.journal_file import JournalFile, entry_line, header_line, read_journal, read_line
-from tests.store.samples import ENTRIES, HEADER, LOG_ENTRIES, LOG_HEADER
+from tests.store.samples import ENTRIES, FOR_A_CRASH, HEADER, LOG_ENTRIES, LOG_HEADER
 
 LINES = [header_line(HEADER), *map(entry_line, ENTRIES)]
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
     journal = JournalFile(CallFolder(tmp_path, HEADER), call=HEADER.id)
-    for line in LINES:
+    for line in [*LINES, *map(entry_line, FOR_A_CRASH)]:
         journal.write(line)
     journal.finish()
     (path,) = tmp_path.rglob("journal.jsonl")
-    assert read_journal(path) == (HEADER, ENTRIES)
-    assert {type(entry) for entry in [*ENTRIES, *LOG_ENTRIES]} == set(Entry.__args__)
+    assert read_journal(path) == (HEADER, [*ENTRIES, *FOR_A_CRASH])
+    assert {type(entry) for entry in [*ENTRIES, *FOR_A_CRASH, *LOG_ENTRIES]} == set(Entry.__args__)
 
 
 def test_a_call_between_two_people_comes_back(tmp_path: Path) -> None:

@@ -30,14 +30,14 @@ FAREWELL = "All right, then good-bye."
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, speech_url: str, agent_url: str) -> AsyncIterator[str]:
-    """Run `phone-bridge serve`, and end it as people do."""
+async def served(folder: Path, speech_url: str, agent_url: str, *, calls: str) -> AsyncIterator[str]:
+    """Run `phone-bridge serve`, and end it as people do. `calls`: its folder for what it keeps, and only its."""
     process, url = await start_bridge(
         folder,
         None,
         BRIDGE_SPEECH__BASE_URL=speech_url,
         BRIDGE_SPEECH__API_KEY="sk_test",
-        BRIDGE_STORE__RECORDINGS=str(folder / "calls"),
+        BRIDGE_STORE__RECORDINGS=str(folder / calls),
         BRIDGE_AGENT__URL=agent_url,
         BRIDGE_LOG__LEVEL="error",
     )
@@ -85,8 +85,8 @@ async def test_the_scenarios_hold_with_the_real_commands(speech_url: str, tmp_pa
     async with (
         WebhookAgent(answer).running() as agent,
         plain.running(),
-        served(tmp_path, speech_url, agent.url) as first,
-        served(tmp_path, speech_url, plain.url) as second,
+        served(tmp_path, speech_url, agent.url, calls="first") as first,
+        served(tmp_path, speech_url, plain.url, calls="second") as second,
     ):
         results = await asyncio.gather(
             called(tmp_path, first, "notice_and_interruption.toml"), called(tmp_path, second, "cough.toml")
