@@ -1,4 +1,4 @@
-"""Mutants of how a call goes on whose process died."""
+"""Mutants of how a call goes on whose process died, and of what is kept for that."""
 
 from __future__ import annotations
 
@@ -105,6 +105,30 @@ MUTANTS = (
         " or not last.heard.strip()",
         "",
         "An answer of which nothing may be kept is in the record as one without words.",
+    ),
+    Mutant(
+        _RESUMING,
+        "    return not talk.unanswered and not",
+        "    return not",
+        "What the caller has said is not asked again where the agent has remembered something.",
+    ),
+    Mutant(
+        "state.py",
+        "self.remember(None if lost else reply.remembers)",
+        "self.remember(reply.remembers)",
+        "The agent remembers that it said what nobody has heard.",
+    ),
+    Mutant(
+        "rules.py",
+        "    talk.remember(reply.remembers_now)\n",
+        "",
+        "What must be known at once is forgotten in a crash while the agent speaks.",
+    ),
+    Mutant(
+        "speech.py",
+        "                if reply.taken_up:\n",
+        "                if False:\n",
+        "The agent hangs up after a crash, and a number is gathered first.",
     ),
     Mutant(_STANDING, "if stands != self._kept:", "if False:", "How a call is held is not kept."),
     Mutant("machine.py", "resuming.go_on(talk, past)", "pass", "The caller is not told that the call is back."),
