@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from bridge.conversation import commands as do
@@ -12,6 +14,7 @@ from bridge.conversation.commands import Interruption
 from bridge.conversation.machine import Conversation
 from bridge.conversation.past import read_past
 from bridge.conversation.policy import Policy
+from tests.conversation.playbook import Play
 from tests.conversation.test_resuming import ANSWER, GREETED, NOW, SORRY, TURN, asked, resumed, said
 
 # --- what the agent has remembered -----------------------------------------------------------------------------
@@ -118,25 +121,89 @@ def test_a_secret_is_gathered_on_before_what_was_said_ahead_of_it_is_asked_about
 SOUNDED = j.AgentHeard(4000, 2, 1, "turn.ended", "Which one", 2000, sent_ms=2100)
 
 
-def test_what_was_heard_of_a_reply_is_kept_as_it_is_heard() -> None:
+def kept_while_heard(seconds: Literal[8, 12], *, marks: int) -> list[j.AgentHeard]:
+    """What is kept of a reply of one word a second, while the phone tells each half second what it played."""
     talk = Conversation(Policy(greeting=""))
     (ask,) = asked(talk.handle(on.StreamStarted(), 0.0))
-    commands = talk.handle(on.AgentActed(ask.reply, Say("One two three four five six seven eight.")), 0.1)
+    text = "One two three four five six seven eight" + " nine ten eleven twelve" * (seconds > 8) + "."
+    commands = talk.handle(on.AgentActed(ask.reply, Say(text)), 0.1)
     commands += talk.handle(on.AgentFinished(ask.reply), 0.1)
     (utterance,) = {command.utterance for command in commands if isinstance(command, do.Synthesize)}
-    commands = talk.handle(on.SpeechArrived(utterance, b"\x11" * 8 * 8000), 0.2)
+    commands = talk.handle(on.SpeechArrived(utterance, b"\x11" * seconds * 8000), 0.2)
     commands += talk.handle(on.SpeechFinished(utterance), 0.2)
     now, heard = 0.2, []
-    for _ in range(12):
-        marks = [command.name for command in commands if isinstance(command, do.SendMark)]
+    for _ in range(marks):
+        names = [command.name for command in commands if isinstance(command, do.SendMark)]
         commands = []
-        for mark in marks:
+        for name in names:
             now += 0.5
-            commands += talk.handle(on.MarkReturned(mark), now)
+            commands += talk.handle(on.MarkReturned(name), now)
         heard += [c.entry for c in commands if isinstance(c, do.Record) and isinstance(c.entry, j.AgentHeard)]
+    return heard
+
+
+def test_what_was_heard_of_a_reply_is_kept_as_it_is_heard() -> None:
+    heard = kept_while_heard(8, marks=12)
     assert len(heard) == 1, "now and then, and not with every mark"
     assert [entry.heard for entry in heard] == ["One two three"]
     assert [entry.at_ms for entry in heard] == [3200]
+
+
+def test_of_a_long_reply_more_is_kept_every_five_seconds() -> None:
+    assert [entry.at_ms for entry in kept_while_heard(12, marks=24)] == [3200, 8200]
+
+
+def covered() -> Play:
+    """A slow answer that began 3 s ago with what covers that it is slow."""
+    play = Play(filler="One moment.", filler_s=3.0).start().at(1).caller_says(" When are you open?")
+    play.at(4).speech_arrives(1, "One moment.", 1.0)
+    play.at(5.2).marks_return()
+    play.at(5.5).agent_says("From nine to five, on Sundays too.", seconds=3.5)
+    play.at(7.5).marks_return(5)
+    return play
+
+
+def test_what_covered_the_agents_slowness_is_none_of_its_words_after_a_crash() -> None:
+    play = covered()
+    (heard,) = play.kept(j.AgentHeard)
+    assert heard.heard.startswith("One moment. From")
+    (ask,) = asked(resumed(*play.entries)[1])
+    assert ask.interrupted == Interruption(heard.heard.removeprefix("One moment. "), "")
+
+
+def test_the_record_tells_what_covered_the_agents_slowness_from_its_answer() -> None:
+    play = covered().at(15)
+    (spoke,) = play.kept(j.AgentSpoke)
+    assert (spoke.heard[spoke.filler :], spoke.again) == ("From nine to five, on Sundays too.", False)
+
+
+def test_a_question_in_two_halves_is_asked_again_as_a_whole() -> None:
+    play = Play().start().at(1).caller_says(" When are you open?")
+    play.agent_says("From nine.", seconds=1.0)
+    play.at(1.1).caller_says(" On Sundays, I mean.")
+    (ask,) = asked(resumed(*play.entries)[1])
+    assert ask.transcript == " When are you open? On Sundays, I mean."
+
+
+def test_of_a_slow_answer_nothing_is_broken_off_where_only_the_cover_was_heard() -> None:
+    part = j.AgentHeard(4000, 2, 1, "turn.ended", "One moment.", 2000, sent_ms=2100, filler=12)
+    entries: list[j.Entry] = [j.CallOpened(), GREETED, TURN, part]
+    (ask,) = asked(resumed(*entries)[1])
+    assert (ask.transcript, ask.interrupted) == ("A bike, please", None)
+    spoke = j.sounding(entries)
+    assert spoke is not None
+    assert read_past([*entries, spoke], Policy()).interruption is None, "nor at the next crash"
+
+
+def test_what_an_operator_said_until_the_crash_was_said() -> None:
+    words = j.AgentSpoke(2, 1, "operator", "You will be called", "", False, 2000, 4000, sent_ms=2100, again=True)
+    past = read_past([j.CallOpened(), GREETED, TURN, words], Policy())
+    assert past.messages[-1].content == "You will be called"
+    assert past.interruption is None
+
+
+def test_a_reply_of_which_nothing_may_be_kept_is_not_known() -> None:
+    assert j.sounding([TURN, j.AgentHeard(4000, 2, 1, "turn.ended", " ", 2000, sent_ms=2100)]) is None
 
 
 def test_what_was_heard_before_the_crash_is_in_the_record_and_the_question_is_asked_again() -> None:

@@ -176,6 +176,15 @@ class TestWhatCuts:
         play.at(10).caller_says(" And now?")
         assert not play.did(do.AskAgent)[-1].over_speech
 
+    def test_what_was_said_before_it_sounded_is_not_though_more_was_said_over_it(self) -> None:
+        play = Play(greeting="This call is recorded for quality.", greeting_barge_in="never").start()
+        play.caller_says(" A bike, please.")
+        play.speech_arrives(play.did(do.Synthesize)[-1].utterance, "This call is recorded for quality.", 3)
+        play.at(1).caller_says(" I know.")
+        play.at(8).marks_return()
+        question = play.did(do.AskAgent)[-1]
+        assert (question.transcript, question.over_speech) == (" A bike, please. I know.", False)
+
     def test_what_cut_it_off_is_not(self) -> None:
         play = self.saying("speech")
         play.caller_says(" Stop it now.")

@@ -20,6 +20,7 @@ from tests.mutants import (
     recording,
     resuming,
     speech,
+    spoken,
 )
 
 MUTANTS = (
@@ -37,4 +38,5 @@ MUTANTS = (
     *operator.MUTANTS,
     *recording.MUTANTS,
     *resuming.MUTANTS,
+    *spoken.MUTANTS,
 )

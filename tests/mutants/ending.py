@@ -77,8 +77,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        'if not reply.text and reply.occasion not in {"turn.ended", "digits"}:',
-        'if reply.occasion not in {"turn.ended", "digits"}:',
+        'if reply.text or reply.occasion in {"turn.ended", "digits"}:',
+        'if reply.occasion in {"turn.ended", "digits"}:',
         "Greetings and prompts are missing in the record.",
     ),
     Mutant(
@@ -174,8 +174,8 @@ MUTANTS = (
     ),
     Mutant(
         _TALK,
-        "self.ms(), tuple(self.messages), self.passage.transferred)",
-        "self.ms(), (), self.passage.transferred)",
+        "self.ms(), tuple(self.messages), self.passage.transferred,",
+        "self.ms(), (), self.passage.transferred,",
         "The agent does not learn how the call went.",
     ),
     Mutant(_TALK, '        self.state = "over"\n', "", "A call that is over ends again with every event."),
@@ -262,12 +262,6 @@ MUTANTS = (
         'on.StreamStopped() | on.StreamLost() if talk.state == "leaving":',
         'on.StreamStopped() if talk.state == "leaving":',
         "A socket that just closes after our hang-up keeps the call for ten seconds more.",
-    ),
-    Mutant(
-        _MACHINE,
-        "reply.mark_first = reply.mark_first or talk.now",
-        "reply.mark_first = talk.now",
-        "The record shows the last mark as the first sound.",
     ),
     Mutant(
         _MACHINE,

@@ -81,7 +81,9 @@ class Bench:
     def _test(self, *, thorough: bool) -> tuple[Literal["killed", "survived", "error"], str]:
         """Run the scenes, or the properties. Returns what that says of the mutant, and the test that failed."""
         what = (PROPERTIES, "--hypothesis-seed=1") if thorough else (TESTS, f"--ignore={PROPERTIES}")
-        options = ("-x", "-q", "--tb=no", "--no-header", "-p", "no:cacheprovider", "--timeout=10")
+        # A mistake need be found only once: tried again, what fails takes four times as long and pauses between.
+        once = ("-x", "--force-reruns=0")
+        options = (*once, "-q", "--tb=no", "--no-header", "-p", "no:cacheprovider", "--timeout=10")
         command = (sys.executable, "-m", "pytest", *what, *options)
         # Hypothesis must not remember what an earlier mutant did wrong: each is to be found out anew.
         shutil.rmtree(self.folder / ".hypothesis", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Mutants of how a call goes on whose process died."""
+"""Mutants of how a call goes on whose process died, and of what is kept for that."""
 
 from __future__ import annotations
 
@@ -10,9 +10,21 @@ MUTANTS = (
     Mutant(_PAST, "if spoke.over_speech:", "if False:", "What was said over speech stands before it."),
     Mutant(
         _PAST,
-        "spoke.heard[spoke.filler :]",
-        "spoke.heard",
+        "heard, answer = spoke.heard[spoke.filler :],",
+        "heard, answer = spoke.heard,",
         "The agent is told that it said what covered its slowness.",
+    ),
+    Mutant(
+        _PAST,
+        "bool(spoke.heard[spoke.filler :].strip())",
+        "bool(spoke.heard.strip())",
+        "What covered the agent's slowness counts as an answer that was broken off.",
+    ),
+    Mutant(
+        _PAST,
+        ' and spoke.occasion != "operator"',
+        "",
+        "What an operator has said before a crash is missing in the conversation.",
     ),
     Mutant(
         _PAST,
@@ -59,7 +71,7 @@ MUTANTS = (
     Mutant(_RESUMING, "    talk.ask(reply)\n", "", "What nobody has answered is not asked again."),
     Mutant(
         _RESUMING,
-        "talk.digits.begin(GatherDigits(**past.standing.gather), talk.now)",
+        "talk.digits.begin(gather, talk.now)",
         "pass",
         "A number that was being keyed in is taken for single keys.",
     ),
@@ -68,6 +80,55 @@ MUTANTS = (
         'talk.passage.returned = do.TransferResult(wanted.to, "failed")',
         "pass",
         "The agent never learns that nobody was reached.",
+    ),
+    Mutant(_RESUMING, "    talk.record(spoke)\n", "", "What was heard of a broken answer is not in the record."),
+    Mutant(
+        _RESUMING,
+        "reply.repeats = past.sounding.reply",
+        "pass",
+        "The agent is not told which of its answers was broken off.",
+    ),
+    Mutant(
+        _RESUMING,
+        "        talk.digits.take()\n        reply.actions",
+        "        reply.actions",
+        "Half a number stands before the whole one that the caller keys in anew.",
+    ),
+    Mutant(
+        "journal.py",
+        "last.reply <= closed",
+        "last.reply < closed",
+        "An answer that was heard to its end counts as broken off.",
+    ),
+    Mutant(
+        "journal.py",
+        " or not last.heard.strip()",
+        "",
+        "An answer of which nothing may be kept is in the record as one without words.",
+    ),
+    Mutant(
+        _RESUMING,
+        "    return not talk.unanswered and not",
+        "    return not",
+        "What the caller has said is not asked again where the agent has remembered something.",
+    ),
+    Mutant(
+        "state.py",
+        "self.remember(None if lost else reply.remembers)",
+        "self.remember(reply.remembers)",
+        "The agent remembers that it said what nobody has heard.",
+    ),
+    Mutant(
+        "rules.py",
+        "    talk.remember(reply.remembers_now)\n",
+        "",
+        "What must be known at once is forgotten in a crash while the agent speaks.",
+    ),
+    Mutant(
+        "speech.py",
+        "                if reply.taken_up:\n",
+        "                if False:\n",
+        "The agent hangs up after a crash, and a number is gathered first.",
     ),
     Mutant(_STANDING, "if stands != self._kept:", "if False:", "How a call is held is not kept."),
     Mutant("machine.py", "resuming.go_on(talk, past)", "pass", "The caller is not told that the call is back."),
