@@ -200,7 +200,7 @@ def play(plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, *, hang_u
 calls = given(plots, habits, policies, traits, st.booleans())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_what_counts_as_heard_did_sound_and_is_a_prefix_of_what_was_said(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -240,7 +240,7 @@ def utterances_of(world: World, reply: int) -> list[int]:
     return numbers
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_while_the_caller_speaks_nothing_that_may_be_cut_reaches_the_phone(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -285,7 +285,7 @@ def test_while_the_caller_speaks_nothing_that_may_be_cut_reaches_the_phone(
                 assert moment >= silent_until
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_one_reply_at_a_time_and_every_turn_kept_once(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -317,7 +317,7 @@ def test_one_reply_at_a_time_and_every_turn_kept_once(
     assert replies == sorted(set(replies))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_a_call_never_gets_stuck_and_after_its_end_there_is_silence(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -333,7 +333,7 @@ def test_a_call_never_gets_stuck_and_after_its_end_there_is_silence(
         assert world.conversation.handle(event, world.now) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_words_of_the_caller_are_answered_in_the_end(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -356,7 +356,7 @@ def test_words_of_the_caller_are_answered_in_the_end(
         assert said[-1].turn in [ask.turn for ask in asked] + committed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_a_machine_is_asked_nothing_and_told_its_message_whole(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -378,7 +378,7 @@ def test_a_machine_is_asked_nothing_and_told_its_message_whole(
             assert world.kept(AgentSpoke)[-1].heard == policy.voicemail
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_the_same_events_give_the_same_commands_and_the_journal_survives_json(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -392,7 +392,7 @@ def test_the_same_events_give_the_same_commands_and_the_journal_survives_json(
     assert back == entries
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_a_call_that_is_left_is_left_alone_and_nobody_is_left_waiting(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
@@ -430,7 +430,7 @@ def test_a_call_that_is_left_is_left_alone_and_nobody_is_left_waiting(
     assert begun - 1 <= tried <= begun
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_secrets_are_for_the_agent_alone_and_the_journal_can_be_cut_anywhere(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool

@@ -34,7 +34,7 @@ def watched(rule: Rule) -> Rule:
     return watch
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @calls
 def test_the_rules_that_are_left_out_change_nothing(
     plot: Any, habit: Habits, policy: Policy, trait: PhoneTraits, hang_up: bool
