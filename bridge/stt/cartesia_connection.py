@@ -77,6 +77,8 @@ class CartesiaConnection(Connection, ABC):
         # The service has audio, the speaker's or silence, up to this moment.
         self._covered_until = self._loop.time()
         self._gap_timer: asyncio.TimerHandle | None = None
+        # What it is set to. Not every event loop's handle can tell: uvloop's of a moment that is past does not.
+        self._gap_due = 0.0
         # The gap that was given more time, by where it begins.
         self._waited_from: float | None = None
 
@@ -150,7 +152,7 @@ class CartesiaConnection(Connection, ABC):
         now = self._loop.time()
         late = False
         if self._gap_timer is not None:
-            late = now - self._gap_timer.when() > _LATE_S
+            late = now - self._gap_due > _LATE_S
             self._gap_timer.cancel()
         if self._finishing:
             return
@@ -161,13 +163,16 @@ class CartesiaConnection(Connection, ABC):
         elif (gap := now - self._covered_until) >= limit:
             if late and self._waited_from != self._covered_until:
                 self._waited_from = self._covered_until
-                self._gap_timer = self._loop.call_at(now + limit, self._watch_for_gap)
+                self._look_for_gap_at(now + limit)
                 return
             self._outbox.add(silence(gap * 1000 if turn_is_open else _KEEPALIVE_MS))
             self._outbox.flush()
             self._covered_until = now
             self._start_sender()
-        self._gap_timer = self._loop.call_at(self._covered_until + limit, self._watch_for_gap)
+        self._look_for_gap_at(self._covered_until + limit)
+
+    def _look_for_gap_at(self, moment: float) -> None:
+        self._gap_timer, self._gap_due = self._loop.call_at(moment, self._watch_for_gap), moment
 
     # --- sending ---------------------------------------------------------------------------------------------
 
