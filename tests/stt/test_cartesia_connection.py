@@ -52,3 +52,24 @@ async def test_where_nothing_came_silence_fills_all_of_the_gap(service: Any, rec
     stand_still()
     await line.until(lambda line: len(line.audio) > len(VOICE) + 4000)
     assert set(line.audio[len(VOICE) :]) == {0xFF}
+
+
+class Mute:
+    """A timer as uvloop has it for a moment that is past: it can be cancelled and tells nothing."""
+
+    _source_traceback = None
+
+    def __init__(self, timer: asyncio.TimerHandle) -> None:
+        self.cancel = timer.cancel
+
+
+async def test_gaps_are_filled_on_though_a_timer_does_not_tell_what_it_is_set_to(
+    service: Any, recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop: Any = asyncio.get_running_loop()
+    call_at = loop.call_at
+    monkeypatch.setattr(loop, "call_at", lambda *given, **more: Mute(call_at(*given, **more)))
+    line = await service.line()
+    recognizer.send(VOICE)
+    await line.until(lambda line: len(line.audio) > len(VOICE) + 6000)  # More than one gap.
+    assert set(line.audio[len(VOICE) :]) == {0xFF}
