@@ -8,10 +8,11 @@ made of an order, as its node died while it asked, it is told as failed, and not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import importlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -162,18 +163,17 @@ class OrderBook:
             return marked
 
 
-class _soon:  # noqa: N801  It reads as what it does.
-    """A time limit that is an error of the database's."""
-
-    async def __aenter__(self) -> None:
-        self._timeout = asyncio.timeout(_ASKED_WITHIN_S)
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, *error: Any) -> None:
-        try:
-            await self._timeout.__aexit__(*error)
-        except TimeoutError:
-            raise StoreError("the database does not answer", code="store_unreachable") from None
+@contextlib.asynccontextmanager
+async def _soon() -> AsyncIterator[None]:
+    """A time limit that is an error of the database's. A TimeoutError of what is limited stays what it is."""
+    limit = asyncio.timeout(_ASKED_WITHIN_S)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise StoreError("the database does not answer", code="store_unreachable") from None
 
 
 def _ms(moment: dt.datetime) -> int:
