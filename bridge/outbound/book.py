@@ -26,7 +26,6 @@ from bridge.store.sql.database import Database
 _ADDED_WITHIN_S: Final = 0.5
 """Whoever orders a call waits so long until it is kept; then it is taken all the same, and goes with its node."""
 _ASKED_WITHIN_S: Final = 3.0
-_LOOK_S: Final = 0.1
 _SWEEP_S: Final = 5.0
 _MISSED: Final = 2
 """A node that was not there at so many looks, one after the other, is no more."""
@@ -121,9 +120,8 @@ class OrderBook:
             await asyncio.sleep(_SWEEP_S)
 
     async def _open(self) -> None:
-        """Be ready behind whoever opens the database: two threads must not import SQLAlchemy at the same time."""
-        while not self._database.up:  # noqa: ASYNC110  Nobody tells.
-            await asyncio.sleep(_LOOK_S)
+        """Be ready behind whoever opens the database."""
+        await self._database.once_up()
         await self._database.open()
         self._statements = await asyncio.to_thread(importlib.import_module, "bridge.store.sql.orders")
         self._ready.set()
