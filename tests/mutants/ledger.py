@@ -298,6 +298,24 @@ MUTANTS = (
     ),
     Mutant(
         _UTTERANCE,
+        " or _count_words(self.text[begin : end - len(word)]) > 2 * self.missed",
+        "",
+        "A number spoken in words makes all count as heard up to where the same word stands again.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        "        self.missed = 0\n",
+        "",
+        "Behind a number spoken in words the words may be found anywhere.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        "self.missed += _count_words(word)",
+        "self.missed = 0",
+        "Behind a number nothing more of the sentence counts as heard before its end.",
+    ),
+    Mutant(
+        _UTTERANCE,
         "            return begin\n",
         "            return begin + len(word)\n",
         "A word that is spoken in another form makes half of the next count as heard.",
