@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge.conversation.caller import UNSPACED, count_words
 from bridge.conversation.events import Word
 from bridge.conversation.sound import Sound
 
@@ -65,7 +66,7 @@ class Utterance:
             self.missed += _count_words(word)
             return begin
         self.missed = 0
-        while end < len(self.text) and not self.text[end].isspace():
+        while end < len(self.text) and not (self.text[end].isspace() or UNSPACED.match(self.text[end])):
             end += 1
         return end
 
@@ -137,12 +138,12 @@ def _end_of(word: str, text: str, begin: int, stop: int) -> int | None:
 
 def _count_words(text: str) -> int:
     """Return how many words of a text are spoken: signs alone are not, nor are the tags that say how to speak."""
-    return sum(any(map(str.isalnum, word)) for word in _TAG.sub(" ", text).split())
+    return sum(count_words(word) for word in _TAG.sub(" ", text).split() if any(map(str.isalnum, word)))
 
 
 def _joins(sign: str) -> bool:
-    """Tell whether a sign beside a word makes it another word."""
-    return sign.isalnum() or sign == "_"
+    """Tell whether a sign beside a word makes it another word. Where no spaces are written, none does."""
+    return (sign.isalnum() or sign == "_") and not UNSPACED.match(sign)
 
 
 def to_bytes(seconds: float) -> int:

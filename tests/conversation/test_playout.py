@@ -90,6 +90,21 @@ class TestWords:
         heard = [one.text[: one.characters_at(4000 * n)].split()[-1:] for n in range(1, 8)]
         assert heard == [[], [], [], ["seven"], ["eight"], ["nine"], ["ten"]]
 
+    @pytest.mark.parametrize(
+        ("text", "words", "heard"),
+        [
+            ("こんにちは、元気ですか。", "こんにちは", "こんにちは、"),
+            ("你好、我们九点开门。", "你好 我们", "你好、我们"),
+            ("你好、我们九点开门。", "你 好 、 我 们 九", "你好、我们九"),
+            ("在iPhone上看。", "在 iPhone", "在iPhone"),
+        ],
+    )
+    def test_where_no_spaces_are_written_words_are_told_apart_all_the_same(
+        self, text: str, words: str, heard: str
+    ) -> None:
+        one = utterance(text, *((word, i * 0.5, (i + 1) * 0.5) for i, word in enumerate(words.split())))
+        assert one.text[: one.characters_at(24000)] == heard
+
     def test_punctuation_belongs_to_its_word(self) -> None:
         one = utterance('He said "no" twice.', ("He", 0, 0.1), ("said", 0.1, 0.3), ("no", 0.3, 0.5))
         assert one.text[: one.characters_at(4000)] == 'He said "no"'

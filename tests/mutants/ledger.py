@@ -322,9 +322,21 @@ MUTANTS = (
     ),
     Mutant(
         _UTTERANCE,
-        "        while end < len(self.text) and not self.text[end].isspace():\n            end += 1\n",
-        "",
+        "            end += 1\n",
+        "            break\n",
         "What was heard ends before the comma that was spoken with it.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        "(self.text[end].isspace() or UNSPACED.match(self.text[end]))",
+        "self.text[end].isspace()",
+        "The first word of a Japanese answer makes all of it count as heard.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        " and not UNSPACED.match(sign)",
+        "",
+        "Of a Chinese answer only the words before a comma are ever found.",
     ),
     Mutant(
         _UTTERANCE,
