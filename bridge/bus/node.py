@@ -91,7 +91,8 @@ class Node(Around):
         self._port = settings.server.port
         self._named = settings.server.node
         self._answering = Answering(self.bus, lambda: self.name, self._give, self._told_lost)
-        self.hear = SoundAsked(self.bus, f"{self._subject}.sound", self._ask_for_sound)
+        self._sound = SoundAsked(self.bus, f"{self._subject}.sound", self._ask_for_sound)
+        self.hear = self._sound
         self._held: OrderedDict[str, None] = OrderedDict()
         self._orders: OrderedDict[str, None] = OrderedDict()
         """Calls that this node has placed, or is to place."""
@@ -450,7 +451,7 @@ class Node(Around):
         await self._answering.open(runner)
         stack.push_async_callback(self.bus.close)
         stack.push_async_callback(self._answering.settled)
-        stack.callback(self.hear.close)
+        stack.callback(self._sound.close)
         if self.first:
             self.bus.listen(f"{self._subject}.takes", self._takes_calls)
             self.bus.listen(self._node(self.name), self._answering.take)

@@ -30,6 +30,10 @@ _DAYS: Final = 2
 _RINGS_S: Final = 120.0
 """How long the phone of somebody else may ring, where the call does not say."""
 _TAIL_BYTES: Final = 64 * 1024
+_LONGEST_TALK_S: Final = 4 * 3600.0
+"""How long the two may talk then: the carrier ends that after four hours (Twilio: `<Dial>`, `timeLimit`)."""
+_MESSAGE_S: Final = 15 * 60.0
+"""How long a caller may take for a message to the carrier, with what is said before."""
 _LOG_KIND: Final = "log"
 """`CallHeader.agent_kind` of a call that is only listened to: the carrier never asks how it goes on."""
 
@@ -78,9 +82,10 @@ def left_behind(folder: Path) -> Iterator[bool]:
 
 
 def away_s(folder: Path) -> float:
-    """Return how much longer a call may stay away that was left for somebody else, whose phone rings: in seconds.
+    """Return how much longer a call may stay away that was left for somebody else, or for a message: in seconds.
 
-    0 for a call that was not left. Blocks on the disk; raises OSError and BridgeError.
+    That goes on without us, and the carrier says how it went when it is over. 0 for a call that was not left.
+    Blocks on the disk; raises OSError and BridgeError.
     """
     left: Mapping[str, Any] = {}
     for entry in read_journal(folder / JOURNAL)[1]:
@@ -89,7 +94,9 @@ def away_s(folder: Path) -> float:
         elif isinstance(entry, StreamResumed):
             left = {}
     transfer = left.get("transfer")
-    return 0.0 if transfer is None else transfer.get("timeout_s") or _RINGS_S
+    if transfer is not None:
+        return (transfer.get("timeout_s") or _RINGS_S) + _LONGEST_TALK_S
+    return _MESSAGE_S if left.get("voicemail") else 0.0
 
 
 def keep_sounding(folder: Path) -> str | None:
@@ -123,7 +130,7 @@ def take_over(calls: Path, sid: str) -> TakenOver | None:
     `calls` is the folder of all calls. Blocks on the disk; raises OSError and BridgeError.
     """
     for folder in _unfinished_lately(calls):
-        if _sid_of(folder) == sid:
+        if sid_of(folder) == sid:
             return _take(folder)
     return None
 
@@ -137,7 +144,8 @@ def _unfinished_lately(calls: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _sid_of(folder: Path) -> str:
+def sid_of(folder: Path) -> str:
+    """Return the carrier's id of the call in a folder; empty: it cannot be read. Blocks on the disk."""
     try:
         with (folder / JOURNAL).open("rb") as file:
             return read_header(file.readline()).sid
