@@ -211,14 +211,14 @@ class Node(Around):
         told = LOST + self.name.encode()
         spawn(self.bus.publish(self._call(call), told), name=f"tell-lost-{call}")
 
-    def _abandon(self, call: str) -> Session | None:
+    def _abandon(self, call: str, *, given: bool = False) -> Session | None:
         """Let go of a live call, by either id, and return it; None: it is not one of this process."""
         sessions = [] if self._registry is None else [*self._registry.live.values()]
         session = next((one for one in sessions if call in {one.info.id, one.info.sid}), None)
         if session is None or session.over_for_carrier:
             return None
         log.info("call_let_go", call=session.info.id, sid=session.info.sid)
-        session.abandon()
+        session.abandon(given=given)
         for name in (session.info.id, session.info.sid):
             self._held.pop(name, None)
             self._moving[name] = time.monotonic()
@@ -231,7 +231,7 @@ class Node(Around):
 
     async def _give(self, call: str) -> bytes:
         """Give a call away, and return its journal; empty: it is not given."""
-        session = self._abandon(call)
+        session = self._abandon(call, given=True)
         if session is None:
             return b""
         await session.ended.wait()

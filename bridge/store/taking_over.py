@@ -19,7 +19,15 @@ from typing import Any, BinaryIO, Final
 import structlog
 from msgspec import Struct
 
-from bridge.conversation.journal import CallClosed, CallTakenOver, Entry, Standing, StreamResumed, sounding
+from bridge.conversation.journal import (
+    CallClosed,
+    CallGivenAway,
+    CallTakenOver,
+    Entry,
+    Standing,
+    StreamResumed,
+    sounding,
+)
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, TRACE
 from bridge.store.journal_file import entry_line, read_header, read_journal
@@ -177,7 +185,8 @@ def _take_with(folder: Path, file: BinaryIO) -> TakenOver | None:
     if header.agent_kind == _LOG_KIND or any(isinstance(entry, CallClosed) for entry in entries):
         return None
     epoch = 1 + max((entry.epoch for entry in entries if isinstance(entry, CallTakenOver)), default=1)
-    taken = CallTakenOver(max(now_ms(header), _latest(entries)), epoch)
+    given = bool(entries) and isinstance(entries[-1], CallGivenAway)
+    taken = CallTakenOver(max(now_ms(header), _latest(entries)), epoch, given)
     _cut_torn_end(file)
     write_all(file, entry_line(taken))
     trace = os.fdopen(os.open(folder / TRACE, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)

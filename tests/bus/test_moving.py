@@ -83,6 +83,15 @@ async def test_a_stream_that_comes_to_another_bridge_takes_its_call_with_it(up: 
         await said_by(up, 0, call, "This is two.")
     assert call.problems == []
     assert await heard(up, 0, call_id) == ["This is one", "This is two"]
+    assert await changes(up, call_id) == [("call_given_away", None), ("call_taken_over", True)]
+    assert 'calls_taken_over_total{why="given"} 1.0' in (await up.ask(1, "GET", "/metrics"))[1]
+
+
+async def changes(up: Nodes, call_id: str) -> list[tuple[str, bool | None]]:
+    """How a call went from one process to another, and whether it was given away."""
+    _, document = await up.ask(0, "GET", f"/api/v1/calls/{call_id}")
+    kinds = {"call_given_away", "call_taken_over"}
+    return [(one["kind"], one["data"].get("given")) for one in document["actions"] if one["kind"] in kinds]
 
 
 async def test_one_that_stops_lets_both_sides_finish_before_their_call_moves(up: Nodes) -> None:
@@ -141,6 +150,7 @@ async def test_the_calls_of_one_that_dies_go_on_at_another(up: Nodes, tmp_path: 
         await said_by(up, 0, call, "This is two.")
     assert call.problems == []
     assert await heard(up, 0, call_id) == ["This is one", "This is two"]
+    assert await changes(up, call_id) == [("call_taken_over", False)]
 
 
 @pytest.mark.parametrize("summary", ["", "They ask for a bike."], ids=["dialled", "in a conference"])
