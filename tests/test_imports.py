@@ -299,6 +299,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # Many bridges as one: the bus, what goes over it, and the process as one of them.
     "bridge.bus": {"bridge.bus"} | ERRORS_AND_TASKS,
     "bridge.bus.asking": {"bridge.bus", "bridge.api.problems", "bridge.call.outgoing"} | ERRORS_AND_TASKS,
+    "bridge.bus.sound": {"bridge.bus", "bridge.live.ear", "bridge.live.listening"} | ERRORS_AND_TASKS,
     "bridge.bus.handing_over": {"bridge.call.registry", "bridge.call.session"},
     "bridge.bus.live": {
         "bridge.bus",
