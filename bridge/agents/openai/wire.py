@@ -240,7 +240,7 @@ class ChatReader:
         # A refusal is what the model says in place of an answer: the caller is to hear it.
         texts = [text for text in (_text(delta.content), delta.refusal) if text]
         self._worded = self._worded or any(text.strip() for text in texts)
-        return texts
+        return [*texts]
 
     def _grow(self, wire: _Call) -> None:
         call = self._find(wire)
