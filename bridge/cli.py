@@ -54,9 +54,17 @@ def _dispatch(arguments: list[str]) -> int:
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        shown = error.format_message()
+        click.echo(shown if shown.startswith("Usage:") else f"error: {_one_line(error)}", err=True)
         return error.exit_code
     return code if isinstance(code, int) else OK
+
+
+def _one_line(error: click.ClickException) -> str:
+    """What is wrong with the arguments, in one line as with settings, and what lists the right ones."""
+    said = " ".join(error.format_message().split()).removesuffix(".")
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else ""
+    return f"{said} ({where} --help)" if where else said
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

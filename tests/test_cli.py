@@ -129,7 +129,15 @@ def test_python_m_bridge_is_the_same_command() -> None:
 )
 def test_wrong_arguments(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of(*arguments) == 2
-    assert words in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert line.endswith(" --help)")
+
+
+def test_a_command_that_lacks_its_own_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert code_of("calls") == 2
+    assert capsys.readouterr().err.startswith("Usage: phone-bridge calls [OPTIONS] COMMAND")
 
 
 def test_wrong_settings_are_lines_without_traceback(
