@@ -44,8 +44,8 @@ class Meter:
     ) -> None:
         """`mode`: whether an agent takes the call, nobody does and it is only transcribed, or two people talk.
 
-        `clock` is the event loop's. `on_speech_limit` is told that the speech service refused this call because
-        there are too many at once, and none stands by for it that has room.
+        `clock` is the event loop's. `on_speech_limit` is told that the speech service refused to listen to this
+        call because there are too many at once, and none stands by for it that has room.
         """
         self._metrics = metrics
         self._info = info
@@ -131,7 +131,8 @@ class Meter:
         counter = self._metrics.agent_errors if source == "agent" else self._metrics.speech_errors
         counter.labels(code=code).inc()
         self._log.warning("call_problem", source=source, code=code, error=message)
-        if code == "speech_limit" and not (source == "stt" and self._helped):
+        # The plan counts streams of speech to text apart from what is spoken at a time, which comes and goes.
+        if source == "stt" and code == "speech_limit" and not self._helped:
             self._on_speech_limit(self._info)
 
     def _count_reply(self, entry: journal.AgentSpoke) -> None:

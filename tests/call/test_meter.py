@@ -26,6 +26,15 @@ class TestMeter:
         meter(0.0, on.StreamStarted(), [do.Record(journal.CallOpened()), do.ForgetTurn()])
         assert metrics.registry.get_sample_value("phone_bridge_calls_total", {"mode": mode}) == 1
 
+    @pytest.mark.parametrize(("source", "told"), [("stt", [INFO]), ("tts", []), ("agent", [])])
+    async def test_only_a_refusal_to_listen_says_that_the_plan_has_no_stream_left(
+        self, source: Any, told: list[Any]
+    ) -> None:
+        refused: list[Any] = []
+        meter = Meter(Metrics(), INFO, on_speech_limit=refused.append)
+        meter(0.0, on.TurnStarted(), [do.Record(journal.ProblemMet(1, source, "speech_limit", "429"))])
+        assert refused == told
+
     async def test_what_the_journal_tells_is_counted(self) -> None:
         metrics = Metrics()
         meter = Meter(metrics, INFO)
