@@ -471,6 +471,11 @@ def imports(tree: ast.AST) -> Iterator[str]:
                 yield full if full in modules() else base
 
 
+def _of(name: str, rooms: tuple[str, ...]) -> bool:
+    """Tell whether a module is one of these, or within one: `bridge.client_socket` is not of `bridge.cli`."""
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
 def offences(module: str, tree: ast.AST) -> Iterator[str]:
     """What this module imports and may not."""
     allowed = ALLOWED[rule(module)]
@@ -479,7 +484,7 @@ def offences(module: str, tree: ast.AST) -> Iterator[str]:
         if name.startswith("."):
             yield f"{module} imports {name}: name the whole path"
         elif root == "bridge":
-            if name.startswith(COMMAND_LINE) and not module.startswith(COMMANDS):
+            if _of(name, COMMAND_LINE) and not _of(module, COMMANDS):
                 yield f"{module} imports {name}: only commands do"
             elif allowed is not None and not any(fits(name, other) for other in allowed):
                 yield f"{module} imports {name}"
