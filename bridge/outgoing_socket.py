@@ -9,7 +9,7 @@ import logging
 from websockets.asyncio.client import ClientConnection
 
 
-class ClientSocket(ClientConnection):
+class OutgoingSocket(ClientConnection):
     """`websockets`' connection. The library's own refers to itself in many ways, and waits for the collector.
 
     That does not come for minutes, and a call opens one or more: they would pile up by the hundred, and their
