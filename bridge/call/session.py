@@ -27,7 +27,7 @@ from bridge.call.warm import WarmRecognizer
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation.actions import Action
-from bridge.conversation.journal import CallClosed
+from bridge.conversation.journal import CallClosed, CallGivenAway
 from bridge.conversation.machine import Conversation
 from bridge.conversation.outlook import Floor, Saying
 from bridge.conversation.policy import Policy
@@ -241,8 +241,13 @@ class Session:
         if self._carrier is not None:
             self._carrier.close()
 
-    def abandon(self) -> None:
-        """Let go of the call without a word, as another process goes on with it: nothing more is said or kept."""
+    def abandon(self, *, given: bool = False) -> None:
+        """Let go of the call without a word, as another process goes on with it: nothing more is said or kept.
+
+        `given`: this one lets it; else it has lost it.
+        """
+        if given and not self._closing:
+            self._record.append(CallGivenAway(self._at_ms()))
         self._hung_up = True
         if self._carrier is not None:
             self._carrier.close()

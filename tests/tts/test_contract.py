@@ -15,7 +15,8 @@ from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt, PromptCache
 from bridge.tts.tone import ToneVoice
 from tests.no_collector import no_collector
-from tests.tts.scripted import Build, Heard, Line, Service, until
+from tests.tts.scripted import Build, Heard, Line, Service
+from tests.waiting import until
 
 TEXT = "Good morning, Ann."
 
