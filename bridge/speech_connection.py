@@ -14,13 +14,13 @@ from typing import Any, Final, NoReturn
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import OPEN
 
-from bridge.client_socket import ClientSocket
+from bridge.outgoing_socket import OutgoingSocket
 
 _WRITTEN_AHEAD_BYTES: Final = 16 * 1024
 """What may lie between us and the network: two seconds of audio."""
 
 
-class SpeechConnection(ClientSocket):
+class SpeechConnection(OutgoingSocket):
     """`websockets`' connection, which `SpeechLink.connect` opens."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

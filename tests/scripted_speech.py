@@ -46,6 +46,8 @@ class Peer:
     """Every byte that came in binary frames."""
     texts: list[Any] = field(default_factory=list)
     """Every text frame, as JSON."""
+    begun: str = ""
+    """What has come of a text frame that is not whole yet."""
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -164,8 +166,10 @@ class ScriptedSpeech:
         match event:
             case BytesMessage(data=data):
                 peer.audio += data
+            case TextMessage(data=text, message_finished=False):
+                peer.begun += text  # The network has brought the rest of it a moment later.
             case TextMessage(data=text):
-                message = json.loads(text)
+                message, peer.begun = json.loads(peer.begun + text), ""
                 peer.texts.append(message)
                 if message.get("type") == "close":
                     with contextlib.suppress(LocalProtocolError):  # It was us who closed.

@@ -64,13 +64,13 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.log": {"bridge.settings", "bridge.privacy"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},
     # Adapters: their own contract and wire, never the call, never each other.
-    "bridge.client_socket": set(),
-    "bridge.speech_connection": {"bridge.client_socket"},
+    "bridge.outgoing_socket": set(),
+    "bridge.speech_connection": {"bridge.outgoing_socket"},
     "bridge.speech_link": {"bridge.errors", "bridge.speech_connection"},
     "bridge.speech_standby": {"bridge.errors", "bridge.speech_link", "bridge.tasks"},
     "bridge.stt": {"bridge.stt", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
-    "bridge.agents": {"bridge.agents", "bridge.client_socket", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.agents": {"bridge.agents", "bridge.outgoing_socket", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
     # What must not be written down: knows what a call's entries are, and nothing of where they go.
     "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
     "bridge.store.picture": {"bridge.store", "bridge.children", "bridge.errors"},

@@ -27,6 +27,8 @@ class Look:
 
     rss_mb: float
     pss_mb: float
+    own_mb: float
+    """What it has of memory but its files: those come and go as others use them, too."""
     files: int
     """Open file descriptors, sockets among them."""
     sockets: int
@@ -36,8 +38,8 @@ class Look:
 
     def __str__(self) -> str:
         return (
-            f"RSS {self.rss_mb:.1f} MB, PSS {self.pss_mb:.1f} MB, {self.files} files, {self.sockets} sockets, "
-            f"{self.threads} threads, {self.calls} live calls"
+            f"RSS {self.rss_mb:.1f} MB, PSS {self.pss_mb:.1f} MB, own {self.own_mb:.1f} MB, "
+            f"{self.files} files, {self.sockets} sockets, {self.threads} threads, {self.calls} live calls"
         )
 
 
@@ -49,6 +51,7 @@ class Process:
     url: str
     log: Path
     task_file: Path
+    garbage_file: Path
     running: asyncio.subprocess.Process
 
     async def look(self, session: aiohttp.ClientSession) -> Look:
@@ -68,23 +71,28 @@ class Process:
         pairs = (line.rsplit(" ", 1) for line in self.task_file.read_text("utf-8").splitlines() if line)
         return {name: int(count) for name, count in pairs}
 
+    def garbage(self) -> int | None:
+        """Return how many objects its collector has had to find by now; None: that is not known yet."""
+        return int(self.garbage_file.read_text("utf-8")) if self.garbage_file.exists() else None
+
     def _look(self, calls: int) -> Look:
         process = Path(f"/proc/{self.pid}")
         memory = (process / "smaps_rollup").read_text()
-        rss, pss = (int(re.findall(rf"^{name}:\s+(\d+) kB", memory, re.MULTILINE)[0]) for name in ("Rss", "Pss"))
+        kilobytes = dict(re.findall(r"^(Rss|Pss|Anonymous):\s+(\d+) kB", memory, re.MULTILINE))
+        rss, pss, own = (int(kilobytes[name]) for name in ("Rss", "Pss", "Anonymous"))
         targets = []
         for link in (process / "fd").iterdir():
             with contextlib.suppress(OSError):
                 targets.append(str(link.readlink()))
         sockets = sum(target.startswith("socket:") for target in targets)
         threads = len([*(process / "task").iterdir()])
-        return Look(rss / 1024, pss / 1024, len(targets), sockets, threads, calls)
+        return Look(rss / 1024, pss / 1024, own / 1024, len(targets), sockets, threads, calls)
 
 
 @contextlib.asynccontextmanager
 async def bridge_process(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Process]:
     """Run the command for the length of the block; it is stopped as an operator does."""
-    log, tasks = folder / "log", folder / "tasks"
+    log, tasks, garbage = folder / "log", folder / "tasks", folder / "garbage"
     environment = {
         "BRIDGE_STORE__RECORDINGS": str(folder / "calls"),
         "BRIDGE_AGENT__UNDELIVERED": str(folder / "undelivered"),
@@ -94,12 +102,13 @@ async def bridge_process(folder: Path, settings: Mapping[str, str]) -> AsyncIter
         "XDG_STATE_HOME": str(folder / "state"),
         "PYTHONASYNCIODEBUG": "",
         "COUNT_TASKS_TO": str(tasks),
+        "COUNT_GARBAGE_TO": str(garbage),
         **settings,
     }
     with log.open("wb") as errors:
         process, url = await start_bridge(folder, errors, module="tests.soak.served", **environment)
     try:
-        yield Process(process.pid, url, log, tasks, process)
+        yield Process(process.pid, url, log, tasks, garbage, process)
     finally:
         if process.returncode is None:
             process.terminate()

@@ -23,8 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bridge.agents.relay import wire
 from bridge.agents.targets import GuardedResolver, TargetRefusedError, check_url, refusal
-from bridge.client_socket import ClientSocket
 from bridge.errors import AgentError, ProtocolError, SettingsError
+from bridge.outgoing_socket import OutgoingSocket
 from bridge.tasks import spawn
 
 MAX_FRAME_BYTES = 256 * 1024
@@ -86,7 +86,7 @@ class RelayAddress:
             async with asyncio.timeout(connect_s):
                 return await _Connect(
                     self.url,
-                    create_connection=ClientSocket,
+                    create_connection=OutgoingSocket,
                     additional_headers=self._headers,
                     compression=None,  # The messages are short, and each direction would hold memory for it.
                     proxy=None,  # The app is where the settings say, and its address can be judged.

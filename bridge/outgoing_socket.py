@@ -9,7 +9,7 @@ import logging
 from websockets.asyncio.client import ClientConnection
 
 
-class ClientSocket(ClientConnection):
+class OutgoingSocket(ClientConnection):
     """`websockets`' connection. The library's own refers to itself in many ways, and waits for the collector.
 
     That does not come for minutes, and a call opens one or more: they would pile up by the hundred, and their
@@ -23,7 +23,7 @@ class ClientSocket(ClientConnection):
         if isinstance(self.logger, logging.LoggerAdapter):  # It names the connection in each line.
             self.logger = protocol.logger = self.logger.logger
         protocol.parser.close()  # It has come to its end, and stands there.
-        error = protocol.handshake_exc or protocol.parser_exc
+        error: BaseException | None = protocol.handshake_exc or protocol.parser_exc
         while error is not None:  # Where it was raised leads here as well.
             error.__traceback__ = None
             error = error.__cause__

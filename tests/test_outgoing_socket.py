@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from bridge.client_socket import ClientSocket
+from bridge.outgoing_socket import OutgoingSocket
 from tests.no_collector import no_collector
 
 
@@ -33,7 +33,7 @@ async def test_one_that_is_lost_is_gone(end: str) -> None:
     with no_collector():
         async with serve(serving, "127.0.0.1", 0) as server:
             address = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
-            socket = await connect(address, create_connection=ClientSocket, ping_interval=20)
+            socket = await connect(address, create_connection=OutgoingSocket, ping_interval=20)
             gone = weakref.ref(socket), weakref.ref(socket.protocol)
             await socket.send("hello")
             match end:
