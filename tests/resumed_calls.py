@@ -95,6 +95,8 @@ class World:
     port: int = field(default_factory=unused_port)
     log: Any = None
     names: Any = field(default_factory=itertools.count)
+    environment: dict[str, str] = field(default_factory=dict)
+    """Further settings."""
 
     def name(self) -> str:
         """A name that no other turn has, without digits: those are looked through for numbers to be struck out."""
@@ -116,6 +118,7 @@ class World:
             BRIDGE_API__CONSOLE="false",
             BRIDGE_LOG__LEVEL="info",
             BRIDGE_LOG__FORMAT="json",
+            **self.environment,
         )
         try:
             yield process

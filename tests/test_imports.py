@@ -64,12 +64,13 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.log": {"bridge.settings", "bridge.privacy"},
     "bridge.process": {"bridge.errors", "bridge.local_token"},
     # Adapters: their own contract and wire, never the call, never each other.
-    "bridge.speech_connection": set(),
+    "bridge.client_socket": set(),
+    "bridge.speech_connection": {"bridge.client_socket"},
     "bridge.speech_link": {"bridge.errors", "bridge.speech_connection"},
     "bridge.speech_standby": {"bridge.errors", "bridge.speech_link", "bridge.tasks"},
     "bridge.stt": {"bridge.stt", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
-    "bridge.agents": {"bridge.agents", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
+    "bridge.agents": {"bridge.agents", "bridge.client_socket", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
     # What must not be written down: knows what a call's entries are, and nothing of where they go.
     "bridge.privacy": {"bridge.privacy", "bridge.conversation.journal"},
     "bridge.store.picture": {"bridge.store", "bridge.children", "bridge.errors"},
@@ -298,6 +299,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     # Many bridges as one: the bus, what goes over it, and the process as one of them.
     "bridge.bus": {"bridge.bus"} | ERRORS_AND_TASKS,
     "bridge.bus.asking": {"bridge.bus", "bridge.api.problems", "bridge.call.outgoing"} | ERRORS_AND_TASKS,
+    "bridge.bus.sound": {"bridge.bus", "bridge.live.ear", "bridge.live.listening"} | ERRORS_AND_TASKS,
     "bridge.bus.handing_over": {"bridge.call.registry", "bridge.call.session"},
     "bridge.bus.live": {
         "bridge.bus",
