@@ -26,6 +26,7 @@ from bridge.doors import House
 from bridge.errors import BridgeError
 from bridge.keeping import Keeping
 from bridge.live.calls import LiveCalls
+from bridge.live.listening import Here
 from bridge.parts import order_rules
 from bridge.settings import Settings
 from bridge.store.sql.audit_pages import AuditPages
@@ -81,7 +82,7 @@ def open_live(app: web.Application, door: Door, house: House, calls: LiveCalls) 
     taps, rest = house.keeping.store, house.rest
     LiveRoutes(calls, taps.recording).add_to(app, door)
     ControlRoutes(calls, taps.recording, None if rest is None else rest.hang_up).add_to(app, door)
-    ListenRoutes(calls, taps, house.keeping.audit.write).add_to(app, door)
+    ListenRoutes(Here(calls, taps), house.worker.hear, house.keeping.audit.write).add_to(app, door)
 
 
 def _looks() -> Mapping[str, Look]:

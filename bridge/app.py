@@ -128,6 +128,7 @@ async def running(
             ReadPacer(settings.stt.chunk_ms),
             admitting,
         )
+        routes.away = keeping.away
         messages = _messages(settings, keeping, routes, stack)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)

@@ -25,6 +25,7 @@ from bridge.entrance import Entrance
 from bridge.health import HealthRoutes, Signs
 from bridge.keeping import Keeping
 from bridge.live.calls import LiveCalls
+from bridge.live.listening import Here
 from bridge.live_parts import watch_calls
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
@@ -93,6 +94,7 @@ class Doors:
             observers.append(self._own.observer)
         self._calls: LiveCalls = watch_calls(app, house.settings, house.registry)
         house.worker.orders(house.dialer, house.twilio.outbound)
+        house.worker.let_listen(Here(self._calls, house.keeping.store))
         house.worker.show(self._calls, house.keeping.store.recording, house.metrics)
         if house.rest is not None:
             house.twilio.logs.restart = self._restart

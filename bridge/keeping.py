@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,8 @@ class Keeping:
     """Erases what is too old. To be started with `keeper`."""
     keys: Keys
     """What recordings are encrypted and read with."""
+    away: Collection[str]
+    """The carrier's ids of calls that were with somebody else when an earlier process of this folder died."""
     keeps_house: bool = True
     """Whether this process lets the database follow, and erases what is too old; else another does."""
 
@@ -97,7 +99,7 @@ async def open_keeping(
     retention = Retention(database, eraser, audit, folder, settings.store.retention_days)
     stack.push_async_callback(retention.close)
     taps = Taps(RedactingStore(worker.keep(store), redactor))
-    return Keeping(taps, database, keeper, audit, eraser, retention, keys, keeps_house=worker.first)
+    return Keeping(taps, database, keeper, audit, eraser, retention, keys, files.away, keeps_house=worker.first)
 
 
 def elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:

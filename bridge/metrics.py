@@ -29,6 +29,7 @@ _TOKEN: Final = ("missing", "wrong", "used", "expired")
 
 LABELS: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "admission_refusals_total": {"reason": frozenset({"draining", "lag", "calls", "number", "speech"})},
+    "calls_taken_over_total": {"why": frozenset({"died", "given"})},
     "calls_total": {"mode": frozenset({"agent", "transcribe", "log"})},
     "outbound_calls_total": {"status": _ENDS},
     "refused_requests_total": {
@@ -83,6 +84,11 @@ class Metrics:
         build.labels(version=VERSION).set(1)
         self.calls = self._counter(
             "calls_total", "Calls that began, by mode: agent, transcribe when nobody answers, or log.", "mode"
+        )
+        self.taken_over = self._counter(
+            "calls_taken_over_total",
+            "Calls that another process carried before, by why: it died, or has given the call away (given).",
+            "why",
         )
         self.live_calls = Gauge("phone_bridge_live_calls", "Calls that are going on.", registry=self.registry)
         self.outbound_calls = self._counter(

@@ -256,6 +256,7 @@ def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: Twil
     """Make the registry of live calls."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     metrics.live_calls.set_function(lambda: len(registry.sessions))
+    registry.on_taken_over = lambda given: metrics.taken_over.labels(why="given" if given else "died").inc()
     return registry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -216,6 +217,36 @@ class TestCalls:
             assert (stands_in("stt"), stands_in("tts")) == (1.0, 0.0), "the voice has not failed"
         (spoke,) = [one for one in entries if one["entry"] == "caller_spoke"]
         assert (spoke["transcript"], spoke["standby"]) == ("I would like to know.", True)
+
+    async def test_calls_beyond_the_plan_are_taken_as_long_as_the_standby_has_room(
+        self, other: ScriptedSpeech, tmp_path: Path
+    ) -> None:
+        given = {"BRIDGE_SPEECH__STANDBY": other.url}
+        async with ScriptedSpeech().running() as cloud, bridge(tmp_path, cloud.url, None, **given) as up:
+            refused = functools.partial(
+                up.metrics.registry.get_sample_value, "phone_bridge_admission_refusals_total", {"reason": "speech"}
+            )
+            async with SimulatedCall(line(up)) as one:
+                await live(up, one.call_sid)
+                await cloud.listener()
+                cloud.stt_status = 429
+                async with SimulatedCall(line(up)) as two, SimulatedCall(line(up)) as three:
+                    await (await other.listener(0)).say_turn("Is anybody there?")
+                    assert await two.wait_agent_speaking(1) or await three.wait_agent_speaking(5)
+                    await other.listener(1)
+                    await live(up, three.call_sid)
+                    other.stt_status = 429
+                    assert refused() is None
+                    async with SimulatedCall(line(up)) as four:
+                        await until(lambda: speech_errors(up) == 4)  # Of the last call: the one, and the other.
+                        async with SimulatedCall(line(up)) as five:
+                            await five.ended()
+                        assert refused() == 1
+                        await four.hang_up()
+
+
+def speech_errors(up: Bridge) -> float | None:
+    return up.metrics.registry.get_sample_value("phone_bridge_speech_errors_total", {"code": "speech_limit"})
 
 
 def standby_of(up: Bridge) -> Callable[[str], float | None]:

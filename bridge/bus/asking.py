@@ -24,6 +24,7 @@ from aiohttp import web
 
 from bridge.api.problems import Problem
 from bridge.bus.connection import Bus, BusError
+from bridge.bus.sound import LISTEN, SoundGiven
 from bridge.call.outgoing import OutgoingCall
 from bridge.tasks import spawn
 
@@ -100,11 +101,6 @@ async def ask_holder(bus: Bus, subject: str, request: web.Request, *, alive_s: f
         raise BusError(f"the answer of another node is not understood: {error}", code="bus_late") from None
 
 
-async def name_of_holder(bus: Bus, subject: str, within_s: float) -> str:
-    """Return the name of the node that listens at `subject`. Raises `BusError`."""
-    return (await bus.ask(subject, b"", within_s)).decode(errors="replace")
-
-
 async def ordered_elsewhere(bus: Bus, subject: str, sid: str, within_s: float) -> Order | None:
     """Get what was ordered of a call from the node that listens at `subject`. Raises `BusError`."""
     given = await bus.ask(subject, ORDER + sid.encode(), within_s)
@@ -135,6 +131,7 @@ class Answering:
         self._lost = lost
         self.orders: Callable[[str, str], Order | None] = lambda *_: None
         """Gives away a call that this node has placed, by the ids of order and carrier."""
+        self.sound = SoundGiven(bus)
         self._folder: Path | None = None
         self._session: aiohttp.ClientSession | None = None
         self._owed: set[asyncio.Task[None]] = set()
@@ -160,6 +157,7 @@ class Answering:
 
     async def close(self) -> None:
         """Answer nothing more."""
+        await self.sound.close()
         if self._session is not None:
             await self._session.close()
         if self._folder is not None:
@@ -170,6 +168,8 @@ class Answering:
         call = str(message.subject).rpartition(".")[2]
         if message.data == GIVE:
             self._owe(spawn(self._hand_over(message, call), name="give-call"))
+        elif message.data.startswith(LISTEN):
+            await self.sound.take(message, call)
         elif message.data.startswith(LOST):
             self._lost(call, message.data.removeprefix(LOST).decode(errors="replace"))
         elif message.data.startswith(ORDER):

@@ -119,6 +119,11 @@ class Bus:
             if self._client is not None:
                 spawn(self._subscribe(subject), name=f"bus-listens-{subject}")
 
+    async def listen_now(self, subject: str, handler: Handler) -> None:
+        """The same; once this returns, nothing that is sent there is missed. Never raises."""
+        self._handlers[subject] = (handler, None)
+        await self._subscribe(subject)
+
     def leave(self, subject: str) -> None:
         """Take nothing from there any more. Never waits."""
         _, subscription = self._handlers.pop(subject, (None, None))

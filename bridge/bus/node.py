@@ -22,19 +22,20 @@ from bridge.bus.asking import (
     AnsweredElsewhere,
     Answering,
     ask_holder,
-    name_of_holder,
     ordered_elsewhere,
     taken_over,
 )
 from bridge.bus.connection import Bus, BusError
 from bridge.bus.handing_over import LOOK_S, hand_over
 from bridge.bus.live import LiveNodes
+from bridge.bus.sound import SoundAsked
 from bridge.bus.taking import HeldStore, Taking
 from bridge.call.registry import Registry
 from bridge.call.session import Session
 from bridge.entrance import Entrance
 from bridge.errors import StoreError
 from bridge.live.calls import LiveCalls
+from bridge.live.listening import Here
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.settings import Settings
@@ -90,6 +91,8 @@ class Node(Around):
         self._port = settings.server.port
         self._named = settings.server.node
         self._answering = Answering(self.bus, lambda: self.name, self._give, self._told_lost)
+        self._sound = SoundAsked(self.bus, f"{self._subject}.sound", self._ask_for_sound)
+        self.hear = self._sound
         self._held: OrderedDict[str, None] = OrderedDict()
         self._orders: OrderedDict[str, None] = OrderedDict()
         """Calls that this node has placed, or is to place."""
@@ -208,14 +211,14 @@ class Node(Around):
         told = LOST + self.name.encode()
         spawn(self.bus.publish(self._call(call), told), name=f"tell-lost-{call}")
 
-    def _abandon(self, call: str) -> Session | None:
+    def _abandon(self, call: str, *, given: bool = False) -> Session | None:
         """Let go of a live call, by either id, and return it; None: it is not one of this process."""
         sessions = [] if self._registry is None else [*self._registry.live.values()]
         session = next((one for one in sessions if call in {one.info.id, one.info.sid}), None)
         if session is None or session.over_for_carrier:
             return None
         log.info("call_let_go", call=session.info.id, sid=session.info.sid)
-        session.abandon()
+        session.abandon(given=given)
         for name in (session.info.id, session.info.sid):
             self._held.pop(name, None)
             self._moving[name] = time.monotonic()
@@ -228,7 +231,7 @@ class Node(Around):
 
     async def _give(self, call: str) -> bytes:
         """Give a call away, and return its journal; empty: it is not given."""
-        session = self._abandon(call)
+        session = self._abandon(call, given=True)
         if session is None:
             return b""
         await session.ended.wait()
@@ -332,9 +335,9 @@ class Node(Around):
             raise Problem(503, "call_moves", detail, headers=_AGAIN)
         if not name or self._here(name) or request.get(BY_BUS) or (path == _SHOW and name in self._orders):
             return
+        if path == _LISTEN:
+            return  # Its handler asks for the sound.
         try:
-            if path == _LISTEN:
-                raise await self._heard_there(name)
             raise AnsweredElsewhere(await self._ask_about(request, name))
         except BusError as error:
             self._not_answered(name, error)
@@ -387,10 +390,15 @@ class Node(Around):
             detail = f"This call is at the node {node}, which cannot be reached from here at this moment."
             raise Problem(503, "node_away", detail, headers=_AGAIN, node=node)
 
-    async def _heard_there(self, name: str) -> Problem:
-        node = await name_of_holder(self.bus, self._call(name), _ALIVE_S)
-        detail = f"This call is at the node {node}: its sound can be listened to there only."
-        return Problem(409, "call_elsewhere", detail, node=node)
+    async def _ask_for_sound(self, call: str, question: bytes) -> bytes | None:
+        """Ask whoever holds a call for its sound, and return the answer; None: nobody does. Raises `Problem`."""
+        if not _NAME.fullmatch(call):
+            return None
+        try:
+            return await self.bus.ask(self._call(call), question, _ALIVE_S)
+        except BusError as error:
+            self._not_answered(call, error)
+            return None
 
     def _here(self, name: str) -> bool:
         return name in self._held or self._goes_on(name)
@@ -421,6 +429,10 @@ class Node(Around):
         calls.feed.on_fine = lambda _: live.look_whether_fine()
         live.on_call = self._has_come
 
+    def let_listen(self, here: Here) -> None:
+        """As `Alone.let_listen`."""
+        self._answering.sound.open = here.open
+
     # --- its life ------------------------------------------------------------------------------------------
 
     async def listen(
@@ -439,6 +451,7 @@ class Node(Around):
         await self._answering.open(runner)
         stack.push_async_callback(self.bus.close)
         stack.push_async_callback(self._answering.settled)
+        stack.callback(self._sound.close)
         if self.first:
             self.bus.listen(f"{self._subject}.takes", self._takes_calls)
             self.bus.listen(self._node(self.name), self._answering.take)

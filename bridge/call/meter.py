@@ -19,7 +19,16 @@ Mode: TypeAlias = Literal["agent", "transcribe", "log"]
 
 Half: TypeAlias = Literal["stt", "tts"]
 
-_LOOKED_AT = frozenset({on.TurnStarted, on.TurnEnded, on.RecognizerLost, on.RecognizerConnected, PartyTold})
+_LOOKED_AT = frozenset(
+    {
+        on.TurnStarted,
+        on.TurnEnded,
+        on.RecognizerFailed,
+        on.RecognizerLost,
+        on.RecognizerConnected,
+        PartyTold,
+    }
+)
 
 
 class Meter:
@@ -36,7 +45,7 @@ class Meter:
         """`mode`: whether an agent takes the call, nobody does and it is only transcribed, or two people talk.
 
         `clock` is the event loop's. `on_speech_limit` is told that the speech service refused this call because
-        there are too many at once.
+        there are too many at once, and none stands by for it that has room.
         """
         self._metrics = metrics
         self._info = info
@@ -47,6 +56,8 @@ class Meter:
         self._turn_ended: dict[int, int] = {}
         self._turn_started: float | None = None
         """When the turn began that has not silenced the agent yet."""
+        self._helped = False
+        """The recogniser that failed last has another one stand by for it."""
         self._lost: dict[str, float] = {}
         """Whose recogniser broke off, and when."""
 
@@ -69,6 +80,8 @@ class Meter:
                 self._turn_started = now
             case on.TurnEnded():
                 self._turn_started = None
+            case on.RecognizerFailed(helped=helped):
+                self._helped = helped
             case on.RecognizerLost():
                 self._metrics.stt_lost.inc()
                 self._lost.setdefault(party, now)
@@ -118,7 +131,7 @@ class Meter:
         counter = self._metrics.agent_errors if source == "agent" else self._metrics.speech_errors
         counter.labels(code=code).inc()
         self._log.warning("call_problem", source=source, code=code, error=message)
-        if code == "speech_limit":
+        if code == "speech_limit" and not (source == "stt" and self._helped):
             self._on_speech_limit(self._info)
 
     def _count_reply(self, entry: journal.AgentSpoke) -> None:

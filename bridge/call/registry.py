@@ -24,6 +24,7 @@ from bridge.call.session import Observer, Peers, Session
 from bridge.call.warm import WarmRecognizers
 from bridge.conversation.commands import Command, LeaveCall
 from bridge.conversation.events import Event, TransferEnded
+from bridge.conversation.journal import CallTakenOver
 from bridge.conversation.overheard import ListenPolicy
 from bridge.conversation.policy import Policy
 from bridge.errors import CarrierError
@@ -79,6 +80,8 @@ class Registry:
         """Asked for an observer of every new call."""
         self.watchers: list[Callable[[Session], Observer]] = []
         """The same, for who needs the call itself to make sense of its steps."""
+        self.on_taken_over: Callable[[bool], None] = lambda _: None
+        """Is told of each call that another process carried before: whether it gave it away, or has died."""
         self.changed: Callable[[], None] = lambda: None
         """Is called when a call has begun, is over, or is about to come."""
         self.logs.on_change = lambda: self.changed()  # noqa: PLW0108  Whoever wants to be told comes later.
@@ -164,8 +167,7 @@ class Registry:
         profile = self._profile_of(caller if direction == "outbound" else called)
         policy = profile.policy if outgoing is None else outgoing.applied_to(profile.policy)
         if softphone:
-            # Nobody could be put into a conference with a page, and it takes no messages.
-            policy = replace(policy, warm=False, message_after_failure=False)
+            policy = policy.without_carrier()
         warm = self._warm.claim(sid, profile.peers.recognizers)
         call_id = softphone if outgoing is None else outgoing.id
         info = CallInfo(
@@ -235,7 +237,11 @@ class Registry:
             softphone=softphone,
         )
         session.await_stream()
-        log.warning("call_taken_over", call=info.id, sid=sid, epoch=past.epoch, at_ms=past.at_ms)
+        last = past.entries[-1] if past.entries else None
+        given = isinstance(last, CallTakenOver) and last.given
+        tell = log.info if given else log.warning
+        tell("call_taken_over", call=info.id, sid=sid, epoch=past.epoch, at_ms=past.at_ms, given=given)
+        self.on_taken_over(given)
         return session
 
     def _enter(

@@ -137,6 +137,8 @@ class RecognizerFailed(Struct, frozen=True):
     """True: it will not come back (wrong key, plan, setting). False: it is being tried again."""
     details: Mapping[str, str] = field(default_factory=dict)
     """What else the service said: `title`, `status_code`, `error_code`, `doc_url`, `request_id`, where it did."""
+    helped: bool = False
+    """Another service stands by, and has not failed: this speaker is heard by that, if it goes on so."""
 
 
 class RecognizerClosed(Struct, frozen=True):

@@ -267,13 +267,21 @@ class StreamResumed(Struct, frozen=True):
     at_ms: int
 
 
+class CallGivenAway(Struct, frozen=True):
+    """The process that carried the call lets another one go on with it: none of them has died."""
+
+    at_ms: int
+
+
 class CallTakenOver(Struct, frozen=True):
-    """The process that carried the call has died, and another one goes on with it."""
+    """Another process goes on with the call: the one that carried it has died, or has given it away."""
 
     at_ms: int
     """When the other one took it over; what was heard and said since the entry before is not kept."""
     epoch: int
     """Which process of the call's that is: 2 for the first that took it over, and higher each time."""
+    given: bool = False
+    """It was given away, as its process stops or its stream came to another; False: its process has died."""
 
 
 class RecordingPaused(Struct, frozen=True):
@@ -319,6 +327,7 @@ Entry: TypeAlias = (
     | ProblemMet
     | StreamBroke
     | StreamResumed
+    | CallGivenAway
     | CallTakenOver
     | CallArranged
     | Standing
@@ -346,6 +355,7 @@ _KINDS: dict[str, type[Any]] = {
     "problem_met": ProblemMet,
     "stream_broke": StreamBroke,
     "stream_resumed": StreamResumed,
+    "call_given_away": CallGivenAway,
     "call_taken_over": CallTakenOver,
     "call_arranged": CallArranged,
     "standing": Standing,

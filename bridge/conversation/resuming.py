@@ -7,7 +7,7 @@ caller has said and nobody answered is asked again, and what was waited for is w
 from __future__ import annotations
 
 from bridge.conversation import commands as do
-from bridge.conversation import journal
+from bridge.conversation import journal, transfers
 from bridge.conversation.actions import GatherDigits, Transfer, Tuning
 from bridge.conversation.caller import joined
 from bridge.conversation.past import Past, broke_off
@@ -41,6 +41,8 @@ def restore(talk: Talk, past: Past, began: float, now: float) -> None:
     if past.standing.left:
         talk.left = left_of(past.standing.left)
         talk.state, talk.reason = "leaving", talk.left.reason
+        if talk.left.for_a_while:
+            transfers.stay_away(talk, talk.began + past.standing.at_ms / 1000)
 
 
 def go_on(talk: Talk, past: Past) -> None:
@@ -66,7 +68,7 @@ def go_on(talk: Talk, past: Past) -> None:
 
 def _asks_how(talk: Talk, past: Past, gather: GatherDigits | None) -> bool:
     """Tell whether the agent is asked how the call goes on: nothing else is open, and it knows where it was."""
-    if not (past.greeted and talk.memory) or past.message_left is not None or talk.passage.returned is not None:
+    if not talk.memory or past.message_left is not None or talk.passage.returned is not None:
         return False
     return not talk.unanswered and not (talk.digits.keys and gather is None)
 

@@ -131,6 +131,13 @@ def go_away(talk: Talk) -> None:
     talk.out.append(do.FinishRecognizer())
 
 
+def stay_away(talk: Talk, since: float) -> None:
+    """The process died from which the call went away: there is nothing left here that it could go away from."""
+    talk.state, talk.passage.away_since = "away", since
+    talk.until = talk.now + _lasts_s(talk)
+    talk.recognizer_closed = True
+
+
 def _lasts_s(talk: Talk) -> float:
     """How long the call may be away."""
     ring_s = talk.left.transfer.timeout_s or talk.policy.longest_ring_s if talk.left.transfer else 0.0

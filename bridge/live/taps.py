@@ -6,13 +6,11 @@ sound. Who listens has a queue of their own; who does not empty it is let go, an
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, TypeAlias
 
-from bridge.conversation.journal import Entry, recording_after
+from bridge.conversation.journal import CallClosed, Entry, recording_after
+from bridge.live.ear import Ear
 from bridge.store.around import RecordAround, StoreAround
 from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
 
@@ -25,58 +23,6 @@ RIGHT: Final = 1
 
 MOST_EARS: Final = 20
 """How many may listen to one call at the same time: each costs the call a little with every piece of sound."""
-_MOST_BYTES: Final = 256 * 1024
-"""How much sound waits for a listener who does not take it: half a minute of one side."""
-_HEAD_BYTES: Final = 5
-
-
-class Ear:
-    """Somebody who listens to one call."""
-
-    def __init__(self) -> None:
-        self._frames: deque[bytes | str] = deque()
-        self._waiting = 0
-        self._news = asyncio.Event()
-        self.over = False
-        """Nothing more comes: the call has ended."""
-        self.too_slow = False
-        """Nothing more comes: too much was left untaken."""
-
-    def hear(self, side: int, at_ms: float, audio: bytes) -> None:
-        """Take a piece of sound. Never waits."""
-        at = min(max(0, round(at_ms)), 0xFFFF_FFFF)
-        self._put(bytes((side,)) + at.to_bytes(4, "big") + audio)
-
-    def tell(self, kind: str, **fields: Any) -> None:
-        """Take word of something that is no sound. Never waits."""
-        self._put(json.dumps({"type": kind, **fields}, separators=(",", ":")))
-
-    def end(self) -> None:
-        """The call is over: what waits is still handed out."""
-        self.over = True
-        self._news.set()
-
-    async def frames(self) -> AsyncIterator[bytes | str]:
-        """Yield what comes, in order, until the call is over or the listener too slow."""
-        while not self.too_slow:
-            if self._frames:
-                frame = self._frames.popleft()
-                self._waiting -= len(frame)
-                yield frame
-            elif self.over:
-                return
-            else:
-                self._news.clear()
-                await self._news.wait()
-
-    def _put(self, frame: bytes | str) -> None:
-        if self._waiting > _MOST_BYTES:
-            self.too_slow = True
-            self._frames.clear()
-        else:
-            self._frames.append(frame)
-            self._waiting += len(frame)
-        self._news.set()
 
 
 class Taps(StoreAround):
@@ -124,6 +70,8 @@ class TappedRecord(RecordAround):
         """Whether its sound is kept, as in `CallHeader`."""
         self._forget = forget
         self._ears: tuple[Ear, ...] = ()
+        self._ended = False
+        """The call has come to its end: else it goes on elsewhere when this record is closed."""
 
     @property
     def listeners(self) -> int:
@@ -141,6 +89,12 @@ class TappedRecord(RecordAround):
     def leave(self, ear: Ear) -> None:
         """Let them go."""
         self._ears = tuple(one for one in self._ears if one is not ear)
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry of the journal. Never waits and never raises."""
+        self._record.append(entry)
+        if isinstance(entry, CallClosed):
+            self._ended = True
 
     def caller_audio(self, at_ms: int, audio: bytes) -> None:
         """Keep what the caller said. Never waits and never raises."""
@@ -184,8 +138,7 @@ class TappedRecord(RecordAround):
         """Finish the record; as that of the store around which this is."""
         self._forget()
         for ear in self._ears:
-            ear.tell("ended")
-            ear.end()
+            ear.end("ended" if self._ended else "moved")
         return await self._record.close()
 
     def _hear(self, side: int, at_ms: float, audio: bytes) -> None:

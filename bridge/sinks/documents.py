@@ -27,6 +27,7 @@ _KINDS: Final[Mapping[type[Any], str]] = {
     journal.ProblemMet: "problem",
     journal.StreamBroke: "problem",
     journal.StreamResumed: "problem",
+    journal.CallGivenAway: "problem",
     journal.CallTakenOver: "problem",
     journal.CallClosed: "call.ended",
 }

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from msgspec import Struct
@@ -35,7 +35,16 @@ from bridge.store.markers import spans
 from bridge.store.messages import replace_file, write_message
 from bridge.store.recordings import Recorder, RecordingFile, mend, read_caller, read_peaks
 from bridge.store.sealing import NO_KEYS, Keys, sealed_name
-from bridge.store.taking_over import TakenOver, away_s, keep_sounding, last_written, left_behind, own, take_over
+from bridge.store.taking_over import (
+    TakenOver,
+    away_s,
+    keep_sounding,
+    last_written,
+    left_behind,
+    own,
+    sid_of,
+    take_over,
+)
 from bridge.store.texts import transcript_json, transcript_text
 from bridge.store.writer import DiskThread, shared_disk
 from bridge.tasks import spawn
@@ -44,9 +53,6 @@ __all__ = ["FileRecord", "FileStore", "finish_from_journal", "read_journal", "un
 
 OnGrowth: TypeAlias = Callable[[Path, str], None]
 """Is told the folder and the id of a call whose journal on the disk has grown; called on the disk thread."""
-
-_LONGEST_WAIT_S: Final = 900.0
-"""A call that is to be finished later than that was written by another clock."""
 
 _log = structlog.get_logger()
 
@@ -86,6 +92,8 @@ class FileStore:
         self._folder = folder
         self._disk = disk or shared_disk()
         self._ways = Ways(record_audio, keys, on_growth, on_written)
+        self.away: set[str] = set()
+        """The carrier's ids of calls whose process died while they were with somebody else."""
 
     def open(self, header: CallHeader) -> FileRecord:
         """Begin the record of a call. Returns at once; when its folder cannot be made, that is logged."""
@@ -116,7 +124,7 @@ class FileStore:
         whether that is this process's work; it is asked on a thread.
         """
         for due, folder in await asyncio.to_thread(self._left_over, ours):
-            await asyncio.sleep(min(due - time.time(), _LONGEST_WAIT_S))
+            await asyncio.sleep(due - time.time())
             try:
                 if await asyncio.to_thread(self._finish_left, folder):
                     _log.info("call_finished_late", folder=str(folder))
@@ -126,16 +134,20 @@ class FileStore:
     def _left_over(self, ours: Callable[[Path], bool]) -> list[tuple[float, Path]]:
         """The calls that are to be finished, and when by the wall clock; the first one first."""
         folders = [*filter(ours, unfinished(self._folder))]
-        return sorted((last_written(folder) + self._patience_s(folder), folder) for folder in folders)
+        now = time.time()  # What is newer was written by another clock.
+        return sorted((min(last_written(folder), now) + self._patience_s(folder), folder) for folder in folders)
 
     def _patience_s(self, folder: Path) -> float:
         """For how long since it was last written a call may be taken over."""
         if not self._resume_s:
             return 0.0
         try:
-            return self._resume_s + away_s(folder)
+            seconds = away_s(folder)
         except (OSError, BridgeError):
             return self._resume_s
+        if seconds:
+            self.away.add(sid_of(folder))
+        return self._resume_s + seconds
 
     def _finish_left(self, folder: Path) -> bool:
         """Finish the call in a folder, unless another process has taken it over, or finished it."""
@@ -179,7 +191,12 @@ class FileRecord:
         if self._recorder is not None and recording_after(entries, header.recording) == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
-        self._journal_lines = Lines(disk, self._write, vital=True, on_written=ways.on_written)
+        self._journal_lines = Lines(
+            disk,
+            partial(_write, self._journal, self._folder, header.id, ways.on_growth),
+            vital=True,
+            on_written=ways.on_written,
+        )
         self._trace_lines = Lines(disk, self._trace.write)
         if taken is None:
             self._journal_lines.add(header_line(header))
@@ -278,9 +295,11 @@ class FileRecord:
         except OSError:
             return None
 
-    def _write(self, lines: bytes) -> None:
-        self._journal.write(lines)
-        self._on_growth(self._folder.path, self._call)
+
+def _write(journal: JournalFile, folder: CallFolder, call: str, on_growth: OnGrowth, lines: bytes) -> None:
+    """Write lines of the journal, and tell. Not a record's own method: the two would keep each other."""
+    journal.write(lines)
+    on_growth(folder.path, call)
 
 
 def finish_from_journal(folder: Path, keys: Keys = NO_KEYS) -> CallFiles:

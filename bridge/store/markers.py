@@ -45,6 +45,11 @@ _CHANGES: Final[Mapping[type[Entry], tuple[MarkerKind, str, str]]] = {
         "taken over",
         "The process that carried the call died, and another one went on with it.",
     ),
+    journal.CallGivenAway: (
+        "stream broke",
+        "given away",
+        "The process that carried the call gave it to another one.",
+    ),
     journal.RecordingPaused: ("recording paused", "(recording paused)", "From here on both sides are silence."),
     journal.RecordingResumed: ("recording resumed", "(recording resumed)", "What is heard is recorded again."),
 }
@@ -55,6 +60,7 @@ _SOURCES: Final = {"agent": "agent", "stt": "speech to text", "tts": "text to sp
 _Timed: TypeAlias = (
     journal.StreamBroke
     | journal.StreamResumed
+    | journal.CallGivenAway
     | journal.CallTakenOver
     | journal.RecordingPaused
     | journal.RecordingResumed
@@ -119,9 +125,12 @@ def _marker(entry: Entry) -> Marker | None:
             return Marker(from_ms, "message", f"message {number}", f"The caller left message {number}.")
         case journal.TransferTried(at_ms, to, status):
             return Marker(at_ms, "transfer", f"transfer: {status}", f"The transfer to {to} ended: {status}.")
+        case journal.CallTakenOver(at_ms, given=True):
+            return Marker(at_ms, "stream broke", "taken over", "Another process went on with the call.")
         case (
             journal.StreamBroke()
             | journal.StreamResumed()
+            | journal.CallGivenAway()
             | journal.CallTakenOver()
             | journal.RecordingPaused()
             | journal.RecordingResumed()

@@ -16,6 +16,7 @@ from bridge.store.loudness import Ear, Peaks
 from bridge.store.markers import Marker, MarkerKind, read_markers, read_silences, spans
 
 Kind: TypeAlias = Literal["words", "backchannel", "empty", "echo"]
+_BREAKS: Final = (journal.StreamBroke, journal.CallGivenAway, journal.CallTakenOver)
 _LONGEST_MS: Final = 24 * 3600 * 1000
 """No call is longer; a time beyond it is an error in the journal and must not blow the picture up."""
 _UNHEARD_MS_PER_CHARACTER: Final = 70
@@ -149,9 +150,7 @@ def read_scene(entries: Sequence[Entry], peaks: Peaks | None = None) -> Scene:
         caller=tuple(caller),
         agent=tuple(agent),
         markers=markers,
-        breaks=_closed(
-            spans(entries, (journal.StreamBroke, journal.CallTakenOver), journal.StreamResumed), duration
-        ),
+        breaks=_closed(spans(entries, _BREAKS, journal.StreamResumed), duration),
         unrecorded=_closed(spans(entries, journal.RecordingPaused, journal.RecordingResumed), duration),
         answers=tuple(
             _answer(reply, turns, quiet)

@@ -19,7 +19,15 @@ from typing import Any, BinaryIO, Final
 import structlog
 from msgspec import Struct
 
-from bridge.conversation.journal import CallClosed, CallTakenOver, Entry, Standing, StreamResumed, sounding
+from bridge.conversation.journal import (
+    CallClosed,
+    CallGivenAway,
+    CallTakenOver,
+    Entry,
+    Standing,
+    StreamResumed,
+    sounding,
+)
 from bridge.store.base import CallHeader
 from bridge.store.folder import JOURNAL, RECORDING, TIMELINE, TRACE
 from bridge.store.journal_file import entry_line, read_header, read_journal
@@ -30,6 +38,10 @@ _DAYS: Final = 2
 _RINGS_S: Final = 120.0
 """How long the phone of somebody else may ring, where the call does not say."""
 _TAIL_BYTES: Final = 64 * 1024
+_LONGEST_TALK_S: Final = 4 * 3600.0
+"""How long the two may talk then: the carrier ends that after four hours (Twilio: `<Dial>`, `timeLimit`)."""
+_MESSAGE_S: Final = 15 * 60.0
+"""How long a caller may take for a message to the carrier, with what is said before."""
 _LOG_KIND: Final = "log"
 """`CallHeader.agent_kind` of a call that is only listened to: the carrier never asks how it goes on."""
 
@@ -78,9 +90,10 @@ def left_behind(folder: Path) -> Iterator[bool]:
 
 
 def away_s(folder: Path) -> float:
-    """Return how much longer a call may stay away that was left for somebody else, whose phone rings: in seconds.
+    """Return how much longer a call may stay away that was left for somebody else, or for a message: in seconds.
 
-    0 for a call that was not left. Blocks on the disk; raises OSError and BridgeError.
+    That goes on without us, and the carrier says how it went when it is over. 0 for a call that was not left.
+    Blocks on the disk; raises OSError and BridgeError.
     """
     left: Mapping[str, Any] = {}
     for entry in read_journal(folder / JOURNAL)[1]:
@@ -89,7 +102,9 @@ def away_s(folder: Path) -> float:
         elif isinstance(entry, StreamResumed):
             left = {}
     transfer = left.get("transfer")
-    return 0.0 if transfer is None else transfer.get("timeout_s") or _RINGS_S
+    if transfer is not None:
+        return (transfer.get("timeout_s") or _RINGS_S) + _LONGEST_TALK_S
+    return _MESSAGE_S if left.get("voicemail") else 0.0
 
 
 def keep_sounding(folder: Path) -> str | None:
@@ -123,7 +138,7 @@ def take_over(calls: Path, sid: str) -> TakenOver | None:
     `calls` is the folder of all calls. Blocks on the disk; raises OSError and BridgeError.
     """
     for folder in _unfinished_lately(calls):
-        if _sid_of(folder) == sid:
+        if sid_of(folder) == sid:
             return _take(folder)
     return None
 
@@ -137,7 +152,8 @@ def _unfinished_lately(calls: Path) -> Iterator[Path]:
                 yield folder
 
 
-def _sid_of(folder: Path) -> str:
+def sid_of(folder: Path) -> str:
+    """Return the carrier's id of the call in a folder; empty: it cannot be read. Blocks on the disk."""
     try:
         with (folder / JOURNAL).open("rb") as file:
             return read_header(file.readline()).sid
@@ -169,7 +185,8 @@ def _take_with(folder: Path, file: BinaryIO) -> TakenOver | None:
     if header.agent_kind == _LOG_KIND or any(isinstance(entry, CallClosed) for entry in entries):
         return None
     epoch = 1 + max((entry.epoch for entry in entries if isinstance(entry, CallTakenOver)), default=1)
-    taken = CallTakenOver(max(now_ms(header), _latest(entries)), epoch)
+    given = bool(entries) and isinstance(entries[-1], CallGivenAway)
+    taken = CallTakenOver(max(now_ms(header), _latest(entries)), epoch, given)
     _cut_torn_end(file)
     write_all(file, entry_line(taken))
     trace = os.fdopen(os.open(folder / TRACE, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)

@@ -113,6 +113,8 @@ class Session(Recognizer):
         self._connected_at: float | None = None
         self._configured_at: float | None = None
         self._refused = False
+        # Whether it was told that the standby would help, and not yet that it does not.
+        self._helped = False
         # Whether a new connection is due between two turns, and whether this one was left for it.
         self._switching = False
         self._left = False
@@ -309,6 +311,15 @@ class Session(Recognizer):
             self.delivered()
         self._adopt()
 
+    @property
+    def _is_helped(self) -> bool:
+        """Tell whether it was the first service that did not take the speaker, and another one stands by."""
+        return self._goes_over and not self._choice.on_standby
+
+    def _is_full_too(self, error: SpeechError) -> bool:
+        """Tell whether the service that was to help has no room either: whoever lets calls in has to know."""
+        return error.code == "speech_limit" and self._helped and not self._is_helped
+
     def _note_outage(self, error: SpeechError) -> bool:
         """Let the last audio wait again, and report. True: it is lost for good."""
         was_up = self._connected_at is not None
@@ -325,9 +336,9 @@ class Session(Recognizer):
         self.log.warning("stt_failed", code=error.code, reason=error.message, final=final, **_fields(error))
         if was_up and not final:
             self._pass_on(RecognizerLost(error.code, error.message))
-        elif final or not self._refused:
-            self._refused = True
-            self._pass_on(RecognizerFailed(error.code, error.message, final, error.details))
+        elif final or not self._refused or self._is_full_too(error):
+            self._refused, self._helped = True, self._is_helped
+            self._pass_on(RecognizerFailed(error.code, error.message, final, error.details, self._helped))
         return final
 
     def _rewind(self) -> None:

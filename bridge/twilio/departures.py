@@ -82,17 +82,21 @@ class Departures:
         if (given := answers.given(sid, what, leg)) is not None:
             log.info("carrier_asked_again", sid=sid, what=what)
             return given
-        await self._revive(sid, leg, form)
+        await self._revive(what, sid, leg, form)
         departure = self._registry.departure(sid)
         document = self._after_stream(sid, leg, form) if what == "stream" else self._after_dial(sid, form)
         if self.hand_off is not None and what == "stream" and _lets_go(departure, form):
             document = await self.hand_off(sid, fields, departure) or document
         return answers.keep(sid, what, leg, document)
 
-    async def _revive(self, sid: str, leg: str, form: Fields) -> None:
-        """Go on with a call of which nobody here knows: the process that carried it may have died."""
+    async def _revive(self, what: Ended, sid: str, leg: str, form: Fields) -> None:
+        """Go on with a call of which nobody here knows: the process that carried it may have died.
+
+        Also with one that is over, if it was with somebody else: how that went is told here, and nowhere else.
+        """
         registry = self._registry
-        if form.get("CallStatus") in CALL_OVER or sid in registry.live or registry.departure(sid) is not None:
+        over = what == "stream" and form.get("CallStatus") in CALL_OVER
+        if over or sid in registry.live or registry.departure(sid) is not None:
             return
         if await registry.revive(sid) is not None:
             self._documents.answers.count_from(sid, leg)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import structlog
 from aiohttp import WSMsgType, web
@@ -77,6 +77,8 @@ class TwilioRoutes:
         self._metrics = metrics
         self.logs = LogRoutes(gate, registry, metrics)
         self.outbound = OutboundRoutes(gate, registry, outgoing, self._documents)
+        self.away: Collection[str] = ()
+        """Calls that were with somebody else when an earlier process died: they are gone on with at their end."""
 
     @property
     def stream_path(self) -> str:
@@ -173,6 +175,8 @@ class TwilioRoutes:
             self._registry.stream_failed(sid)
             self._give_up_place(sid)
         if form.get("CallStatus") in CALL_OVER:
+            if sid in self.away:
+                await self._registry.revive(sid)  # Unless it was, when the carrier told how that had gone.
             self._registry.carrier_ended(sid)
             self._give_up_place(sid)
         return web.Response(status=204)

@@ -15,6 +15,7 @@ from bridge.arrivals import Site
 from bridge.call.registry import Registry
 from bridge.entrance import Entrance
 from bridge.live.calls import LiveCalls
+from bridge.live.listening import Elsewhere, Here
 from bridge.local_speech import SpeechState, open_speech, open_standby
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
@@ -58,6 +59,9 @@ class Alone:
     """Looks at what people ask once it is known who asks."""
     once: FirstUse | None = None
     """Looks whether a token of a media stream was used at another node; None: there are none."""
+
+    hear: Elsewhere | None = None
+    """Where the sound of calls comes from that other nodes hold; None: there are none."""
 
     def answers(self, request: web.Request) -> bool:
         """Tell whether what people ask is answered by this process, as far as the request's address tells."""
@@ -129,6 +133,10 @@ class Alone:
     def show(self, calls: LiveCalls, recording: Callable[[str], str], metrics: Metrics) -> None:
         """Let people see calls and figures of all processes; `recording` tells whether a call's sound is kept."""
         del calls, recording, metrics
+
+    def let_listen(self, here: Here) -> None:
+        """Let other nodes listen to the calls of this process."""
+        del here
 
     async def let_streams_end(self) -> None:
         """Wait until no media stream of another process's calls passes through here."""

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from bridge.simulator.caller import SimulatedCall
+from bridge.simulator.party import Party
 from tests.bus.world import Nodes, eventually, nodes
 from tests.postgres import PostgresServer, start_postgres
 from tests.scripted_speech import sound_of
@@ -82,6 +83,15 @@ async def test_a_stream_that_comes_to_another_bridge_takes_its_call_with_it(up: 
         await said_by(up, 0, call, "This is two.")
     assert call.problems == []
     assert await heard(up, 0, call_id) == ["This is one", "This is two"]
+    assert await changes(up, call_id) == [("call_given_away", None), ("call_taken_over", True)]
+    assert 'calls_taken_over_total{why="given"} 1.0' in (await up.ask(1, "GET", "/metrics"))[1]
+
+
+async def changes(up: Nodes, call_id: str) -> list[tuple[str, bool | None]]:
+    """How a call went from one process to another, and whether it was given away."""
+    _, document = await up.ask(0, "GET", f"/api/v1/calls/{call_id}")
+    kinds = {"call_given_away", "call_taken_over"}
+    return [(one["kind"], one["data"].get("given")) for one in document["actions"] if one["kind"] in kinds]
 
 
 async def test_one_that_stops_lets_both_sides_finish_before_their_call_moves(up: Nodes) -> None:
@@ -140,3 +150,46 @@ async def test_the_calls_of_one_that_dies_go_on_at_another(up: Nodes, tmp_path: 
         await said_by(up, 0, call, "This is two.")
     assert call.problems == []
     assert await heard(up, 0, call_id) == ["This is one", "This is two"]
+    assert await changes(up, call_id) == [("call_taken_over", False)]
+
+
+@pytest.mark.parametrize("summary", ["", "They ask for a bike."], ids=["dialled", "in a conference"])
+@pytest.mark.parametrize("again", [False, True], ids=["it stays away", "it is started again"])
+async def test_two_who_talk_when_their_bridge_dies_talk_on_and_how_it_ended_is_kept_once(
+    up: Nodes, summary: str, *, again: bool
+) -> None:
+    if up.bridges[1].process.returncode is not None:
+        await up.start_again(1)
+    desk = "+15550100009"
+    party = Party(keys="1" if summary else "")
+    placed = len(up.rest.placed)
+    async with up.call(at=1, parties={desk: party}, report_status=True) as call:
+        call_id = (await up.seen(1))[call.call_sid]["id"]
+        body = {"to": desk, **({"summary": summary} if summary else {})}
+        status, answer = await up.ask(1, "POST", f"/api/v1/calls/{call.call_sid}/transfer", body)
+        assert status == 202, answer
+        await eventually(lambda: _any(up.rest.placed[placed:] if summary else call.children))
+        other = up.rest.placed[-1] if summary else call.children[0]
+        assert await other.connected()
+        assert await call.connected()
+        await asyncio.sleep(1.5)  # So long they have talked, and the database knows of it.
+        await up.bridges[1].kill()
+        if again:
+            await up.start_again(1)
+        await asyncio.sleep(1.5)
+        assert call.live
+        assert other.live
+        await other.hang_up()
+        await eventually(lambda: _any([not call.live]))
+    document: dict[str, Any] = {}
+
+    async def over() -> bool:
+        document.update((await up.ask(0, "GET", f"/api/v1/calls/{call_id}"))[1])
+        return document.get("state") == "ended"
+
+    await eventually(over)
+    tried = [one["data"] for one in document["actions"] if one["kind"] == "transfer_tried"]
+    assert [(one["to"], one["status"], one["warm"]) for one in tried] == [(desk, "completed", bool(summary))]
+    assert tried[0]["duration_s"] >= 3
+    assert (document["ended"], document["leftovers"]) == ("transfer", [])
+    assert call.problems == []

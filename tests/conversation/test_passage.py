@@ -134,5 +134,5 @@ def test_a_process_that_goes_on_with_the_call_takes_the_message_too() -> None:
     assert went_on.departure == MESSAGE
     commands = went_on.handle(on.MessageRecorded(URL, 5), 30.0)
     kept = [command.entry for command in commands if isinstance(command, do.Record)]
-    assert kept == [journal.MessageLeft(1, "", 25_000, 30_000, URL)]
+    assert kept == [journal.MessageLeft(1, "", 25_000, 30_000, URL), journal.CallClosed(30_000, "speech_failed")]
     assert not went_on.leaves_for_a_while

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bridge.conversation.journal import CallOpened, CallTakenOver, RecordingPaused
-from bridge.live.taps import LEFT, RIGHT, Ear, TappedRecord, Taps
+from bridge.conversation.journal import CallClosed, CallOpened, CallTakenOver, RecordingPaused
+from bridge.live.ear import Ear
+from bridge.live.taps import LEFT, RIGHT, TappedRecord, Taps
 from bridge.store.base import CallHeader, Reopened
 from bridge.tasks import spawn
 from tests.call.peers import KeptRecord, KeptStore
@@ -109,10 +110,21 @@ async def test_the_end_of_the_call_comes_last_and_nobody_listens_to_what_is_over
     listening = spawn(heard(ear, 9), name="listening")
     await asyncio.sleep(0)
     record.caller_audio(20, b"a")
+    record.append(CallClosed(40, "caller"))
+    assert ear.over is None
     await record.close()
-    assert await listening == [(LEFT, 20, b"a"), {"type": "ended"}]
+    assert await listening == [(LEFT, 20, b"a")]
+    assert ear.over == "ended"
     assert taps.listen("c1") is None
     taps.leave("c1", ear)
+
+
+async def test_a_call_whose_record_is_closed_before_its_end_goes_on_elsewhere() -> None:
+    taps, _, record = tapped()
+    ear = ear_of(taps)
+    await record.close()
+    assert await heard(ear, 1) == []
+    assert ear.over == "moved"
 
 
 async def test_who_does_not_take_what_comes_is_let_go_and_holds_little() -> None:

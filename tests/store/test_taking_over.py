@@ -184,13 +184,17 @@ async def test_a_call_is_finished_when_it_can_be_taken_over_no_more(tmp_path: Pa
     ("entries", "seconds"),
     [
         ([], 0.0),
-        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1", "timeout_s": 45.0}})], 45.0),
-        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}})], 120.0),
+        (
+            [j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1", "timeout_s": 45.0}})],
+            4 * 3600 + 45.0,
+        ),
+        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}})], 4 * 3600 + 120.0),
+        ([j.Standing(1, left={"reason": "agent_failed", "voicemail": True, "transfer": None})], 900.0),
         ([j.Standing(1, left={"reason": "digits", "digits": "1", "transfer": None})], 0.0),
         ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}}), j.StreamResumed(9)], 0.0),
     ],
 )
-def test_a_caller_who_waits_for_somebody_else_may_be_away_for_as_long_as_it_rings(
+def test_a_caller_who_is_passed_on_may_be_away_for_as_long_as_it_rings_and_they_may_talk(
     tmp_path: Path, entries: list[j.Entry], seconds: float
 ) -> None:
     (tmp_path / "journal.jsonl").write_bytes(header_line(HEADER) + b"".join(map(entry_line, entries)))

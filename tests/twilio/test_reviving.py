@@ -123,6 +123,31 @@ async def test_nobody_was_reached_for_a_caller_whose_process_has_died_meanwhile(
     assert [entry.status for entry in record.entries if isinstance(entry, j.TransferTried)] == ["busy"]
 
 
+async def test_how_it_ended_is_kept_of_a_caller_who_was_passed_on_before_the_process_died(house: House) -> None:
+    left = msgspec.to_builtins(LeaveCall("transfer", Transfer("+15550100300")))
+    record = leave(house, GREETED, TURN, j.Standing(2100, left=left))
+    form = {**FORM, "CallStatus": "completed", "DialCallStatus": "completed", "DialCallDuration": "75"}
+    assert [verb.tag for verb in await house.ask(DIALLED, form)] == ["Hangup"]
+    await until(lambda: not house.registry.live)
+    kept = [entry for entry in record.entries if isinstance(entry, j.TransferTried | j.CallClosed)]
+    assert [type(entry) for entry in kept] == [j.TransferTried, j.CallClosed]
+    assert (kept[0].status, kept[0].duration_s) == ("completed", 75)  # type: ignore[union-attr]
+    (told,) = [question for question in house.agent.questions if question.occasion == "call.ended"]
+    assert told.outcome["transfer"] == {"to": "+15550100300", "status": "completed", "duration_s": 75}
+
+
+async def test_the_end_of_a_call_that_was_away_when_its_process_died_is_the_carriers_word(house: House) -> None:
+    left = msgspec.to_builtins(LeaveCall("transfer", Transfer("+15550100300")))
+    record = leave(house, GREETED, TURN, j.Standing(2100, left=left))
+    over = {**FORM, "CallStatus": "completed"}
+    await house.post("/twilio/status", over)
+    assert not house.registry.live  # It is not looked for at the end of each call.
+    house.routes.away = {FORM["CallSid"]}
+    await house.post("/twilio/status", over)
+    await until(lambda: not house.registry.live)
+    assert isinstance(record.entries[-1], j.CallClosed)
+
+
 async def test_a_transfer_that_the_carrier_had_not_asked_for_is_dialled(house: House) -> None:
     left = msgspec.to_builtins(LeaveCall("transfer", Transfer("+15550100300")))
     leave(house, GREETED, TURN, j.Standing(2100, left=left))

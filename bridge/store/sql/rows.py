@@ -125,7 +125,7 @@ def _put_consequences(rows: Rows, call_id: str, seq: int, entry: j.Entry) -> Non
     match entry:
         case j.CallOpened() | j.StreamResumed():
             rows.legs.append(_leg(call_id, seq, "stream", entry.at_ms))
-        case j.StreamBroke() | j.CallTakenOver():
+        case j.StreamBroke() | j.CallGivenAway() | j.CallTakenOver():
             rows.leg_ends.append(LegEnd(seq, _int(entry.at_ms), "broken"))
         case j.CallClosed():
             rows.leg_ends.append(LegEnd(seq, _int(entry.at_ms), ""))

@@ -20,6 +20,7 @@ export class Listening {
     this._does = does;
     this._done = false;
     this._opened = false;
+    this._moving = false;
     this._context = new AudioContext();
     this._zero = null;
     this._sides = [new Side(this._context, -1), new Side(this._context, 1)];
@@ -46,6 +47,7 @@ export class Listening {
   _problem(event) {
     if (event.code === 1000 || event.code === 1005) return "";
     if (!this._opened) return "Listening in was refused: the call may be over.";
+    if (event.code === 1012) return "Listening in ended: the node that held the call cannot be reached.";
     return event.code === 1013 ? "Listening in ended: your connection is too slow." : "Listening in ended: the connection was lost.";
   }
 
@@ -70,13 +72,25 @@ export class Listening {
     if (type === "clear" && this._zero !== null) this._sides[1].clear(this._zero + at_ms / 1000);
     else if (type === "paused") setText(this._told, "The recording is paused: nothing is heard");
     else if (type === "resumed") setText(this._told, "Listening");
+    else if (type === "moved") this._follow();
     else if (type === "ended") this._over("");
+  }
+
+  /** The call goes on elsewhere: what had not sounded there will not. */
+  _follow() {
+    this._sides[1].clear(this._context.currentTime);
+    this._moving = true;
+    setText(this._told, "The call moves to another node …");
   }
 
   /** Put a piece where it belongs: the sides keep together as they were in the call. */
   _hear(side, at_s, samples) {
     const to = this._sides[side];
     if (!to || !samples.length) return;
+    if (this._moving) {
+      this._moving = false;
+      setText(this._told, "Listening");
+    }
     const now = this._context.currentTime;
     this._zero ??= now + LEAD_S - at_s;
     if (this._zero + at_s < now + LATE_S) this._zero = now + LEAD_S - at_s;

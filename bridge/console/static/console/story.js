@@ -103,9 +103,11 @@ function take(story, entry) {
       story.breaks.push([entry.at_ms, null]);
       mark("broken", "The carrier's stream broke");
       break;
+    case "call_given_away":
     case "call_taken_over":
       if (!story.breaks.length || story.breaks.at(-1)[1] !== null) story.breaks.push([entry.at_ms, null]);
-      mark("broken", "The process died, and another one went on with the call");
+      if (entry.entry === "call_given_away") mark("broken", "The process gave the call to another one");
+      else mark("broken", entry.given ? "Another process went on with the call" : "The process died, and another one went on with the call");
       break;
     case "stream_resumed": {
       const open = story.breaks.findLast((one) => one[1] === null);
