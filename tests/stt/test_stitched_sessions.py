@@ -73,12 +73,15 @@ class Listening:
     def __init__(self) -> None:
         self.url = ""
         self.shut_until: dict[str, float] = {}
+        self.to_refuse: set[str] = set()
+        """Calls that find it shut at least once, even if they are slow to come back: it was for long."""
         self.sockets: dict[str, web.Request] = {}
         self.pieces: dict[str, list[list[tuple[float, int]]]] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         loop, call = asyncio.get_running_loop(), request.headers["X-Call"]
-        if loop.time() < self.shut_until.get(call, 0):
+        if call in self.to_refuse or loop.time() < self.shut_until.get(call, 0):
+            self.to_refuse.discard(call)
             return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -99,8 +102,14 @@ class Listening:
             pass
         return socket
 
+    def listens(self, call: str) -> bool:
+        """Tell whether there is a connection to be dropped."""
+        return call in self.sockets and self.sockets[call].transport is not None
+
     def drop(self, call: str, seconds: float) -> None:
         self.shut_until[call] = asyncio.get_running_loop().time() + seconds
+        if seconds >= 1:
+            self.to_refuse.add(call)
         transport = self.sockets[call].transport
         assert transport is not None
         transport.abort()
@@ -135,7 +144,7 @@ async def one_call(service: Listening, drops: list[tuple[float, float]], name: s
     sent = 0
     while not ended.is_set():
         now = loop.time() - began
-        if pending and now >= pending[0][0]:
+        if pending and now >= pending[0][0] and service.listens(name):
             service.drop(name, pending.pop(0)[1])
         due = min(int(now * 8000) // 160 * 160, 25 * 8000)
         audio = (SPEECH + b"\xff" * 16 * 8000)[sent:due]
