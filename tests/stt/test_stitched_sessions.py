@@ -30,7 +30,11 @@ SPEECH = b"".join(bytes([number + 1]) * WORD_BYTES + b"\xff" * WORD_BYTES for nu
 
 
 class Ear:
-    """One connection's hearing: a word is a run of its own byte, told a second and a half after its end."""
+    """One connection's hearing: a word is a run of its own byte, told a second after its end.
+
+    A text may be behind its audio by three seconds (`LAG_BYTES`): the other two are for a busy machine, on which
+    the audio waits to be listened to, and the text to be read.
+    """
 
     def __init__(self) -> None:
         self.heard = 0
@@ -53,7 +57,7 @@ class Ear:
                 events.append({"type": "turn.start"})
             self.runs[byte] = self.runs.get(byte, 0) + 100
             if self.runs[byte] == WORD_BYTES * 3 // 4:
-                self.due.append((self.heard + 12000, WORDS[byte - 1]))
+                self.due.append((self.heard + 8000, WORDS[byte - 1]))
         while self.turn is not None and self.due and self.due[0][0] <= self.heard:
             self.turn.append(self.due.pop(0)[1])
             events.append({"type": "turn.update", "transcript": self.text})
