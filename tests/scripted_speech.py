@@ -109,7 +109,7 @@ class ScriptedSpeech:
 
     async def listener(self, number: int = 0) -> Peer:
         """Wait for the `number`th speech-to-text socket."""
-        async with self._arrived, asyncio.timeout(10):
+        async with self._arrived, asyncio.timeout(30):
             await self._arrived.wait_for(lambda: len(self.stt) > number)
         return self.stt[number]
 

@@ -76,8 +76,9 @@ class CartesiaManualSettings:
     """What hears where speech is; `auto`: `silero` where it is installed, else `energy`. See `bridge.audio.vad`."""
     connect_timeout_s: float = 5.0
     """For the handshake."""
-    drain_s: float = 2.0
-    """How long `finish` waits for a connection that is down, and for the last words after `close`."""
+    drain_s: float = 5.0
+    """How long `finish` waits for a connection that is down, and for the last words after `close`: only the record
+    waits for them as well."""
     keep_s: float = 20.0
     """How much audio is kept to be sent, or sent again after a drop; of more, the oldest is lost."""
     access_token: str = field(default="", repr=False)

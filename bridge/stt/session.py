@@ -53,7 +53,7 @@ class Limits(Struct, frozen=True):
 
     chunk_ms: int = 100
     """Audio in one message: the service asks for 50 to 200 ms."""
-    drain_s: float = 2.0
+    drain_s: float = 5.0
     """How long `finish` waits for a connection that is down, and for the last words after all audio is sent."""
     keep_s: float = 20.0
     """How much audio is kept to be sent, or sent again; of more, the oldest is lost."""

@@ -26,6 +26,7 @@ from bridge.stt.base import Recognizer
 from bridge.stt.cartesia_connection import CartesiaConnection
 from bridge.stt.cartesia_manual import CartesiaManual, CartesiaManualSettings, ManualDialect, check_manual
 from bridge.tasks import spawn
+from tests.lateness import Lateness
 from tests.serving import served
 
 VOICE = bytes([0x90] * 4 + [0x10] * 4) * 100
@@ -300,36 +301,40 @@ class Sentence:
     words: str
     told: Told = field(default_factory=Told)
 
-    async def say(self, url: str, *, drop_after_s: float | None = None, **changes: Any) -> None:
-        told = self.told
-        factory = CartesiaManual(CartesiaManualSettings(url, **changes))
+    async def say(
+        self, url: str, *, drop_after_s: float | None = None, pause_ms: int = 800, **changes: Any
+    ) -> None:
+        told, late = self.told, Lateness()
+        factory = CartesiaManual(CartesiaManualSettings(url, drain_s=20, pause_ms=pause_ms, **changes))
         recognizer = factory.open(told, name=str(changes))
         await told.until(on.RecognizerConnected)
-        talking = spawn(speak(recognizer, codec.silence(500) + self.sound + codec.silence(2500)), name="caller")
-        if drop_after_s is not None:
-            await asyncio.sleep(0.5 + drop_after_s)
-            (session,) = factory._sessions
-            assert isinstance(session._connection, CartesiaConnection)
-            session._connection._socket.transport.abort()
-        began = await talking
+        silence = codec.silence(pause_ms + 1700)
+        async with late.watched():
+            talking = spawn(speak(recognizer, codec.silence(500) + self.sound + silence), name="caller")
+            if drop_after_s is not None:
+                await asyncio.sleep(0.5 + drop_after_s)
+                (session,) = factory._sessions
+                assert isinstance(session._connection, CartesiaConnection)
+                session._connection._socket.transport.abort()
+            began = await talking
         await recognizer.finish()
         await factory.close()
-        (ended,) = [event for event in told.events if isinstance(event, on.TurnEnded)]
+        ends = [event for event in told.events if isinstance(event, on.TurnEnded)]
+        assert len(ends) == 1, list(zip(told.times, told.events, strict=True))
+        ended = ends[0]
         assert error_rate(self.words, ended.transcript) <= 0.1
         assert told.events.count(on.TurnStarted()) == 1
         frames = range(0, len(self.sound), 80)
         first_s = next(i for i in frames if codec.level_db(self.sound[i : i + 80]) > -40) / 8000
-        assert 0 < told.at(on.TurnStarted) - began - 0.5 - first_s < 0.5
+        assert 0 < told.at(on.TurnStarted) - began - 0.5 - first_s < 0.5 + late.worst_s
 
 
 async def test_a_sentence_is_one_turn(server_url: str, dickens: bytes) -> None:
     words = "it was the spring of hope it was the winter of despair"
     one, two = (Sentence(part(dickens, 17, 21.15), words) for _ in range(2))
-    await asyncio.gather(
-        # A long pause, so that the answer is in before it is over, however busy the machine.
-        one.say(server_url, detector="energy", pause_ms=1500),
-        two.say(server_url, detector="silero", pause_ms=1500, encoding="pcm_f16le"),
-    )
+    # A long pause, so that the answer is in before it is over, however busy the machine.
+    await one.say(server_url, detector="energy", pause_ms=3000)
+    await two.say(server_url, detector="silero", pause_ms=3000, encoding="pcm_f16le")
     for sentence in (one, two):
         kinds = [type(event) for event in sentence.told.turns()]
         assert kinds[-3:] == [on.TurnEagerlyEnded, on.TurnEnded, on.RecognizerClosed]
@@ -337,16 +342,15 @@ async def test_a_sentence_is_one_turn(server_url: str, dickens: bytes) -> None:
 
 async def test_a_sentence_is_one_turn_though_the_socket_is_dropped_in_it(server_url: str, dickens: bytes) -> None:
     one, two = (Sentence(part(dickens, 6.4, 8.2), "it was the age of foolishness") for _ in range(2))
-    await asyncio.gather(
-        one.say(server_url, drop_after_s=0.7, detector="energy"), two.say(server_url, drop_after_s=1.5)
-    )
+    await one.say(server_url, drop_after_s=0.7, detector="energy")
+    await two.say(server_url, drop_after_s=1.5)
     for sentence in (one, two):
         assert any(isinstance(event, on.RecognizerLost) for event in sentence.told.events)
 
 
 async def test_the_last_word_before_the_hang_up_is_kept(server_url: str, dickens: bytes) -> None:
     told = Told()
-    factory = CartesiaManual(CartesiaManualSettings(server_url))
+    factory = CartesiaManual(CartesiaManualSettings(server_url, drain_s=20))
     recognizer = factory.open(told, name="caller")
     await told.until(on.RecognizerConnected)
     await speak(recognizer, part(dickens, 6.4, 8.2))

@@ -19,6 +19,7 @@ from bridge.conversation.events import (
     TurnUpdated,
 )
 from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
+from tests.lateness import Lateness
 from tests.serving import served
 
 TEXT = " well no no no I said two two tickets for the the late show on Friday no no not Saturday"
@@ -29,7 +30,11 @@ SPEECH = b"".join(bytes([number + 1]) * WORD_BYTES + b"\xff" * WORD_BYTES for nu
 
 
 class Ear:
-    """One connection's hearing: a word is a run of its own byte, told a second and a half after its end."""
+    """One connection's hearing: a word is a run of its own byte, told a second after its end.
+
+    A text may be behind its audio by three seconds (`LAG_BYTES`): the other two are for a busy machine, on which
+    the audio waits to be listened to, and the text to be read.
+    """
 
     def __init__(self) -> None:
         self.heard = 0
@@ -52,7 +57,7 @@ class Ear:
                 events.append({"type": "turn.start"})
             self.runs[byte] = self.runs.get(byte, 0) + 100
             if self.runs[byte] == WORD_BYTES * 3 // 4:
-                self.due.append((self.heard + 12000, WORDS[byte - 1]))
+                self.due.append((self.heard + 8000, WORDS[byte - 1]))
         while self.turn is not None and self.due and self.due[0][0] <= self.heard:
             self.turn.append(self.due.pop(0)[1])
             events.append({"type": "turn.update", "transcript": self.text})
@@ -72,12 +77,15 @@ class Listening:
     def __init__(self) -> None:
         self.url = ""
         self.shut_until: dict[str, float] = {}
+        self.to_refuse: set[str] = set()
+        """Calls that find it shut at least once, even if they are slow to come back: it was for long."""
         self.sockets: dict[str, web.Request] = {}
         self.pieces: dict[str, list[list[tuple[float, int]]]] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         loop, call = asyncio.get_running_loop(), request.headers["X-Call"]
-        if loop.time() < self.shut_until.get(call, 0):
+        if call in self.to_refuse or loop.time() < self.shut_until.get(call, 0):
+            self.to_refuse.discard(call)
             return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -98,8 +106,14 @@ class Listening:
             pass
         return socket
 
+    def listens(self, call: str) -> bool:
+        """Tell whether there is a connection to be dropped."""
+        return call in self.sockets and self.sockets[call].transport is not None
+
     def drop(self, call: str, seconds: float) -> None:
         self.shut_until[call] = asyncio.get_running_loop().time() + seconds
+        if seconds >= 1:
+            self.to_refuse.add(call)
         transport = self.sockets[call].transport
         assert transport is not None
         transport.abort()
@@ -134,7 +148,7 @@ async def one_call(service: Listening, drops: list[tuple[float, float]], name: s
     sent = 0
     while not ended.is_set():
         now = loop.time() - began
-        if pending and now >= pending[0][0]:
+        if pending and now >= pending[0][0] and service.listens(name):
             service.drop(name, pending.pop(0)[1])
         due = min(int(now * 8000) // 160 * 160, 25 * 8000)
         audio = (SPEECH + b"\xff" * 16 * 8000)[sent:due]
@@ -151,7 +165,9 @@ async def test_ten_seconds_of_speech_dropped_at_every_half_second(listening: Lis
         f"{at / 2:g}s for {down}s": [(at / 2, down)] for at in range(1, 21) for down in (0, 1, 5)
     }
     drops["again and again"] = [(1.2, 0), (2.1, 0), (2.6, 0.3), (4.4, 0), (5.9, 0), (8.8, 1)]
-    results = await asyncio.gather(*(one_call(listening, when, name) for name, when in drops.items()))
+    late = Lateness()
+    async with late.watched():
+        results = await asyncio.gather(*(one_call(listening, when, name) for name, when in drops.items()))
     for (name, when), events in zip(drops.items(), results, strict=True):
         assert [event for event in events if isinstance(event, TurnEnded)] == [TurnEnded(TEXT)], name
         assert events.count(TurnStarted()) == 1, name
@@ -162,13 +178,16 @@ async def test_ten_seconds_of_speech_dropped_at_every_half_second(listening: Lis
         texts = [event.transcript for event in events if isinstance(event, TurnUpdated)]
         assert all(TEXT.startswith(text) for text in texts), name
         assert texts == sorted(set(texts), key=len), name
-        assert_pace(listening.pieces[name])
+        assert_pace(listening.pieces[name], late.worst_s)
 
 
-def assert_pace(connections: list[list[tuple[float, int]]]) -> None:
-    """Pieces of 100 to 200 ms, and no more than one and a half seconds of audio per second."""
+def assert_pace(connections: list[list[tuple[float, int]]], late_s: float) -> None:
+    """Pieces of 100 to 200 ms, and no more than one and a half seconds of audio per second.
+
+    What was sent while the listener stood still, which shares the process, is seen together with what came after.
+    """
     for pieces in connections:
         assert all(800 <= size < 1600 for _, size in pieces)
         for index, (start, _) in enumerate(pieces):
             inside = sum(size for at, size in pieces[index:] if at < start + 2)
-            assert inside <= (2 * 1.5 + 0.45) * 8000  # a piece more than the pace, at most
+            assert inside <= ((2 + late_s) * 1.5 + 0.45) * 8000  # a piece more than the pace, at most

@@ -54,6 +54,8 @@ class SpeechRelay:
         """Set once the first was."""
         self.refused = 0
         """How many were refused because of a cut."""
+        self.turned_away = 0
+        """How many the speech server refused, because it could not keep up with those that it had."""
         self.behind = behind
         self._listening_behind = listening or behind
         self._cut_until = 0.0
@@ -87,7 +89,11 @@ class SpeechRelay:
         near = web.WebSocketResponse(compress=False, autoping=True, max_msg_size=0)
         async with aiohttp.ClientSession() as session:
             behind = self._listening_behind if listens else self.behind
-            far = await session.ws_connect(behind + request.path_qs, max_msg_size=0)
+            try:
+                far = await session.ws_connect(behind + request.path_qs, max_msg_size=0)
+            except aiohttp.WSServerHandshakeError as refusal:
+                self.turned_away += refusal.status == 429
+                return web.Response(status=refusal.status)
             await near.prepare(request)
             if listens:
                 self.listened += 1

@@ -16,7 +16,6 @@ from bridge.app import Bridge, running
 from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.phone import Stretch
-from bridge.tasks import spawn
 from tests.serving import served
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -166,29 +165,6 @@ async def stage(folder: Path, speech_url: str, answer: Answering, **environment:
         )
         async with running(settings) as up:
             yield Stage(up, agent, folder)
-
-
-class Lateness:
-    """How late this process, and all that runs in it, gets to do what is due."""
-
-    worst_s = 0.0
-
-    @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """Look every 10 ms for the length of the block."""
-        watching = spawn(self._watch(), name="lateness")
-        try:
-            yield
-        finally:
-            watching.cancel()
-            await asyncio.wait([watching])
-
-    async def _watch(self) -> None:
-        clock = asyncio.get_running_loop().time
-        while True:
-            due = clock() + 0.01
-            await asyncio.sleep(0.01)
-            self.worst_s = max(self.worst_s, clock() - due)
 
 
 def heard_after(call: SimulatedCall, at_s: float) -> list[Stretch]:

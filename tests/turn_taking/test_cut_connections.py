@@ -1,7 +1,7 @@
 """Recorded speech while the connection to the speech server breaks: one turn, and the words as if nothing had been.
 
 Six drops run with the other tests. All sixty (every half second of the sentence, the server away for 0, 1 and 5 s)
-take three minutes and are run by asking for them:
+take six minutes and are run by asking for them:
 
     ALL_CUTS=1 python -m pytest -s tests/turn_taking/test_cut_connections.py
 """
@@ -28,11 +28,11 @@ CUTS = (
     if ALL
     else [(1.0, 5.0), (2.5, 0.0), (4.0, 1.0), (5.5, 1.0), (6.5, 0.0), (8.5, 1.0)]
 )
-AT_ONCE = 4
+AT_ONCE = 2
 """Calls at the same time: the local speech server has one core to recognise with, and must not fall behind."""
 START_S = 0.5
-WITHIN_S = 25.0
-"""In which the turn has to end after the last word, on a machine that others use too."""
+WITHIN_S = 60.0
+"""In which the turn has to end after the last word. Nothing of it is measured: others use the machine too."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Heard:
     whole: bool
     late_s: float
     connections: int
+    turned_away: int
+    """How often the speech server took no connection, because it had fallen behind."""
 
     @property
     def text(self) -> str:
@@ -53,7 +55,7 @@ class Heard:
 
 async def one_cut(speech_url: str, folder: Path, at_s: float, away_s: float, slots: asyncio.Semaphore) -> Heard:
     sound = voices.recorded(voices.LONG_S)
-    environment = {"BRIDGE_AGENT__KIND": "none", "BRIDGE_AGENT__URL": ""}
+    environment = {"BRIDGE_AGENT__KIND": "none", "BRIDGE_AGENT__URL": "", "BRIDGE_TURNS__OUTAGE_SECONDS": "20"}
     async with (
         slots,
         SpeechRelay(speech_url).running() as relay,
@@ -80,6 +82,7 @@ async def one_cut(speech_url: str, folder: Path, at_s: float, away_s: float, slo
             not any(turn["degraded"] or turn["incomplete"] for turn in spoke),
             max((turn["ended_ms"] / 1000 for turn in spoke), default=99.0) - end_s,
             relay.listened,
+            relay.turned_away,
         )
 
 
@@ -89,16 +92,17 @@ async def cut(call: SimulatedCall, relay: SpeechRelay, at_s: float, away_s: floa
         relay.cut(away_s)
 
 
-@pytest.mark.timeout(400 if ALL else 100)
+@pytest.mark.timeout(900 if ALL else 300)
 async def test_a_recorded_sentence_outlives_a_broken_connection(speech_url: str, tmp_path: Path) -> None:
     slots = asyncio.Semaphore(AT_ONCE)
-    undisturbed = (0.0, -1.0)
-    first, *heard = await asyncio.gather(
-        *(
-            one_cut(speech_url, tmp_path / str(number), at_s, away_s, slots)
-            for number, (at_s, away_s) in enumerate([undisturbed, *CUTS])
-        )
+    cases = [(0.0, -1.0), *CUTS]  # The first is undisturbed.
+    results = await asyncio.gather(
+        *(one_cut(speech_url, tmp_path / str(number), *case, slots) for number, case in enumerate(cases))
     )
+    for number, one in enumerate(results):
+        if one.turned_away:  # That was not the cut's doing: once more, with the server to itself.
+            results[number] = await one_cut(speech_url, tmp_path / f"{number} again", *cases[number], slots)
+    first, *heard = results
     normal = EnglishTextNormalizer()
     reference = normal(first.text)
     rates = [jiwer.wer(reference, normal(one.text)) for one in heard]

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from bridge.simulator.caller import SimulatedCall
+from tests.lateness import Lateness
 from tests.turn_taking import truth
 from tests.turn_taking.hearing_speech import HearingSpeech, sound_of_words
 from tests.turn_taking.speech_relay import RATE, SpeechRelay
-from tests.turn_taking.stage import Lateness, Stage, show, stage
+from tests.turn_taking.stage import Stage, show, stage
 
 ANSWER = (
     "Our workshop opens at nine in the morning from Monday to Friday, and on Saturday we begin an hour later. "
