@@ -1,7 +1,8 @@
 """Whether the bridge on this machine answers: `python -P -m bridge.alive [FILE]`, for health checks of containers.
 
-It goes by the bridge's own settings (the environment over FILE, or over the file that the bridge would read), but
-looks at the few that it needs by itself: it is run every few seconds, and reading all of them takes a second.
+It goes by the bridge's own settings, the environment over FILE. Without FILE it means the file that a bridge reads
+which is started without `--config`: whatever `serve --config` names has to be named here, too. It looks at the few
+settings that it needs by itself: it is run every few seconds, and reading all of them takes a second.
 """
 
 from __future__ import annotations
@@ -61,7 +62,12 @@ def status(where: Address) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Say in one line what is wrong, if anything is. Returns the exit code: 0, or 1."""
+    if {"-h", "--help"} & {*arguments}:
+        sys.stdout.write(__doc__ or "")
+        return 0
     try:
+        for name in arguments:
+            Path(name).stat()  # Only of the files that are looked for unasked may any be missing.
         where = address(os.environ, [Path(name) for name in arguments] or FILES)
         found = status(where)
     except (OSError, ValueError, http.client.HTTPException) as error:

@@ -276,13 +276,13 @@ async def _serve_speech(settings: SpeechServerSettings) -> None:
 
 
 @cli.command(short_help="Play a recorded call to today's conversation logic.")
-@click.argument("path", metavar="TRACE", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", metavar="JOURNAL", type=click.Path(exists=True, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
 def replay(debug: bool, path: Path, as_json: bool) -> int:
     """Play a recorded call to today's conversation logic, and show where it would decide otherwise.
 
-    TRACE is the trace.jsonl of a call, or the call's folder. Exit code 1 if a decision differs.
+    JOURNAL is a call's folder, or its journal.jsonl or trace.jsonl. Exit code 1 if a decision differs.
     """
     _log_settings(debug)
     from bridge.command_line.replay import print_replay  # noqa: PLC0415  (see the module)

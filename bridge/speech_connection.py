@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from websockets.asyncio.client import ClientConnection
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import OPEN
+
+from bridge.client_socket import ClientSocket
 
 _WRITTEN_AHEAD_BYTES: Final = 16 * 1024
 """What may lie between us and the network: two seconds of audio."""
 
 
-class SpeechConnection(ClientConnection):
+class SpeechConnection(ClientSocket):
     """`websockets`' connection, which `SpeechLink.connect` opens."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

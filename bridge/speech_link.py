@@ -161,7 +161,9 @@ class SpeechLink:
         if frame is None:
             message = f"the connection to {self.origin} was lost: check the network"
             return SpeechError(message, code="speech_unreachable", final=False)
-        code = {1008: "speech_request", 1011: "speech_server", 1012: "speech_server", 1013: "speech_limit"}
+        # 1013, "try again later", comes from a server in trouble: a plan's limit is told by status 429, and nothing
+        # is to be learnt about it from a stream that had been let in.
+        code = {1008: "speech_request", 1011: "speech_server", 1012: "speech_server", 1013: "speech_server"}
         said = f"{frame.code} {self._clean(frame.reason)}".strip()
         message = f"{self.origin} closed the connection ({said}): its status page or log may say why"
         return SpeechError(message, code=code.get(frame.code, "speech_unreachable"), final=False)

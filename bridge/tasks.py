@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -34,5 +35,10 @@ async def stopped(task: asyncio.Task[Any]) -> None:
 
 def _ended(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
-    if not task.cancelled() and (error := task.exception()) is not None:
+    if task.cancelled():
+        # Until somebody asks, a task keeps what it was cancelled with, and that every frame it went through. One of
+        # those nearly always knows the task, or who keeps it: all of them would wait for the collector.
+        with contextlib.suppress(asyncio.CancelledError):
+            task.result()
+    elif (error := task.exception()) is not None:
         _log.error("task_failed", task=task.get_name(), exc_info=error)

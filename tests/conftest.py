@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
@@ -20,6 +21,10 @@ from xdist.scheduler import LoadScopeScheduling
 # Tests start many processes, and each would otherwise compile the whole bridge anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# jsonschema, which checks what a model passes to its tools, would build a grammar of addresses with each start,
+# for seconds, in every process that runs tests. Nothing asks for it: it came with what lists the packages.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # what makes its import fail
 
 HERE = Path(__file__).parent
 
@@ -64,6 +69,15 @@ REAL_TIME = {
 length. To a recogniser, a machine that stands still for half a second is a speaker who pauses: so the tests of a
 group run one after the other, and before whatever else runs beside them (`LESS_URGENT`)."""
 
+EARLY = (
+    "console/test_live_pages.py",
+    "console/test_past_pages.py",
+    "console/test_softphone_page.py",
+    "speech_server/test_worker.py",
+    "workers/test_calls.py",
+)
+"""Long modules whose tests share what takes long to start: a browser, a recogniser, a bridge with its workers."""
+
 ONE_BY_ONE = (
     "agent_check/test_command.py",
     "agents/test_entry_points.py",
@@ -71,14 +85,10 @@ ONE_BY_ONE = (
     "api/test_schemathesis.py",
     "audio/test_vad.py",
     "bench",
-    "console/test_live_pages.py",
-    "console/test_past_pages.py",
-    "console/test_softphone_page.py",
     "console/test_softphone_sound.py",
     "conversation/test_properties.py",
     "simulator/test_run.py",
     "speech_server/test_launch.py",
-    "speech_server/test_worker.py",
     "store/sql/test_database.py",
     "store/sql/test_erasing.py",
     "store/sql/test_keeper.py",
@@ -114,6 +124,20 @@ BESIDE_ANYTHING = (
     "turn_taking/test_unbroken_turns.py",
 )
 """In real time as well, but with nothing beside them that listens."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for garbage neither while thousands of tests are made ready nor, afterwards, among them.
+
+    Nothing of that is garbage, and to look at it again and again took half of the time that all of this takes.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -173,7 +197,7 @@ def _place(path: Path) -> int:
     """Whole groups of long tests first, then long tests, then the others."""
     if _group(path) in REAL_TIME:
         return 0
-    return 1 if _is_in(path, ("workers/test_calls.py",)) else 2 if _is_in(path, ONE_BY_ONE) else 3
+    return 1 if _is_in(path, EARLY) else 2 if _is_in(path, ONE_BY_ONE) else 3
 
 
 def _is_in(path: Path, names: tuple[str, ...]) -> bool:

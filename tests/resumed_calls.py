@@ -223,6 +223,12 @@ class Round:
     """Turns that are in the record twice, or were answered twice."""
     records: int = 0
 
+    def told(self) -> str:
+        """What came of it, for people."""
+        back = ", ".join(f"{seconds:.2f}" for seconds in sorted(self.back_s))
+        went_on = f"{len(self.back_s)} calls went on after {back} s" if back else "no call was broken off"
+        return f"{went_on}; {self.turns} turns in {self.records} records: {self.lost} lost, {self.doubled} doubled"
+
 
 async def crash(world: World, calls: int, after_s: float, worker: int | None = None) -> Round:
     """Let calls talk to a bridge, kill it, and let them go on; returns what was seen."""
@@ -378,7 +384,7 @@ async def crash_often(folder: Path, calls: int, rounds: int, workers: int, seed:
         for _ in range(rounds):
             worker = None if workers == 1 else chance.randrange(workers)
             seen.append(await crash(made, calls, chance.uniform(0, 2), worker))
-            click.echo(f"{len(seen)}: {seen[-1]}")
+            click.echo(f"crash {len(seen)}: {seen[-1].told()}")
     return seen
 
 

@@ -86,3 +86,13 @@ def test_what_is_wrong_is_one_line_and_nothing_large_is_imported(tmp_path: Path,
         assert done.stderr.startswith("error: the bridge does not answer: ")
         assert says in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_is_named_has_to_be_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert alive.main([str(tmp_path / "other.toml")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_its_help_says_which_file_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert alive.main(["--help"]) == 0
+    assert "`serve --config` names" in capsys.readouterr().out

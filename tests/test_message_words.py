@@ -21,7 +21,12 @@ AWAY = SpeechError("refused", code="speech_unreachable", final=False)
 NO_KEY = SpeechError("no such key", code="speech_auth", final=True)
 HEADER = CallHeader("c1", "CA1", "+1", "+2", "inbound", "2026-01-31T09:30:00+00:00", "none")
 MESSAGE = j.MessageLeft(1, "", 2000, 9000, "https://api.twilio.com/RE1")
-LEFT = [j.CallOpened(), j.CallerSpoke(1, "Hello?", 100, 900), MESSAGE, j.CallClosed(9500, "speech_failed")]
+LEFT: list[j.Entry] = [
+    j.CallOpened(),
+    j.CallerSpoke(1, "Hello?", 100, 900),
+    MESSAGE,
+    j.CallClosed(9500, "speech_failed"),
+]
 
 
 @dataclass

@@ -24,8 +24,7 @@ async def test_there_is_no_full_look_before_all_has_come_that_stays(monkeypatch:
                 await asyncio.sleep(0.01)
         assert gc.get_threshold() == process._SERVING
     finally:
-        gc.unfreeze()
-        gc.set_threshold(*usual)
+        gc.set_threshold(*usual)  # What is frozen may stay so: most of it are the tests themselves.
 
 
 def test_a_start_that_came_to_nothing_leaves_the_collector_as_it_was() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
+import pytest
 from structlog.testing import capture_logs
 
 from bridge.tasks import spawn, stopped
+from tests.no_collector import no_collector
 
 
 async def test_a_task_that_is_stopped_has_ended() -> None:
@@ -44,3 +47,33 @@ async def test_what_a_task_raises_at_its_end_is_logged_and_stops_nobody() -> Non
         await stopped(task)
         await asyncio.sleep(0)
     assert [(entry["event"], entry["task"]) for entry in logs] == [("task_failed", "work")]
+
+
+class _Holder:
+    """Who keeps a task that works for it."""
+
+    def __init__(self) -> None:
+        self.task = spawn(self._work(), name="work")
+
+    async def _work(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_task_that_was_cancelled_does_not_keep_who_keeps_it() -> None:
+    with no_collector():
+        holder = _Holder()
+        await asyncio.sleep(0)
+        await stopped(holder.task)
+        await asyncio.sleep(0)
+        gone = weakref.ref(holder)
+        del holder
+        assert gone() is None
+
+
+async def test_who_waits_for_a_task_that_was_cancelled_is_told() -> None:
+    task = spawn(asyncio.Event().wait(), name="work")
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()

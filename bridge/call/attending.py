@@ -66,7 +66,8 @@ class Attending:
             case on.TurnUpdated(transcript):
                 self._attendant.partial(transcript)
             case on.DigitPressed(digit) if _kept(commands):
-                cut = any(isinstance(command, do.ClearPlayout) for command in commands)
+                # A reply that has sounded already, and might have gone on, is cut off without anything to clear.
+                cut = any(isinstance(command, do.ClearPlayout | do.CancelReply) for command in commands)
                 self._attendant.key(digit, over_speech=spoke and not cut)
             case _:
                 pass

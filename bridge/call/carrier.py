@@ -100,6 +100,7 @@ class Carrier:
     def abandon(self) -> None:
         """The stream is gone: drop everything."""
         self._gone = True
+        self._on_dead = None  # It knows this carrier: they would keep each other.
         self._drop_queue()
         if self._writer is not None:
             self._writer.cancel()
@@ -137,11 +138,12 @@ class Carrier:
 
     def _die(self, reason: str) -> None:
         log.warning("stream_dead", sid=self._call_sid, stream=self._stream_sid, reason=reason, queued=self._queued)
+        on_dead = self._on_dead
         self.abandon()
         if self._cut is not None:
             self._cut()
-        if self._on_dead is not None:
-            self._on_dead()
+        if on_dead is not None:
+            on_dead()
 
     # --- the queue -----------------------------------------------------------------------------------------
 

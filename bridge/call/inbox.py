@@ -73,6 +73,15 @@ class Inbox(Generic[E]):
             self._timer.cancel()
             self._timer = None
 
+    def close(self) -> None:
+        """Do nothing with what is taken from now on, and hold nobody.
+
+        The peers of a call hand it what they have to tell, and the call holds them: without this, each call that
+        is over would wait for the collector, and its buffers with it.
+        """
+        self.stop()
+        self._step, self._deadline, self._on_failure = _nobody, _never, _nothing
+
     def _set_timer(self) -> None:
         """Be woken no later than at the deadline. It moves with most steps: a timer that is too early stays."""
         self._due = deadline = self._deadline()
@@ -90,6 +99,18 @@ class Inbox(Generic[E]):
 
     def _ring_at(self, when: float) -> None:
         self._timer, self._timer_at = self._loop.call_at(when, self._wake, when), when
+
+
+def _nobody(_event: object) -> None:
+    pass
+
+
+def _never() -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
 
 
 async def attempt(work: Coroutine[Any, Any, T], **names: str) -> T | None:

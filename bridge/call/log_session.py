@@ -157,8 +157,9 @@ class LogSession:
 
     def _join(self, party: Party) -> Recognizer:
         """Open the session of a side whose first sound has come."""
+        take = self._inbox.take  # The inbox only, so that nothing keeps a call that is over.
         recognizer = self._recognizers.open(
-            lambda event: self.take(PartyTold(party, event)), name=f"{self.info.id} {party}"
+            lambda event: take(PartyTold(party, event)), name=f"{self.info.id} {party}"
         )
         self._listening[party] = recognizer
         self.take(PartyJoined(party))
@@ -219,6 +220,8 @@ class LogSession:
         finally:
             if self._carrier is not None:
                 self._carrier.close()
+            self._inbox.close()
+            self._observers = ()
             self.ended.set()
         self._log.info("call_ended", folder=str(self.files.folder) if self.files else None)
 

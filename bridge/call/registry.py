@@ -167,8 +167,7 @@ class Registry:
         profile = self._profile_of(caller if direction == "outbound" else called)
         policy = profile.policy if outgoing is None else outgoing.applied_to(profile.policy)
         if softphone:
-            # Nobody could be put into a conference with a page, and it takes no messages.
-            policy = replace(policy, warm=False, message_after_failure=False)
+            policy = policy.without_carrier()
         warm = self._warm.claim(sid, profile.peers.recognizers)
         call_id = softphone if outgoing is None else outgoing.id
         info = CallInfo(

@@ -39,7 +39,7 @@ def policy_of(past: Reopened, policy: Policy) -> Policy:
     if header.direction == "outbound":
         policy = OutgoingCall(header.id, voicemail=given.voicemail, greeting=given.greeting).applied_to(policy)
     if by_softphone(past):
-        policy = replace(policy, warm=False, message_after_failure=False)
+        policy = policy.without_carrier()
     return replace(policy, recording=header.recording)
 
 

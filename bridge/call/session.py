@@ -94,22 +94,23 @@ class Session:
         self._inbox: Inbox[on.Event] = Inbox(
             self._step, self._deadline, on.DeadlineReached(), self._close, call=info.id, sid=info.sid
         )
+        take = self._inbox.take  # The peers hold the inbox only, so that nothing keeps a call that is over.
         self._hung_up = False
         self._closing = False
         self._others = others
-        self._attending = attend(peers.agent, info, lambda: self.take(on.FloorWanted()))
+        self._attending = attend(peers.agent, info, lambda: take(on.FloorWanted()))
         self.secret = False
         """Whether the step that observers are shown is a secret's: the caller's words and keys are to be hidden."""
         self._masked = False
         """As the conversation has it; it changes with a step only, and is asked for with every frame."""
         self._carrier: Carrier | None = None
-        self._asking = None if peers.agent is None else Asking(peers.agent, info, self.take, record.settled)
+        self._asking = None if peers.agent is None else Asking(peers.agent, info, take, record.settled)
         self._offset_ms = 0
         record.trace(trace.first_line(policy) if past is None else trace.resumed_line(policy, past.epoch))
         self._warm = warm or WarmRecognizer(peers.recognizers, info.id)
         self._recognizer: Recognizer = self._warm.recognizer
-        self._voice: Voice = peers.synthesizer.open(self.take, name=info.id)
-        self._player = None if peers.sounds is None else peers.sounds.open(self.take, name=info.id)
+        self._voice: Voice = peers.synthesizer.open(take, name=info.id)
+        self._player = None if peers.sounds is None else peers.sounds.open(take, name=info.id)
 
     def _take_up(self, past: Reopened, policy: Policy) -> Conversation:
         now = self._loop.time()
@@ -199,7 +200,7 @@ class Session:
             self._began = self._loop.time()
         self._offset_ms = round((self._loop.time() - self._began) * 1000)
         self.take(on.StreamStarted())
-        self._warm.adopt(self.take)  # The conversation listens from its start on.
+        self._warm.adopt(self._inbox.take)  # The conversation listens from its start on.
 
     def hear(self, timestamp_ms: int | None, audio: bytes) -> None:
         """Take mu-law audio of the caller; `timestamp_ms` counts from the start of the media stream."""
@@ -314,12 +315,12 @@ class Session:
                 spawn(self._recognizer.abort(), name=f"abort-{self.info.id}")
                 self._warm = WarmRecognizer(self._peers.recognizers, self.info.id)
                 self._recognizer = self._warm.recognizer
-                self._warm.adopt(self.take)
+                self._warm.adopt(self._inbox.take)
 
     def _to_others(self, command: do.CallOther | do.CancelOther) -> None:
         match command:
             case do.CallOther(transfer) if self._others is not None:
-                self._others.call(self.info, transfer, self.take)
+                self._others.call(self.info, transfer, self._inbox.take)
             case do.CallOther():
                 self.take(on.TransferEnded("failed"))
             case do.CancelOther() if self._others is not None:
@@ -401,6 +402,8 @@ class Session:
         finally:
             if self._carrier is not None:
                 self._carrier.close()
+            self._inbox.close()
+            self._observers = ()
             self.ended.set()
         self._log.info("call_ended", folder=str(self.files.folder) if self.files else None)
 

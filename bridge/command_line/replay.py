@@ -11,12 +11,13 @@ from bridge.call.trace import Difference, replay
 from bridge.errors import BridgeError
 from bridge.process import FAILED, OK
 
-_TRACE = "trace.jsonl"
+_TRACE, _JOURNAL = "trace.jsonl", "journal.jsonl"
 
 
 def print_replay(path: Path, *, as_json: bool) -> int:
     """Play the trace, print what came of it, and return the exit code."""
-    file = path / _TRACE if path.is_dir() else path
+    # The journal names a call as well; what was decided, and upon what, stands in the trace beside it.
+    file = path / _TRACE if path.is_dir() else path.with_name(_TRACE) if path.name == _JOURNAL else path
     try:
         text = file.read_bytes()
     except OSError as error:

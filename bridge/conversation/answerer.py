@@ -7,7 +7,7 @@ already. A machine is left the message that the policy has for it, whole, whatev
 from __future__ import annotations
 
 from bridge.conversation import commands as do
-from bridge.conversation import journal
+from bridge.conversation import journal, operator
 from bridge.conversation.state import Talk
 
 
@@ -30,10 +30,16 @@ def answerer_told(talk: Talk) -> bool:
 
 
 def message_left(talk: Talk) -> bool:
-    """The machine has heard the whole message: hang up, even if it says something itself."""
+    """The machine has heard the whole message: hang up, even if it says something itself.
+
+    What an operator wants to say to it comes before that.
+    """
     reply = talk.speech.reply
     if not talk.by_machine or reply is None or not talk.speech.playout.heard_out(talk.now):
         return False
+    if talk.operated and reply.occasion != operator.OCCASION:
+        talk.close_reply(reply, interrupted=False)
+        return True
     talk.leave(do.LeaveCall("voicemail"))
     return True
 
@@ -46,6 +52,7 @@ def _stop_talking(talk: Talk) -> None:
         talk.close_reply(reply, interrupted=True)
     talk.unanswered.clear()
     talk.deferred.clear()
+    talk.operated.clear()
     talk.digits.take()
     if talk.message.wanted is not None:
         talk.message.stop(talk.now)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 """Scripts that are written without spaces between words."""
 
 _REPEATED_S = 1.0
@@ -104,14 +104,14 @@ def bare(text: str) -> str:
 
 def count_words(text: str) -> int:
     """Return how many words a text has; where a script has no spaces, two signs count as one."""
-    signs = len(_UNSPACED.findall(text))
-    return len(_UNSPACED.sub(" ", text).split()) + (signs + 1) // 2
+    signs = len(UNSPACED.findall(text))
+    return len(UNSPACED.sub(" ", text).split()) + (signs + 1) // 2
 
 
 def joined(texts: Iterable[str]) -> str:
     """Join texts verbatim, with a space only where two words would become one."""
     whole = ""
     for text in texts:
-        fused = whole[-1:].isalnum() and text[:1].isalnum() and not _UNSPACED.match(text[:1])
+        fused = whole[-1:].isalnum() and text[:1].isalnum() and not UNSPACED.match(text[:1])
         whole += f" {text}" if fused else text
     return whole

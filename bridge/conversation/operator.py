@@ -30,9 +30,15 @@ def take(talk: Talk, actions: tuple[Action, ...]) -> None:
 
 
 def must_wait(talk: Talk, *, caller_speaks: bool) -> bool:
-    """Tell whether what is to be heard has to wait for the caller. What makes no sound need not."""
-    heard = any(isinstance(action, Say | Play | SendDigits) for action in talk.operated)
-    return heard and (caller_speaks or talk.message.wanted is not None)
+    """Tell whether what is to be heard has to wait: for the caller, or until a machine has the whole message.
+
+    What makes no sound need not.
+    """
+    if not any(isinstance(action, Say | Play | SendDigits) for action in talk.operated):
+        return False
+    if talk.by_machine:
+        return talk.speech.reply is not None and talk.speech.reply.occasion != OCCASION
+    return caller_speaks or talk.message.wanted is not None
 
 
 def begin(talk: Talk) -> None:

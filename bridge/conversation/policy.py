@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 BACKCHANNELS = (
@@ -131,3 +131,7 @@ class Policy:
     """How long a call whose stream broke may take to come back."""
     drain_s: float = 10.0
     """Longest wait for the last words after the caller hung up. Bounds what the recogniser bounds itself."""
+
+    def without_carrier(self) -> Policy:
+        """Return the rules of a call that no carrier carries: none puts it into a conference or takes messages."""
+        return replace(self, warm=False, message_after_failure=False)

@@ -116,6 +116,10 @@ class Reply:
         """What the agent said, without what covered its slowness."""
         return self.text[self.filler :]
 
+    def greeted(self, heard: str, unheard: str) -> bool:
+        """Tell whether it was the number's greeting, heard to its end, to which the agent has added nothing yet."""
+        return self.text_first is None and bool(heard[self.filler :].strip()) and not unheard
+
     @property
     def gathers(self) -> GatherDigits | None:
         """What is to be gathered behind what it says."""

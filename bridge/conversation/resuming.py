@@ -68,7 +68,7 @@ def go_on(talk: Talk, past: Past) -> None:
 
 def _asks_how(talk: Talk, past: Past, gather: GatherDigits | None) -> bool:
     """Tell whether the agent is asked how the call goes on: nothing else is open, and it knows where it was."""
-    if not (past.greeted and talk.memory) or past.message_left is not None or talk.passage.returned is not None:
+    if not talk.memory or past.message_left is not None or talk.passage.returned is not None:
         return False
     return not talk.unanswered and not (talk.digits.keys and gather is None)
 

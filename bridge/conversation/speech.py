@@ -276,7 +276,8 @@ class Speech:
         self._out += [do.CancelSpeech(number) for number in self.playout.unfinished]
         self.playout.let_go_all()
         self.reply = None
-        return heard, reply.text[len(heard) :]
+        unheard = reply.text[len(heard) :]
+        return heard, unheard if unheard.strip() else ""  # What only kept sentences apart is nothing to be heard.
 
     def unheard_words(self, reply: Reply, now: float) -> int:
         """Return how many words of the reply were not heard yet."""

@@ -326,6 +326,7 @@ class Talk:
         """
         begun = self.speech.playout.begun
         heard, unheard = self.speech.close(reply, self.now)
+        interrupted = interrupted and not reply.greeted(heard, unheard)
         if self.turn.over_reply == reply.number and self.turn.over_text is None:
             self.turn.over_text = reply.text[self.turn.over_from : len(heard)]
         if reply.occasion == "prompt" and reply.text == self.policy.limit_notice and not heard.strip():

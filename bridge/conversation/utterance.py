@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Final
 
+from bridge.conversation.caller import UNSPACED, count_words
 from bridge.conversation.events import Word
 from bridge.conversation.sound import Sound
 
@@ -14,6 +17,7 @@ _LONGEST_S = 1800.0
 """Speech of one utterance beyond this is not kept."""
 _WORDS_AHEAD = 120
 """How many characters behind the last word the next one is looked for."""
+_TAG: Final = re.compile("<[^<>]*>")
 
 
 @dataclass(slots=True)
@@ -36,6 +40,8 @@ class Utterance:
     """For each word: where it ends in the text (characters), where it starts and ends in the audio (bytes)."""
     heard: int = 0
     """Characters of the text that were heard. Never shrinks."""
+    missed: int = 0
+    """Words in a row, up to the last that the service has timed, that were not found in the text."""
 
     def add_audio(self, audio: bytes) -> None:
         """Add what the service sent, up to the longest that is kept."""
@@ -53,10 +59,14 @@ class Utterance:
     def _end_in_text(self, word: str) -> int:
         begin = self.words[-1][0] if self.words else 0
         end = _end_of(word, self.text, begin, min(begin + _WORDS_AHEAD, len(self.text)))
-        if end is None:
+        # Found behind other words, it is another one that sounds the same; unless these words were not to be found
+        # because the service speaks another form of them, or leaves them out: as is known after a few.
+        if end is None or _count_words(self.text[begin : end - len(word)]) > 2 * self.missed:
             # The service speaks another form than the text has ("twenty" for "20"): it counts with the next word.
+            self.missed += _count_words(word)
             return begin
-        while end < len(self.text) and not self.text[end].isspace():
+        self.missed = 0
+        while end < len(self.text) and not (self.text[end].isspace() or UNSPACED.match(self.text[end])):
             end += 1
         return end
 
@@ -126,9 +136,14 @@ def _end_of(word: str, text: str, begin: int, stop: int) -> int | None:
     return None
 
 
+def _count_words(text: str) -> int:
+    """Return how many words of a text are spoken: signs alone are not, nor are the tags that say how to speak."""
+    return sum(count_words(word) for word in _TAG.sub(" ", text).split() if any(map(str.isalnum, word)))
+
+
 def _joins(sign: str) -> bool:
-    """Tell whether a sign beside a word makes it another word."""
-    return sign.isalnum() or sign == "_"
+    """Tell whether a sign beside a word makes it another word. Where no spaces are written, none does."""
+    return (sign.isalnum() or sign == "_") and not UNSPACED.match(sign)
 
 
 def to_bytes(seconds: float) -> int:

@@ -8,10 +8,11 @@ made of an order, as its node died while it asked, it is told as failed, and not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import importlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -25,7 +26,6 @@ from bridge.store.sql.database import Database
 _ADDED_WITHIN_S: Final = 0.5
 """Whoever orders a call waits so long until it is kept; then it is taken all the same, and goes with its node."""
 _ASKED_WITHIN_S: Final = 3.0
-_LOOK_S: Final = 0.1
 _SWEEP_S: Final = 5.0
 _MISSED: Final = 2
 """A node that was not there at so many looks, one after the other, is no more."""
@@ -120,9 +120,8 @@ class OrderBook:
             await asyncio.sleep(_SWEEP_S)
 
     async def _open(self) -> None:
-        """Be ready behind whoever opens the database: two threads must not import SQLAlchemy at the same time."""
-        while not self._database.up:  # noqa: ASYNC110  Nobody tells.
-            await asyncio.sleep(_LOOK_S)
+        """Be ready behind whoever opens the database."""
+        await self._database.once_up()
         await self._database.open()
         self._statements = await asyncio.to_thread(importlib.import_module, "bridge.store.sql.orders")
         self._ready.set()
@@ -162,18 +161,17 @@ class OrderBook:
             return marked
 
 
-class _soon:  # noqa: N801  It reads as what it does.
-    """A time limit that is an error of the database's."""
-
-    async def __aenter__(self) -> None:
-        self._timeout = asyncio.timeout(_ASKED_WITHIN_S)
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, *error: Any) -> None:
-        try:
-            await self._timeout.__aexit__(*error)
-        except TimeoutError:
-            raise StoreError("the database does not answer", code="store_unreachable") from None
+@contextlib.asynccontextmanager
+async def _soon() -> AsyncIterator[None]:
+    """A time limit that is an error of the database's. A TimeoutError of what is limited stays what it is."""
+    limit = asyncio.timeout(_ASKED_WITHIN_S)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise StoreError("the database does not answer", code="store_unreachable") from None
 
 
 def _ms(moment: dt.datetime) -> int:

@@ -6,6 +6,7 @@ fills it from the TOML file and the environment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,6 +71,13 @@ class Settings(BaseSettings):
         """Only what the constructor is given: reading the environment is the loader's work, in one place."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+    @field_validator("numbers", mode="before")
+    @classmethod
+    def _one_table_each(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            raise ValueError("wanted a [[numbers]] table, in two brackets, for each number")
+        return value
 
     @field_validator("numbers")
     @classmethod

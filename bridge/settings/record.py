@@ -110,7 +110,10 @@ class BusSettings(Section):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        return http_url(value, schemes=("nats", "tls")) if value else ""
+        try:
+            return http_url(value, schemes=("nats", "tls")) if value else ""
+        except ValueError:
+            raise ValueError("wanted a nats:// URL such as nats://127.0.0.1:4222") from None
 
 
 _TAKEN = frozenset({"api", "console", "local", "retention"})

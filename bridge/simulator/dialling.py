@@ -161,11 +161,12 @@ class Dialler:
         one.leg.status = "ringing"
         party = one.leg.legs.line.party(one.target.to)
         one.leg.status = await ring(party, verb.timeout_s, one.progress, one.leg.cancelled)
+        await one.progress.reach(one.leg.status)
 
     async def _drop(self, one: _Rung) -> None:
         if one.answered:  # in the same moment as another one
-            await one.progress.reach("completed")
             one.leg.status = "completed"
+            await one.progress.reach("completed")
         await one.leg.discard()
 
     async def _talk(self, one: _Rung, verb: Dial, base: str, connected: Callable[[Transfer], None]) -> Transfer:

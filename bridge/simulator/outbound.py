@@ -84,6 +84,7 @@ async def _place(leg: SimulatedCall, order: Order, party: Party) -> None:
     )
     leg.status = "ringing"
     leg.status = await ring(party, order.timeout_s, progress, leg.cancelled)
+    await progress.reach(leg.status)
     if leg.status != "in-progress":
         await leg.discard()
         return

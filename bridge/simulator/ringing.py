@@ -63,7 +63,7 @@ class Progress:
 async def ring(party: Party, timeout_s: float, progress: Progress, cancelled: asyncio.Event) -> RingStatus:
     """Let a party's phone ring for at most `timeout_s`; tells how that ended.
 
-    `cancelled` stops it (`canceled`). The last status is told too, unless it was answered and more is to come.
+    `cancelled` stops it (`canceled`). That status is still to be told, once the leg has it: who is told may ask.
     """
     await progress.reach("initiated")
     await progress.reach("ringing")
@@ -71,11 +71,8 @@ async def ring(party: Party, timeout_s: float, progress: Progress, cancelled: as
     try:
         async with asyncio.timeout(min(party.after_s, timeout_s)):
             await cancelled.wait()
-        status: RingStatus = "canceled"
     except TimeoutError:
         if late or party.answer == "no-answer":
-            status = "no-answer"
-        else:
-            status = "in-progress" if party.answer == "answers" else party.answer
-    await progress.reach(status)
-    return status
+            return "no-answer"
+        return "in-progress" if party.answer == "answers" else party.answer
+    return "canceled"

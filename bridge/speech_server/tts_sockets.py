@@ -98,6 +98,8 @@ class _Connection:
             if not self._warned:
                 self._warned = True
                 _log.warning("malformed_message", request=self._request_id, reason=error.message[:200])
+            # A client waits for what becomes of its context: an error without its id is told to nobody.
+            context_id = wire.context_of(text) if context_id is None else context_id
             await self.fail(context_id, 400, error.message, error.code)
         except ApiError as error:
             await self.fail(context_id, error.status, error.message, error.code)

@@ -191,7 +191,12 @@ class FileRecord:
         if self._recorder is not None and recording_after(entries, header.recording) == "paused":
             self._recorder.pause(0)  # Whatever comes first: nobody has consented yet.
         self._closing: asyncio.Task[CallFiles] | None = None
-        self._journal_lines = Lines(disk, self._write, vital=True, on_written=ways.on_written)
+        self._journal_lines = Lines(
+            disk,
+            partial(_write, self._journal, self._folder, header.id, ways.on_growth),
+            vital=True,
+            on_written=ways.on_written,
+        )
         self._trace_lines = Lines(disk, self._trace.write)
         if taken is None:
             self._journal_lines.add(header_line(header))
@@ -290,9 +295,11 @@ class FileRecord:
         except OSError:
             return None
 
-    def _write(self, lines: bytes) -> None:
-        self._journal.write(lines)
-        self._on_growth(self._folder.path, self._call)
+
+def _write(journal: JournalFile, folder: CallFolder, call: str, on_growth: OnGrowth, lines: bytes) -> None:
+    """Write lines of the journal, and tell. Not a record's own method: the two would keep each other."""
+    journal.write(lines)
+    on_growth(folder.path, call)
 
 
 def finish_from_journal(folder: Path, keys: Keys = NO_KEYS) -> CallFiles:

@@ -33,7 +33,10 @@ class Voice(Protocol):
         """Stop synthesising `utterance`. Nothing is emitted for it any more, whatever the service still sends."""
 
     async def close(self) -> None:
-        """Cancel every open utterance and release the voice's part of the connection."""
+        """Cancel every open utterance and release the voice's part of the connection, and whom it told.
+
+        Whoever listens nearly always holds the voice: each would keep the other until the collector comes.
+        """
 
 
 class Synthesizer(Protocol):
@@ -50,3 +53,7 @@ class Synthesizer(Protocol):
 
     async def close(self) -> None:
         """Release the connections."""
+
+
+def nobody(_event: SpeechEvent) -> None:
+    """Who is told of what comes after a voice's end."""

@@ -24,7 +24,7 @@ import structlog
 from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFailed, SpeechFinished, WordsTimed
 from bridge.errors import SpeechError
 from bridge.speech_link import DEFAULT_VERSION, SpeechLink
-from bridge.tts.base import EmitSpeech, Synthesizer, Voice
+from bridge.tts.base import EmitSpeech, Synthesizer, Voice, nobody
 from bridge.tts.cartesia_socket import SpeechSocket
 from bridge.tts.cartesia_utterance import Piece, Utterance
 from bridge.tts.cartesia_wire import (
@@ -348,6 +348,8 @@ class _CartesiaVoice(Voice):
         """Cancel what is open; the shared socket stays."""
         for utterance in self._utterances:
             self.cancel(utterance)
+        self._utterances.clear()
+        self._emit = nobody
 
 
 async def check_tts(settings: CartesiaSpeechSettings) -> None:

@@ -184,8 +184,11 @@ ServiceMessage: TypeAlias = Chunk | Timestamps | PhonemeTimestamps | FlushDone |
 Request: TypeAlias = Generate | Cancel
 
 
-class _RequestHead(msgspec.Struct, frozen=True):
+class _RequestContext(msgspec.Struct, frozen=True):
     context_id: str
+
+
+class _RequestHead(_RequestContext, frozen=True):
     cancel: bool | None = None
 
 
@@ -195,6 +198,7 @@ class _ServiceHead(msgspec.Struct, frozen=True):
 
 _service: msgspec.json.Decoder[ServiceMessage] = msgspec.json.Decoder(ServiceMessage)
 _service_head = msgspec.json.Decoder(_ServiceHead)
+_request_context = msgspec.json.Decoder(_RequestContext)
 _request_head = msgspec.json.Decoder(_RequestHead)
 _generate = msgspec.json.Decoder(Generate)
 _SERVICE_TYPES: Final = frozenset({"chunk", "timestamps", "phoneme_timestamps", "flush_done", "done", "error"})
@@ -221,6 +225,14 @@ def parse_from_client(text: str | bytes) -> Request:
         return Cancel(head.context_id) if head.cancel else _generate.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ProtocolError(f"malformed speech request: {error}") from error
+
+
+def context_of(text: str | bytes) -> str | None:
+    """The context that a malformed request of a client names; None: it names none."""
+    try:
+        return _request_context.decode(text).context_id
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 def encode(message: ServiceMessage | Request) -> str:

@@ -25,7 +25,7 @@ from bridge.conversation.events import (
     WordsTimed,
 )
 from bridge.tasks import spawn
-from bridge.tts.base import EmitSpeech, Synthesizer, Voice
+from bridge.tts.base import EmitSpeech, Synthesizer, Voice, nobody
 
 _log = structlog.get_logger()
 
@@ -272,6 +272,7 @@ class _PromptVoice(Voice):
         self._playing.clear()
         self._learning.clear()
         await self._voice.close()
+        self._emit = nobody
 
     def _begin(self, utterance: int, *, passed_on: bool) -> None:
         for old in [number for number in self._passed_on if number < utterance - _NUMBERS_KEPT]:

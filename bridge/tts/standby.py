@@ -14,7 +14,7 @@ from typing import Final
 
 from bridge.conversation.events import SpeechEvent, SpeechFailed, SpokenByStandby
 from bridge.speech_standby import Switch, helps
-from bridge.tts.base import EmitSpeech, Synthesizer, Voice
+from bridge.tts.base import EmitSpeech, Synthesizer, Voice, nobody
 
 _NUMBERS_KEPT: Final = 32
 """How many of the last utterances a voice remembers, so that late text for them finds its service."""
@@ -123,6 +123,7 @@ class _Voice(Voice):
         for voice in (self._main, self._other):
             if voice is not None:
                 await voice.close()
+        self._emit = nobody
 
     def _voice(self, *, on_standby: bool) -> Voice:
         if on_standby:

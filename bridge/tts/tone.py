@@ -12,7 +12,7 @@ import struct
 
 from bridge.audio.codec import BYTES_PER_MS, SAMPLE_RATE, linear16_to_mulaw, silence
 from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFinished, Word, WordsTimed
-from bridge.tts.base import EmitSpeech, Synthesizer, Voice
+from bridge.tts.base import EmitSpeech, Synthesizer, Voice, nobody
 
 _WORD_MS = 200
 """How long a word sounds; then comes a gap."""
@@ -77,6 +77,7 @@ class _Beeps(Voice):
         """Cancel what is open."""
         for utterance in [*self._texts]:
             self._end(utterance)
+        self._emit = nobody
 
     def _tell(self, event: SpeechEvent) -> None:
         # Not at once: whoever asked for the speech is still busy with that.

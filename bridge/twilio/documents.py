@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bridge.call.answering import Voicemail
 from bridge.twilio import twiml
-from bridge.twilio.gate import MEDIA, Gate
+from bridge.twilio.gate import MEDIA, TRY_AGAIN, Gate
 from bridge.twilio.listening import say_language
 from bridge.twilio.once import LEG, AnsweredOnce
 
@@ -21,10 +21,6 @@ MESSAGE_READY = "/twilio/message-ready"
 
 CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 """Statuses of a call that does not go on."""
-
-_TRY_AGAIN = "#rc=5&rp=ct,rt,5xx"
-"""Never sent: a question that nobody answers, as the process is being started anew, is asked up to five times more
-("Twilio: webhook connection overrides")."""
 
 SOFTPHONE = "softphone"
 """The fact of a stream's token that says that a page of ours is the phone; its value is of no meaning."""
@@ -77,7 +73,7 @@ class StreamDocuments:
 
     def address(self, path: str, leg: str) -> str:
         """Return the address of a question about one leg of a call, with how the carrier is to try again."""
-        return f"{self._gate.public_url()}{path}?{LEG}={leg}{_TRY_AGAIN}"
+        return f"{self._gate.public_url()}{path}?{LEG}={leg}{TRY_AGAIN}"
 
 
 def xml(text: str) -> web.Response:

@@ -10,7 +10,7 @@ Every message is one JSON text frame. Audio is mu-law, 8000 Hz, mono, without an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
@@ -101,10 +101,14 @@ class _ConnectedWire(msgspec.Struct, tag_field="event", tag="connected"):
     version: str = ""
 
 
+_Count: TypeAlias = int | Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}$")]
+"""A number, or one as a string: the counters of a stream are strings, the numbers of its format so far are not."""
+
+
 class _Format(msgspec.Struct, rename="camel"):
     encoding: str = ENCODING
-    sample_rate: int = SAMPLE_RATE_HZ
-    channels: int = 1
+    sample_rate: _Count = SAMPLE_RATE_HZ
+    channels: _Count = 1
 
 
 class _StartBody(msgspec.Struct, rename="camel"):
@@ -200,8 +204,8 @@ def _started(body: _StartBody) -> Started:
         account_sid=body.account_sid,
         tracks=body.tracks,
         encoding=sound.encoding,
-        sample_rate=sound.sample_rate,
-        channels=sound.channels,
+        sample_rate=int(sound.sample_rate),
+        channels=int(sound.channels),
         parameters=body.custom_parameters or {},
     )
 

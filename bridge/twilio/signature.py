@@ -44,14 +44,18 @@ def sign(token: str, url: str, form: Form) -> str:
     return _compute(token, url.partition("#")[0], _Fields(form))
 
 
-def verify(token: str | Sequence[str], url: str, form: Form, signature: str | None) -> bool:
+def verify(token: str | Sequence[str], url: str, form: Form, signature: str | None, *, fragment: str = "") -> bool:
     """Whether `signature` (the header's value, None when it is missing) fits this request.
 
     `token` may be several auth tokens, any of which fits: so a token can be rotated without refusing calls. The URL
     is tried with and without its port, since Twilio is not consistent about it. Takes the same time for a
     signature that is wrong early and one that is wrong late. Never raises, whatever a stranger sends.
+
+    `fragment`: what stood behind `#` in the URL as it was handed out. Twilio signs without it, and never sends it;
+    who signs the URL as it stands, as its libraries would, signs it as well.
     """
-    return _verify(token, list(_ports(url)), form, signature)
+    urls = list(_ports(url))
+    return _verify(token, urls + [one + fragment for one in urls if fragment], form, signature)
 
 
 def verify_upgrade(token: str | Sequence[str], url: str, signature: str | None) -> bool:

@@ -83,3 +83,14 @@ def test_the_agents_own_speech_is_told_all_the_time_and_counted_reply_by_reply()
         ("played", "All"),
         ("partial", " No"),
     ]
+
+
+def test_a_key_that_cuts_a_reply_off_in_a_pause_is_not_over_speech() -> None:
+    ear = Ear()
+    attending = Attending(ear, INFO)
+    attending.look(on.DeadlineReached(), [SOUND])
+    attending.look(on.DigitPressed("4"), [*pressed("4"), do.CancelReply(1), spoke(1, 0, 900, interrupted=True)])
+    assert ("key", "4", False) in ear.told
+    attending.look(on.DeadlineReached(), [SOUND])
+    attending.look(on.DigitPressed("5"), pressed("5"))
+    assert ear.told[-1] == ("key", "5", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from bridge.conversation import events as on
 from bridge.conversation.journal import CallClosed, PartySpoke
 from bridge.conversation.overheard import ListenPolicy, Overheard
 from tests.call.peers import INFO, Clock, KeptRecord, Recognizers, ScriptedSocket, settle
+from tests.no_collector import no_collector
 
 
 class Call:
@@ -157,3 +159,18 @@ async def test_every_step_is_traced_and_can_be_played_again() -> None:
     agreed, difference = replay(trace.replace(b'"Hello."', b'"Hullo."', 1), name="trace")
     assert difference is not None
     assert agreed < len(call.steps)
+
+
+async def test_a_call_that_is_over_is_kept_by_neither_of_its_recognisers() -> None:
+    with no_collector():
+        call = Call()
+        carrier = call.attach()
+        call.session.hear("inbound", 0, b"\x01" * 160)
+        call.session.detach(carrier, on.StreamStopped("caller"))
+        call.recognizers.opened[0].emit(on.RecognizerClosed())
+        await call.over()
+        await settle()
+        gone, recognizers = weakref.ref(call.session), call.recognizers
+        del call
+        assert gone() is None
+        assert len(recognizers.opened) == 1

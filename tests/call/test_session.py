@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
+from functools import partial
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -25,10 +27,12 @@ from tests.call.peers import (
     KeptRecord,
     Recognizers,
     Script,
+    ScriptedAgent,
     ScriptedSocket,
     peers,
     settle,
 )
+from tests.no_collector import no_collector
 
 
 class TestEvents:
@@ -356,3 +360,23 @@ class TestCommands:
             Question("call.ended", INFO, 9, messages=messages, outcome={"reason": "caller", "duration_ms": 1234})
         ]
         assert len(call.script.events) == 1
+
+
+async def test_a_call_that_is_over_is_kept_by_none_of_its_peers(script: Script) -> None:
+    with no_collector():
+        around = peers(ScriptedAgent())
+        assert isinstance(around.recognizers, Recognizers)
+        session = Session(INFO, Policy(), around, KeptRecord())
+        session.watch(partial(lambda *_: None, session))  # An observer may know the call.
+        carrier = Carrier(ScriptedSocket(), "MZ1")
+        session.attach(carrier)
+        script.answer(on.StreamStopped, do.TellAgentEnded(1, "caller", 1, ()), do.Close())
+        session.detach(carrier, on.StreamStopped("caller"))
+        async with asyncio.timeout(5):
+            await session.ended.wait()
+        await settle()
+        gone = weakref.ref(session)
+        del session
+        assert gone() is None
+        around.recognizers.opened[0].emit(on.TurnStarted())  # nor does it hear what still comes
+        assert script.events[-1] == on.StreamStopped("caller")

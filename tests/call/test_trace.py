@@ -97,6 +97,9 @@ def test_the_command_tells_people_and_scripts(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["replay", str(tmp_path)], standalone_mode=False)
     assert result.return_value == 0
     assert "every decision is the same" in result.output
+    (tmp_path / "journal.jsonl").write_text("{}\n")
+    beside = CliRunner().invoke(cli, ["replay", str(tmp_path / "journal.jsonl")], standalone_mode=False)
+    assert (beside.return_value, beside.output) == (0, result.output), "a journal leads to the trace beside it"
     changed = (tmp_path / "trace.jsonl").read_bytes().replace(b'"eager":true', b'"eager":false', 1)
     (tmp_path / "other.jsonl").write_bytes(changed)
     result = CliRunner().invoke(cli, ["replay", "--json", str(tmp_path / "other.jsonl")], standalone_mode=False)

@@ -7,7 +7,7 @@ import pytest
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
 from bridge.conversation import journal
-from bridge.conversation.actions import GatherDigits, Say, Transfer
+from bridge.conversation.actions import GatherDigits, HangUp, Say, Transfer
 from tests.conversation.playbook import Play
 
 MESSAGE = "This is the clinic. Please call us back."
@@ -147,6 +147,41 @@ def test_words_that_wait_for_an_answer_do_not_get_one() -> None:
     message_arrives(play)
     play.at(5).marks_return()
     assert len(play.did(do.AskAgent)) == 1
+    assert play.did(do.LeaveCall) == [do.LeaveCall("voicemail")]
+
+
+def test_what_an_operator_wanted_to_say_to_somebody_is_not_said_to_a_machine() -> None:
+    play = greeted()
+    play.hears(on.TurnStarted(), on.OperatorActed((Say("Hello?"), HangUp())))
+    play.hears(on.AnswererKnown("machine_end_beep"))
+    message_arrives(play)
+    play.at(4.5)  # By then the sound without words would no longer be waited for.
+    assert [speech.text for speech in play.did(do.Synthesize)][1:] == [MESSAGE]
+    play.marks_return()
+    assert play.did(do.LeaveCall) == [do.LeaveCall("voicemail")]
+    assert spoken(play)[-1].heard == MESSAGE
+
+
+def test_what_an_operator_says_to_a_machine_stands_behind_the_message() -> None:
+    play = greeted()
+    play.hears(on.AnswererKnown("machine_end_beep"))
+    message_arrives(play)
+    assert play.at(2.0).hears(on.TurnStarted(), on.OperatorActed((Say("Jo, it is urgent."),))) == []
+    play.at(4.5).marks_return()
+    assert play.did(do.LeaveCall) == []
+    speech = play.did(do.Synthesize)[-1]
+    assert speech.text == "Jo, it is urgent."
+    play.speech_arrives(speech.utterance, speech.text, 1.0)
+    play.at(6.0).marks_return()
+    assert play.did(do.LeaveCall) == [do.LeaveCall("voicemail")]
+    assert [spoke.heard for spoke in spoken(play)][1:] == [MESSAGE, "Jo, it is urgent."]
+
+
+def test_an_operator_may_hang_up_on_a_machine_in_the_message() -> None:
+    play = greeted()
+    play.hears(on.AnswererKnown("machine_end_beep"))
+    message_arrives(play)
+    play.at(2.0).hears(on.OperatorActed((HangUp(),)))
     assert play.did(do.LeaveCall) == [do.LeaveCall("voicemail")]
 
 

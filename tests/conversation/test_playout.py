@@ -41,7 +41,7 @@ class TestWords:
         assert one.text[: one.characters_at(24000)] == "Call"
 
     def test_a_word_is_not_found_inside_another(self) -> None:
-        one = utterance("I know no one.", ("I", 0.0, 0.1), ("no", 0.5, 0.6))
+        one = utterance("I know no one.", ("I", 0.0, 0.1), ("know", 0.1, 0.5), ("no", 0.5, 0.6))
         assert one.text[: one.characters_at(4800)] == "I know no"
 
     @pytest.mark.parametrize("times", [(1e308, 1e308), (float("nan"), 1.0), (-1.0, 0.5), (2.0, 1.0)])
@@ -54,13 +54,56 @@ class TestWords:
         assert one.text[: one.characters_at(16000)] == "the cat and the"
 
     def test_a_word_is_not_found_at_the_end_of_another(self) -> None:
-        one = utterance("The piano is no good.", ("The", 0.0, 0.1), ("no", 0.5, 0.6))
+        times = (("The", 0.0, 0.1), ("piano", 0.1, 0.4), ("is", 0.4, 0.5), ("no", 0.5, 0.6))
+        one = utterance("The piano is no good.", *times)
         assert one.text[: one.characters_at(4800)] == "The piano is no"
 
     def test_a_number_in_words_is_not_looked_for_in_all_that_follows(self) -> None:
         times = (("It", 0.0, 0.1), ("is", 0.1, 0.2), ("five", 0.2, 0.5))
         one = utterance("It is 5. " + "And so on. " * 20 + "Call at five.", *times)
         assert one.text[: one.characters_at(4000)] == "It is"
+
+    @pytest.mark.parametrize(
+        ("text", "words", "heard"),
+        [
+            ("Is it 20? Or twenty one?", "Is it twenty", "Is it"),
+            ("Is it 20? Or twenty one?", "Is it twenty Or", "Is it 20? Or"),
+            ("Hold on pleaseHold on please", "Hold on please", "Hold on"),
+            ("Hold on pleaseHold on please", "Hold on please Hold on", "Hold on pleaseHold on"),
+        ],
+    )
+    def test_the_same_word_further_on_is_another(self, text: str, words: str, heard: str) -> None:
+        one = utterance(text, *((word, i * 0.5, (i + 1) * 0.5) for i, word in enumerate(words.split())))
+        assert one.text[: one.characters_at(24000)] == heard
+
+    @pytest.mark.parametrize("left_out", ["<break time='1s'/> ", "- "])
+    def test_what_is_not_spoken_is_not_waited_for(self, left_out: str) -> None:
+        one = utterance(f"Yes, {left_out}we do.", ("Yes,", 0.0, 0.5), ("we", 1.5, 1.7))
+        assert one.text[: one.characters_at(13600)] == f"Yes, {left_out}we"
+
+    def test_words_that_the_service_leaves_out_do_not_stop_the_count_for_long(self) -> None:
+        said = ["four", "five", "six", "seven", "eight", "nine", "ten"]
+        one = utterance(
+            "one two three four five six seven eight nine ten",
+            *((word, i * 0.5, (i + 1) * 0.5) for i, word in enumerate(said)),
+        )
+        heard = [one.text[: one.characters_at(4000 * n)].split()[-1:] for n in range(1, 8)]
+        assert heard == [[], [], [], ["seven"], ["eight"], ["nine"], ["ten"]]
+
+    @pytest.mark.parametrize(
+        ("text", "words", "heard"),
+        [
+            ("こんにちは、元気ですか。", "こんにちは", "こんにちは、"),
+            ("你好、我们九点开门。", "你好 我们", "你好、我们"),
+            ("你好、我们九点开门。", "你 好 、 我 们 九", "你好、我们九"),
+            ("在iPhone上看。", "在 iPhone", "在iPhone"),
+        ],
+    )
+    def test_where_no_spaces_are_written_words_are_told_apart_all_the_same(
+        self, text: str, words: str, heard: str
+    ) -> None:
+        one = utterance(text, *((word, i * 0.5, (i + 1) * 0.5) for i, word in enumerate(words.split())))
+        assert one.text[: one.characters_at(24000)] == heard
 
     def test_punctuation_belongs_to_its_word(self) -> None:
         one = utterance('He said "no" twice.', ("He", 0, 0.1), ("said", 0.1, 0.3), ("no", 0.3, 0.5))

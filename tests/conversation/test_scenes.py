@@ -112,6 +112,23 @@ class TestAnswers:
         play.at(4).caller_says(" Bikes.")
         assert play.did(do.AskAgent)[-1].messages[0].content == "Hello. How can I help?"
 
+    def test_a_greeting_that_was_heard_is_not_cut_off_while_the_agent_thinks_of_its_own(self) -> None:
+        play = Play(greeting="Hello.")
+        play.hears(on.StreamStarted())
+        play.speech_arrives(1, "Hello.", 0.5)
+        play.at(0.6).marks_return()
+        play.at(1).caller_says(" Bikes, please.")
+        (greeting,) = play.kept(journal.AgentSpoke)
+        assert (greeting.heard, greeting.unheard, greeting.interrupted) == ("Hello.", "", False)
+        assert play.did(do.AskAgent)[-1].interrupted is None
+
+    def test_an_agent_that_pauses_in_its_answer_is_cut_off_though_all_so_far_was_heard(self) -> None:
+        play, _ = asked()
+        play.agent_says("One moment. ", seconds=0.5, more=True)
+        play.at(2).marks_return()
+        play.at(2.1).caller_says(" And a bell.")
+        assert play.did(do.AskAgent)[-1].interrupted == do.Interruption("One moment. ", "")
+
     def test_turns_without_a_space_between_them_do_not_become_one_word(self) -> None:
         play = Play().start().at(1)
         play.caller_says("Book a table")

@@ -298,15 +298,45 @@ MUTANTS = (
     ),
     Mutant(
         _UTTERANCE,
+        " or _count_words(self.text[begin : end - len(word)]) > 2 * self.missed",
+        "",
+        "A number spoken in words makes all count as heard up to where the same word stands again.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        "        self.missed = 0\n",
+        "",
+        "Behind a number spoken in words the words may be found anywhere.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        "self.missed += _count_words(word)",
+        "self.missed = 0",
+        "Behind a number nothing more of the sentence counts as heard before its end.",
+    ),
+    Mutant(
+        _UTTERANCE,
         "            return begin\n",
         "            return begin + len(word)\n",
         "A word that is spoken in another form makes half of the next count as heard.",
     ),
     Mutant(
         _UTTERANCE,
-        "        while end < len(self.text) and not self.text[end].isspace():\n            end += 1\n",
-        "",
+        "            end += 1\n",
+        "            break\n",
         "What was heard ends before the comma that was spoken with it.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        "(self.text[end].isspace() or UNSPACED.match(self.text[end]))",
+        "self.text[end].isspace()",
+        "The first word of a Japanese answer makes all of it count as heard.",
+    ),
+    Mutant(
+        _UTTERANCE,
+        " and not UNSPACED.match(sign)",
+        "",
+        "Of a Chinese answer only the words before a comma are ever found.",
     ),
     Mutant(
         _UTTERANCE,

@@ -24,21 +24,27 @@ MUTANTS = (
     ),
     Mutant(
         _OPERATOR,
-        "    return heard and (caller_speaks or talk.message.wanted is not None)",
-        "    return caller_speaks or talk.message.wanted is not None",
+        "Say | Play | SendDigits) for",
+        "object) for",
         "A caller who does not stop talking cannot be hung up on.",
     ),
     Mutant(
         _OPERATOR,
-        "    return heard and (caller_speaks or talk.message.wanted is not None)",
-        "    return heard and talk.message.wanted is not None",
+        "    return caller_speaks or talk.message.wanted is not None",
+        "    return talk.message.wanted is not None",
         "The operator talks over the caller.",
     ),
     Mutant(
         _OPERATOR,
-        "    return heard and (caller_speaks or talk.message.wanted is not None)",
-        "    return heard and caller_speaks",
+        "    return caller_speaks or talk.message.wanted is not None",
+        "    return caller_speaks",
         "The operator's voice is in the message that the caller leaves.",
+    ),
+    Mutant(
+        _OPERATOR,
+        "    if talk.by_machine:\n",
+        "    if False:\n",
+        "A machine records half of the message, and the operator behind it.",
     ),
     Mutant(
         _OPERATOR,

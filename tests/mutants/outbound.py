@@ -43,6 +43,18 @@ MUTANTS = (
         "The message is not heard to its end.",
     ),
     Mutant(
+        _ANSWERER,
+        "if talk.operated and reply.occasion != operator.OCCASION:",
+        "if False:",
+        "What an operator says to a machine is lost.",
+    ),
+    Mutant(
+        _ANSWERER,
+        "    talk.operated.clear()\n",
+        "",
+        "What an operator wanted to say to a person is said to a machine.",
+    ),
+    Mutant(
         _ANSWERER, "        talk.speech.silence(talk.now)\n", "", "The machine records what the phone still holds."
     ),
     Mutant(_ANSWERER, "interrupted=True", "interrupted=False", "The record says that the greeting was heard."),

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
+from bridge.errors import StoreError
 from bridge.outbound import book as book_module
 from bridge.outbound.book import OrderBook
 from bridge.outbound.order import Order
@@ -170,3 +171,14 @@ async def test_what_waits_when_a_bridge_stops_is_placed_when_it_is_back(tmp_path
             assert (await it.ask("GET", f"/{rings}"))[0] == 404  # That one was taken back.
     finally:
         await asyncio.to_thread(postgres.close)
+
+
+async def test_only_the_time_limit_itself_is_an_error_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TimeoutError):
+        async with book_module._soon():
+            raise TimeoutError
+    monkeypatch.setattr(book_module, "_ASKED_WITHIN_S", 0.01)
+    with pytest.raises(StoreError) as late:
+        async with book_module._soon():
+            await asyncio.sleep(5)
+    assert late.value.code == "store_unreachable"

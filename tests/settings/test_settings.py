@@ -227,6 +227,7 @@ def test_secrets_are_not_printed(tmp_path: Path) -> None:
         ({"agent__kind": "webhook"}, "a webhook agent needs its URL"),
         ({"agent__url": "ftp://a.example"}, "wanted package.module:function, or an http(s) URL"),
         ({"agent__url": "http://"}, "wanted an http(s) URL such as"),
+        ({"bus__url": "http://127.0.0.1:4222"}, "wanted a nats:// URL such as nats://127.0.0.1:4222"),
         ({"twilio__account_sid": "AC123"}, "wanted AC and 32 hexadecimal digits"),
         ({"speech__base_url": "cartesia"}, "wanted an http(s) URL such as https://example.com, or local"),
         ({"speech__base_url": CARTESIA_URL}, "needs a key: set speech.api_key (BRIDGE_SPEECH__API_KEY)"),
@@ -440,7 +441,7 @@ def test_other_numbers_have_the_defaults(tmp_path: Path) -> None:
             '[[numbers]]\nnumber = "+15551234567"\n[[numbers]]\nnumber = "+1 555 1234567"\n',
             "wanted each number once",
         ),
-        ('[numbers]\nnumber = "+15551234567"\n', "numbers"),
+        ('[numbers]\nnumber = "+15551234567"\n', "wanted a [[numbers]] table, in two brackets, for each number"),
     ],
 )
 def test_a_wrong_table_of_a_number(tmp_path: Path, toml: str, line: str) -> None:

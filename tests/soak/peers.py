@@ -13,6 +13,7 @@ from wsproto.events import Request
 
 from bridge.tasks import spawn
 from tests.scripted_speech import Peer, ScriptedSpeech
+from tests.serving import served
 
 _TURNS = (
     "When are you open on Sunday?",
@@ -82,14 +83,9 @@ class RandomAgent:
         """Serve for the length of the block."""
         app = web.Application()
         app.router.add_post("/", self._handle)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        try:
+        async with served(app, handler_cancellation=True, shutdown_timeout=0.5, backlog=1024) as url:
+            self.url = f"{url}/"
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

@@ -150,6 +150,16 @@ async def test_a_finished_context_takes_no_more_text(server_url: str) -> None:
     assert (error["type"], error["context_id"], error["status_code"]) == ("error", "c", 400)
 
 
+async def test_what_is_wrong_with_a_request_is_told_to_its_context(server_url: str) -> None:
+    async with open_socket(server_url, "/tts/websocket") as socket:
+        wrong = ['{"context_id": "c", "transcript": 5}', '{"context_id": "d"}', '{"context_id": 5}', "hello"]
+        for each in wrong:
+            await socket.send(each)
+        told = [json.loads(await socket.recv()) for _ in wrong]
+    assert {message["status_code"] for message in told} == {400}
+    assert [message.get("context_id") for message in told] == ["c", "d", None, None]
+
+
 @pytest.mark.parametrize(
     ("encoding", "rate", "bytes_per_second"),
     [

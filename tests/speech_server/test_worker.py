@@ -55,16 +55,19 @@ async def test_finals_overtake_previews_and_files(pool: InferencePool, job: Reco
 
 
 async def test_a_cancelled_job_is_never_started(pool: InferencePool, job: Recognize) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await pool.recognize(job, Priority.FINAL)
+    one_s = loop.time() - began
     running = spawn(pool.recognize(job, Priority.FINAL), name="asked")
     dropped = [spawn(pool.recognize(job, Priority.FINAL), name="asked") for _ in range(50)]
     await asyncio.sleep(0)
     for task in dropped:
         task.cancel()
-    loop = asyncio.get_running_loop()
     began = loop.time()
     await running
     await pool.recognize(job, Priority.FILE)
-    assert loop.time() - began < 3  # fifty more would take longer
+    assert loop.time() - began < 20 * one_s  # fifty more would take longer, however busy the machine is
     assert all(task.cancelled() for task in dropped)
 
 

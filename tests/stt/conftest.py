@@ -11,6 +11,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from bridge.conversation.events import RecognizerEvent
+from tests.serving import served
 
 
 class Line:
@@ -128,17 +129,12 @@ async def service() -> AsyncIterator[Service]:
     scripted = Service()
     app = web.Application()
     app.router.add_get("/prefix/stt/turns/websocket", scripted.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    scripted.url = f"http://{host}:{port}/prefix"
-    yield scripted
-    for line in scripted.lines:
-        if line.request.transport is not None:
-            line.drop()
-    await runner.cleanup()
+    async with served(app) as url:
+        scripted.url = f"{url}/prefix"
+        yield scripted
+        for line in scripted.lines:
+            if line.request.transport is not None:
+                line.drop()
 
 
 @pytest.fixture

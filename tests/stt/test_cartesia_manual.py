@@ -26,6 +26,7 @@ from bridge.stt.base import Recognizer
 from bridge.stt.cartesia_connection import CartesiaConnection
 from bridge.stt.cartesia_manual import CartesiaManual, CartesiaManualSettings, ManualDialect, check_manual
 from bridge.tasks import spawn
+from tests.serving import served
 
 VOICE = bytes([0x90] * 4 + [0x10] * 4) * 100
 """100 ms of a loud tone: speech for the energy detector."""
@@ -93,12 +94,8 @@ async def service() -> AsyncIterator[Service]:
     scripted = Service()
     app = web.Application()
     app.router.add_get("/stt/websocket", scripted.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    scripted.url = "http://{}:{}".format(*runner.addresses[0][:2])
-    yield scripted
-    await runner.cleanup()
+    async with served(app) as scripted.url:
+        yield scripted
 
 
 def final(text: str, **more: Any) -> dict[str, Any]:

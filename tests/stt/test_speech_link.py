@@ -70,7 +70,7 @@ def test_what_an_error_message_means(status: int | None, error_code: str | None,
 
 @pytest.mark.parametrize(
     ("close", "code"),
-    [(None, "speech_unreachable"), (1000, "speech_unreachable"), (1011, "speech_server"), (1013, "speech_limit")],
+    [(None, "speech_unreachable"), (1000, "speech_unreachable"), (1011, "speech_server"), (1013, "speech_server")],
 )
 def test_what_a_close_means(close: int | None, code: str) -> None:
     frame = None if close is None else Close(close, "reason")

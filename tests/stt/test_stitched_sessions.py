@@ -19,6 +19,7 @@ from bridge.conversation.events import (
     TurnUpdated,
 )
 from bridge.stt.cartesia_turns import CartesiaTurns, CartesiaTurnsSettings
+from tests.serving import served
 
 TEXT = " well no no no I said two two tickets for the the late show on Friday no no not Saturday"
 WORDS = TEXT.split()
@@ -109,13 +110,8 @@ async def listening() -> AsyncIterator[Listening]:
     scripted = Listening()
     app = web.Application()
     app.router.add_get("/stt/turns/websocket", scripted.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    scripted.url = f"http://{host}:{port}"
-    yield scripted
-    await runner.cleanup()
+    async with served(app) as scripted.url:
+        yield scripted
 
 
 async def one_call(service: Listening, drops: list[tuple[float, float]], name: str) -> list[Any]:

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from bridge.tts.cartesia import CartesiaSpeech, CartesiaSpeechSettings
+from tests.serving import served
 from tests.tts.scripted import KEY, Build, Heard, Service
 
 
@@ -16,15 +17,10 @@ async def service() -> AsyncIterator[Service]:
     scripted = Service()
     app = web.Application()
     app.router.add_get("/tts/websocket", scripted.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.01)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    scripted.url = f"http://{host}:{port}"
-    yield scripted
-    for line in scripted.lines:
-        line.drop()
-    await runner.cleanup()
+    async with served(app) as scripted.url:
+        yield scripted
+        for line in scripted.lines:
+            line.drop()
 
 
 @pytest.fixture

@@ -119,10 +119,3 @@ def nobody_there() -> str:
     """An address where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return f"http://127.0.0.1:{free.getsockname()[1]}"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the others go on until the condition holds; five seconds at most."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is watched here tells nobody when it changes
-            await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,7 +14,9 @@ from bridge.tasks import spawn
 from bridge.tts.base import Synthesizer
 from bridge.tts.prompts import Prompt, PromptCache
 from bridge.tts.tone import ToneVoice
-from tests.tts.scripted import Build, Heard, Line, Service, until
+from tests.no_collector import no_collector
+from tests.tts.scripted import Build, Heard, Line, Service
+from tests.waiting import until
 
 TEXT = "Good morning, Ann."
 
@@ -186,6 +189,20 @@ async def test_a_closed_voice_is_silent(synthesizer: Synthesizer, heard: Heard) 
     voice.speak(2, " heard.", more=False)
     await asyncio.sleep(0.02)
     assert len(heard.events) == came
+
+
+async def test_a_closed_voice_holds_nobody(synthesizer: Synthesizer) -> None:
+    with no_collector():
+        heard = Heard()
+        voice = synthesizer.open(heard, name="a")
+        voice.speak(1, TEXT, more=False)
+        await ended(heard, 1)
+        voice.speak(2, "Never", more=True)
+        await voice.close()
+        gone = weakref.ref(heard)
+        del heard
+        await asyncio.sleep(0.02)  # What is on its way comes now.
+        assert gone() is None
 
 
 async def test_warming_and_closing_are_quiet(synthesizer: Synthesizer, heard: Heard) -> None:

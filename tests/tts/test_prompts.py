@@ -11,7 +11,8 @@ from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFailed,
 from bridge.tts import prompts as module
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice
 from bridge.tts.prompts import Prompt, PromptCache
-from tests.tts.scripted import Heard, until
+from tests.tts.scripted import Heard
+from tests.waiting import until
 
 SORRY, HELLO, WAIT = "Sorry, something went wrong.", "Hello!", "One moment, please."
 SECOND = bytes(8000)

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from bridge.tasks import spawn
+from tests.serving import served
 
 RATE = 8000
 
@@ -73,14 +74,8 @@ class SpeechRelay:
         """Serve for the length of the block."""
         app = web.Application()
         app.router.add_get("/{path:.*}", self._relay)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(app, handler_cancellation=True, shutdown_timeout=0.5) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _relay(self, request: web.Request) -> web.StreamResponse:
         assert isinstance(request.transport, asyncio.Transport)

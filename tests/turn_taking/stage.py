@@ -17,6 +17,7 @@ from bridge.settings.source import load_settings
 from bridge.simulator.caller import Line, SimulatedCall
 from bridge.simulator.phone import Stretch
 from bridge.tasks import spawn
+from tests.serving import served
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -93,14 +94,9 @@ class WebhookAgent:
         """Serve for the length of the block."""
         app = web.Application()
         app.router.add_post("/", self._handle)
-        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-        try:
+        async with served(app, handler_cancellation=True, shutdown_timeout=1.0) as url:
+            self.url = f"{url}/"
             yield self
-        finally:
-            await runner.cleanup()
 
 
 @dataclass(frozen=True)

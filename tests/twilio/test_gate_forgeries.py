@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import pytest
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the library has no types
 
+from bridge.twilio.gate import TRY_AGAIN
+from tests.test_calls import TOKEN
 from tests.twilio.forgeries import (
     OLD,
     STREAMS,
@@ -37,6 +41,15 @@ async def test_no_webhook_takes_what_twilio_did_not_sign(tmp_path: Path) -> None
         assert {(one.kind, one.path.partition("?")[0]) for one in tried} == {
             (kind, path) for kind in WEBHOOKS for path in it.webhooks
         }
+
+
+async def test_an_address_may_be_signed_with_the_fragment_that_we_handed_it_out_with(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, aiohttp.ClientSession() as http:
+        url, form = it.up.url + "/twilio/stream-ended?leg=1", {"CallSid": "CA1", "CallStatus": "completed"}
+        for fragment, status in (("", 200), (TRY_AGAIN, 200), ("#rc=4", 403)):
+            given = RequestValidator(TOKEN).compute_signature(url + fragment, form)
+            async with http.post(url + fragment, data=form, headers={"X-Twilio-Signature": given}) as answer:
+                assert answer.status == status, fragment
 
 
 async def test_a_form_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

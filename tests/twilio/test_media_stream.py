@@ -76,6 +76,13 @@ SESSION: list[tuple[dict[str, Any], ms.FromCarrier]] = [
 ]
 
 
+def test_the_numbers_of_the_format_may_be_strings_as_all_others_are() -> None:
+    text = json.dumps(START).replace("8000", '"8000"').replace('"channels": 1', '"channels": "1"')
+    assert ms.parse_from_carrier(text) == STARTED
+    with pytest.raises(ProtocolError):
+        ms.parse_from_carrier(json.dumps(START).replace("8000", '"fast"'))
+
+
 @pytest.mark.parametrize(
     ("wire", "message"), SESSION, ids=lambda one: one.get("event") if isinstance(one, dict) else ""
 )

@@ -100,6 +100,14 @@ def test_with_and_without_port(signed: str, asked: str) -> None:
     assert verify(TOKEN, asked, [("A", "1")], signature)
 
 
+def test_a_url_that_was_signed_with_the_fragment_that_it_was_handed_out_with() -> None:
+    signature = RequestValidator(TOKEN).compute_signature("https://voice.example.com/a?leg=1#rc=5", {"A": "1"})
+    asked = "https://voice.example.com:443/a?leg=1"
+    assert verify(TOKEN, asked, [("A", "1")], signature, fragment="#rc=5")
+    assert not verify(TOKEN, asked, [("A", "1")], signature, fragment="#rc=4")
+    assert not verify(TOKEN, asked, [("A", "1")], signature)
+
+
 def test_another_port_does_not_fit() -> None:
     signature = sign(TOKEN, "https://voice.example.com:8443/a", [])
     assert not verify(TOKEN, "https://voice.example.com:9443/a", [], signature)

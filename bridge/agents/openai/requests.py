@@ -155,7 +155,7 @@ class Completions:
             self._check(parts, request)
             if not reader.understood:
                 raise request.failed("agent_answer", "sent an answer that was not understood")
-            if not reader.complete:
+            if reader.lacking:
                 raise request.failed("agent_unreachable", "broke its answer off")
             await answer.settle()
 

@@ -171,6 +171,7 @@ class ChatReader:
         """Why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, or what else the server says."""
         self.understood = False
         """True: at least one event made sense."""
+        self._worded = False
         self._events: EventStream | None = EventStream()
         self._body = bytearray()
         self._calls: list[_Growing] = []
@@ -185,6 +186,14 @@ class ChatReader:
     def complete(self) -> bool:
         """True: the answer has come to its end, and was not only broken off."""
         return self.done or bool(self.finish_reason)
+
+    @property
+    def lacking(self) -> bool:
+        """True, now that the connection has ended as it should: what came is no whole answer.
+
+        Some servers send neither a reason nor `[DONE]`. Words are an answer then; a function call may be half.
+        """
+        return not self.complete and (not self._worded or bool(self._calls))
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -229,7 +238,9 @@ class ChatReader:
         for call in delta.tool_calls or ():
             self._grow(call)
         # A refusal is what the model says in place of an answer: the caller is to hear it.
-        return [text for text in (_text(delta.content), delta.refusal) if text]
+        texts = [text for text in (_text(delta.content), delta.refusal) if text]
+        self._worded = self._worded or any(text.strip() for text in texts)
+        return texts
 
     def _grow(self, wire: _Call) -> None:
         call = self._find(wire)

@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bridge.agents.relay import wire
 from bridge.agents.targets import GuardedResolver, TargetRefusedError, check_url, refusal
+from bridge.client_socket import ClientSocket
 from bridge.errors import AgentError, ProtocolError, SettingsError
 from bridge.tasks import spawn
 
@@ -85,6 +86,7 @@ class RelayAddress:
             async with asyncio.timeout(connect_s):
                 return await _Connect(
                     self.url,
+                    create_connection=ClientSocket,
                     additional_headers=self._headers,
                     compression=None,  # The messages are short, and each direction would hold memory for it.
                     proxy=None,  # The app is where the settings say, and its address can be judged.

@@ -81,7 +81,8 @@ class _JsonDecoder:
 
     def finish(self) -> list[Piece]:
         body = bytes(self._body).removeprefix(codecs.BOM_UTF8)
-        return parse_item(body) if body.strip() else []
+        # `null` is what frameworks make of a handler that returns nothing.
+        return parse_item(body) if body.strip() not in {b"", b"null"} else []
 
 
 class _LinesDecoder:

@@ -31,6 +31,7 @@ _log = structlog.get_logger()
 FILE: Final = "calls.db"
 """The database where the settings name none, in the folder of the calls."""
 
+_LOOK_S: Final = 0.05
 _CONNECT_S: Final = 5.0
 _BUSY_S: Final = 5.0
 """How long a writer of SQLite waits for one of another process."""
@@ -106,6 +107,11 @@ class Database:
             if version is not None and version not in known:
                 raise self._too_new(version)
             await self._migrate()
+
+    async def once_up(self) -> None:
+        """Wait for whoever opens it: two threads must not import SQLAlchemy at the same time."""
+        while not self.up:  # noqa: ASYNC110  Nobody tells.
+            await asyncio.sleep(_LOOK_S)
 
     async def look(self) -> str | None:
         """Connect, and return the version of the tables: None where there are none. Changes nothing.

@@ -104,6 +104,9 @@ class Follower:
         if unknown := [folder for folder in folders if folder not in known]:
             known |= await self._find(unknown)
         gains, more = await asyncio.to_thread(self._read, known)
+        for folder in known.keys() - more - {gain.folder for gain in gains}:
+            # It is told of once more at its end, when all is in. If it is not over, it is asked for again.
+            self._known.pop(folder, None)
         whole = [gain for gain in gains if gain.rows is not None]
         more |= await self._put(whole)
         for gain in gains:

@@ -21,7 +21,6 @@ from bridge.store.sql.database import Database
 
 _TOKENS_KEPT_MS: Final = 600_000
 """Tokens of media streams are too old much sooner."""
-_LOOK_S: Final = 0.05
 _CLEAR_EVERY: Final = 500
 """After so many tokens the old ones are taken out."""
 
@@ -110,9 +109,8 @@ class Owners:
             await self._open()
 
     async def _open(self) -> None:
-        """Wait for what is still to be opened: two threads must not import SQLAlchemy at the same time."""
-        while self._follows and not self._database.up:  # noqa: ASYNC110  Nobody tells.
-            await asyncio.sleep(_LOOK_S)
+        if self._follows:
+            await self._database.once_up()
         if not self._opened:
             await self._database.open()
             await asyncio.to_thread(importlib.import_module, "bridge.store.sql.claims")

@@ -197,7 +197,8 @@ async def test_an_answer_without_end_is_broken_off(model: ModelServer, monkeypat
         ([b"data: {\n\n", DONE], "agent_answer", "not understood"),
         ([b"hello\n\n"], "agent_answer", "not understood"),
         ([], "agent_answer", "not understood"),
-        (["Well"], "agent_unreachable", "broke its answer off"),
+        ([{"role": "assistant"}], "agent_unreachable", "broke its answer off"),
+        (["Well", *calls(("hang_up", {}))[:-2]], "agent_unreachable", "broke its answer off"),
         ([b'data: {"error": {"message": "overloaded", "code": 503}}\n\n'], "agent_status", "overloaded"),
         ([b'event: error\ndata: {"error": {"type": "rate_limit_error"}}\n\n'], "agent_status", "429"),
         ([b'data: {"object": "error", "message": "out of memory"}\n\n'], "agent_status", "out of memory"),
@@ -209,6 +210,11 @@ async def test_a_stream_that_is_no_answer(model: ModelServer, steps: Any, code: 
     model.answers = [steps]
     _, error = await failure(model.agent())
     assert (error.code, told in error.message) == (code, True), error.message
+
+
+async def test_words_are_an_answer_though_the_server_tells_no_end(model: ModelServer) -> None:
+    model.answers = [["Hello ", "there."]]
+    assert await hear(model.agent(), TURN) == [Say("Hello "), Say("there.")]
 
 
 async def test_an_error_behind_words_comes_after_them(model: ModelServer) -> None:

@@ -102,6 +102,10 @@ def test_an_answer_says_the_same_wherever_it_is_cut(content_type: str, cuts: lis
     assert spoken(read(content_type, *chunks)) == spoken(read(content_type, whole)) != ""
 
 
+def test_an_answer_of_null_says_nothing() -> None:
+    assert read("application/json", b" null\n")[-1] == []
+
+
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/json", "text/html"])
 def test_an_empty_answer_says_nothing_whatever_its_type(content_type: str) -> None:
     assert read(content_type, b"") == [[], []]

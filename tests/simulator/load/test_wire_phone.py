@@ -14,6 +14,7 @@ from bridge.simulator.load.wheel import Wheel, clock
 from bridge.simulator.load.wire_phone import WirePhone
 from bridge.twilio import media_stream as wire
 from bridge.twilio import signature
+from tests.serving import served
 from tests.waiting import until
 
 CALL_SID, ACCOUNT_SID, TOKEN = "CA" + "1" * 32, "AC" + "2" * 32, "secret"
@@ -84,12 +85,9 @@ async def bridge() -> AsyncIterator[Bridge]:
     made = Bridge()
     app = web.Application()
     app.router.add_get("/{path}", made.serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"ws://127.0.0.1:{runner.addresses[0][1]}"
-    yield made
-    await runner.cleanup()
+    async with served(app, shutdown_timeout=0.1) as url:
+        made.url = url.replace("http", "ws", 1)
+        yield made
 
 
 @pytest.fixture

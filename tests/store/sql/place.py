@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import sqlite3
 from pathlib import Path
@@ -150,10 +149,3 @@ class Journal:
 def header_of(number: int, **changes: Any) -> CallHeader:
     """The header of one of many calls."""
     return dataclasses.replace(HEADER, **{"id": f"call-{number:04}", "sid": f"CA{number:032}", **changes})
-
-
-async def within(seconds: float, condition: Any) -> None:
-    """Wait for what nobody tells."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  As it says.
-            await asyncio.sleep(0.01)

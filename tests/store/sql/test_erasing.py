@@ -29,7 +29,8 @@ from bridge.store.sql.keeper import Keeper
 from bridge.store.sql.retention import Retention
 from bridge.store.writer import DiskThread
 from tests.store.samples import ENTRIES, HEADER
-from tests.store.sql.place import Place, within
+from tests.store.sql.place import Place
+from tests.waiting import until
 
 WORD = "kumquatmarmalade"
 DAY = 24 * 3600
@@ -364,10 +365,10 @@ async def test_a_database_that_lacks_a_table_does_not_end_the_sweeping(
     sweeps = retention(house, lambda: now)
     with capture_logs() as logs:
         sweeps.start()
-        await within(10, lambda: "retention_failed" in [line["event"] for line in logs])
+        await until(lambda: "retention_failed" in [line["event"] for line in logs])
         async with house.database.writing() as connection:
             await connection.execute(text("ALTER TABLE elsewhere RENAME TO calls"))
-        await within(10, lambda: "retention_swept" in [line["event"] for line in logs])
+        await until(lambda: "retention_swept" in [line["event"] for line in logs])
     await sweeps.close()
 
 

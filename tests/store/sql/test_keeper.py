@@ -20,7 +20,8 @@ from bridge.store.journal_file import entry_line, header_line
 from bridge.store.sql.keeper import Keeper
 from bridge.store.writer import DiskThread
 from tests.store.samples import ENTRIES, HEADER, TROUBLED
-from tests.store.sql.place import TABLES, Journal, Place, header_of, within
+from tests.store.sql.place import TABLES, Journal, Place, header_of
+from tests.waiting import until
 
 
 async def seqs(place: Place, call_id: str = HEADER.id) -> list[int]:
@@ -193,7 +194,7 @@ class TestFollowing:
         long = Journal(place.folder, header_of(1))
         long.append(*(j.CallerSpoke(number, f"turn {number} " * 20, number, number + 1) for number in range(3000)))
         keeper = place.keeper()
-        await within(20, lambda: keeper.entries > 0)
+        await until(lambda: keeper.entries > 0)
         short = Journal(place.folder, header_of(2))
         short.append(*ENTRIES)
         keeper.grew(short.folder, short.header.id)
@@ -454,7 +455,7 @@ class TestAway:
         Journal(place.folder).append(*TROUBLED)
         with capture_logs() as logs:
             keeper = place.keeper()
-            await within(10, lambda: "record_not_followed" in [line["event"] for line in logs])
+            await until(lambda: "record_not_followed" in [line["event"] for line in logs])
             await asyncio.sleep(0.3)
         assert [line["event"] for line in logs].count("record_not_followed") == 1
         async with database.writing() as connection:
@@ -471,7 +472,7 @@ class TestAway:
         await asyncio.to_thread(place.stop)
         journal.append(*ENTRIES)
         keeper.grew(journal.folder, HEADER.id)
-        await within(10, lambda: not keeper._database.up)
+        await until(lambda: not keeper._database.up)
         began = time.perf_counter()
         await keeper.close()
         assert time.perf_counter() - began < 1
