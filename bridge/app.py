@@ -17,6 +17,7 @@ from bridge.call.registry import Registry
 from bridge.doors import Doors, House
 from bridge.entrance import Entrance
 from bridge.keeping import Keeping, open_keeping
+from bridge.message_parts import message_sounds
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.parts import (
@@ -29,7 +30,6 @@ from bridge.parts import (
     make_dialer,
     make_entrance,
     make_registry,
-    message_sounds,
     open_standby,
     openers,
     renew_certificate,
@@ -40,6 +40,7 @@ from bridge.relay_profile import HandOffs
 from bridge.reload import Reloader
 from bridge.settings import Settings
 from bridge.spans import open_spans
+from bridge.speech_standby import Standby
 from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
@@ -129,7 +130,7 @@ async def running(
             admitting,
         )
         routes.away = keeping.away
-        messages = _messages(settings, keeping, routes, stack)
+        messages = _messages(settings, keeping, routes, stack, speech_url, standby)
         hand_offs = HandOffs(settings, profiles.relay_session)
         stack.push_async_callback(hand_offs.close)
         routes.departures.hand_off = hand_offs.document
@@ -183,10 +184,15 @@ def _gate(settings: Settings, metrics: Metrics, entrance: Entrance, worker: Alon
 
 
 def _messages(
-    settings: Settings, keeping: Keeping, routes: TwilioRoutes, stack: contextlib.AsyncExitStack
+    settings: Settings,
+    keeping: Keeping,
+    routes: TwilioRoutes,
+    stack: contextlib.AsyncExitStack,
+    speech_url: str,
+    standby: Standby | None,
 ) -> MessageSounds | None:
     """Make what fetches the messages that callers leave with the carrier; None where its API cannot be used."""
-    messages = message_sounds(settings, keeping.keys)
+    messages = message_sounds(settings, keeping, speech_url, standby)
     if messages is not None:
         stack.push_async_callback(messages.close)
         routes.voicemail.on_message = messages.bring

@@ -45,6 +45,8 @@ class Keeping:
     """Erases what is too old. To be started with `keeper`."""
     keys: Keys
     """What recordings are encrypted and read with."""
+    grew: Callable[[Path, str], None]
+    """Is told of a journal that has grown: its folder, and the call."""
     away: Collection[str]
     """The carrier's ids of calls that were with somebody else when an earlier process of this folder died."""
     keeps_house: bool = True
@@ -78,10 +80,11 @@ async def open_keeping(
     keeper = Keeper(database, folder, worker.owner)
     worker.own(keeper, database)
     stack.push_async_callback(keeper.close)
+    grew = worker.on_growth(keeper.grew)
     files = FileStore(
         folder,
         keys=keys,
-        on_growth=worker.on_growth(keeper.grew),
+        on_growth=grew,
         on_written=metrics.journal.observe,
         resume_s=settings.server.resume_seconds,
     )
@@ -99,7 +102,9 @@ async def open_keeping(
     retention = Retention(database, eraser, audit, folder, settings.store.retention_days)
     stack.push_async_callback(retention.close)
     taps = Taps(RedactingStore(worker.keep(store), redactor))
-    return Keeping(taps, database, keeper, audit, eraser, retention, keys, files.away, keeps_house=worker.first)
+    return Keeping(
+        taps, database, keeper, audit, eraser, retention, keys, grew, files.away, keeps_house=worker.first
+    )
 
 
 def elsewhere(settings: Settings) -> tuple[Elsewhere, ...]:

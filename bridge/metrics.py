@@ -85,7 +85,7 @@ class Metrics:
         self.calls = self._counter(
             "calls_total", "Calls that began, by mode: agent, transcribe when nobody answers, or log.", "mode"
         )
-        self.taken_over = self._counter(
+        self.calls_taken_over = self._counter(
             "calls_taken_over_total",
             "Calls that another process carried before, by why: it died, or has given the call away (given).",
             "why",

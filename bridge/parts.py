@@ -47,9 +47,7 @@ from bridge.tts.prompts import PromptCache
 from bridge.twilio.consult import ConsultRules
 from bridge.twilio.departures import TransferRules
 from bridge.twilio.documents import STATUS
-from bridge.twilio.recordings import Recordings
 from bridge.twilio.rest import TwilioRest
-from bridge.voicemail import MessageSounds
 from bridge.workers.alone import Alone
 
 _RINGS_LATE_S = 60.0
@@ -88,15 +86,6 @@ def carrier_rest(settings: Settings) -> TwilioRest | None:
     twilio = settings.twilio
     token = twilio.auth_token.get_secret_value()
     return TwilioRest(twilio.account_sid, token, twilio.api_url) if twilio.account_sid and token else None
-
-
-def message_sounds(settings: Settings, keys: Keys) -> MessageSounds | None:
-    """Return what fetches messages that callers left with Twilio; None: the settings do not name an account."""
-    twilio = settings.twilio
-    token = twilio.auth_token.get_secret_value()
-    if not twilio.account_sid or not token:
-        return None
-    return MessageSounds(Recordings(twilio.account_sid, token, twilio.api_url), keys)
 
 
 def make_access(settings: Settings) -> Access:
@@ -256,7 +245,7 @@ def make_registry(profiles: Profiles, store: Store, metrics: Metrics, rest: Twil
     """Make the registry of live calls."""
     registry = Registry(profiles.of, store, None if rest is None else rest.hang_up)
     metrics.live_calls.set_function(lambda: len(registry.sessions))
-    registry.on_taken_over = lambda given: metrics.taken_over.labels(why="given" if given else "died").inc()
+    registry.on_taken_over = lambda given: metrics.calls_taken_over.labels(why="given" if given else "died").inc()
     return registry
 
 

@@ -1,4 +1,4 @@
-"""Brings the sound of messages that callers left with the carrier into the records of their calls."""
+"""Brings the sound of messages that callers left with the carrier, and their words, into their calls' records."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import structlog
 
 from bridge.audio.wav import read_mulaw
 from bridge.errors import BridgeError, CarrierError
+from bridge.message_words import MessageWords
 from bridge.store.messages import elsewhere, write_message
 from bridge.store.sealing import Keys
 from bridge.tasks import spawn
@@ -27,9 +28,17 @@ log = structlog.get_logger()
 class MessageSounds:
     """Fetches messages in the background. What cannot be had stays with the carrier; the journal says where."""
 
-    def __init__(self, recordings: Recordings, keys: Keys, *, pauses_s: Sequence[float] = PAUSES_S) -> None:
-        """`keys` are those that recordings are encrypted with."""
+    def __init__(
+        self,
+        recordings: Recordings,
+        keys: Keys,
+        words: MessageWords | None = None,
+        *,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
+        """`keys` are those that recordings are encrypted with; `words` makes text of them; None: nobody does."""
         self.recordings = recordings
+        self._words = words
         self._keys = keys
         self._pauses_s = pauses_s
         self._room = asyncio.Semaphore(_AT_ONCE)
@@ -48,16 +57,20 @@ class MessageSounds:
         if self._tasks:
             await asyncio.wait([*self._tasks])
         await self.recordings.close()
+        if self._words is not None:
+            await self._words.close()
 
     async def _bring(self, folder: Path) -> None:
         try:
             for message in await asyncio.to_thread(elsewhere, folder):
-                await self._fetch(folder, message.number, message.url)
+                audio = await self._fetch(folder, message.number, message.url)
+                if self._words is not None:
+                    await self._words.hear(folder, message, audio)
         except (OSError, BridgeError) as error:
             log.error("message_not_fetched", folder=str(folder), error=str(error))
 
-    async def _fetch(self, folder: Path, number: int, url: str) -> None:
-        """Fetch a message. Raises `OSError` and `BridgeError` where that cannot be, and will not be."""
+    async def _fetch(self, folder: Path, number: int, url: str) -> bytes:
+        """Fetch a message, and return it. Raises `OSError` and `BridgeError` where that cannot, and will not be."""
         for attempt, pause in enumerate(self._pauses_s, start=1):
             await asyncio.sleep(pause)
             try:
@@ -68,10 +81,13 @@ class MessageSounds:
                     raise
                 log.info("message_not_there_yet", folder=str(folder), number=number, attempt=attempt)
             else:
-                await asyncio.to_thread(partial(_keep, folder, number, file, self._keys))
+                audio = await asyncio.to_thread(partial(_keep, folder, number, file, self._keys))
                 log.info("message_fetched", folder=str(folder), number=number, bytes=len(file))
-                return
+                return audio
+        raise AssertionError  # The last attempt has raised.
 
 
-def _keep(folder: Path, number: int, file: bytes, keys: Keys) -> None:
-    write_message(folder, number, read_mulaw(file, name=f"message {number}"), keys)
+def _keep(folder: Path, number: int, file: bytes, keys: Keys) -> bytes:
+    audio = read_mulaw(file, name=f"message {number}")
+    write_message(folder, number, audio, keys)
+    return audio

@@ -99,7 +99,9 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics", "bridge.proxies"},
     "bridge.twilio.reading": {"bridge.twilio", "bridge.errors", "bridge.metrics"},
     # Messages left with the carrier are fetched for the record of their calls.
-    "bridge.voicemail": {"bridge.audio", "bridge.store", "bridge.twilio.recordings"} | ERRORS_AND_TASKS,
+    "bridge.voicemail": {"bridge.audio", "bridge.message_words", "bridge.store", "bridge.twilio.recordings"}
+    | ERRORS_AND_TASKS,
+    "bridge.message_words": {"bridge.audio", "bridge.conversation.journal", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.twilio.documents": {"bridge.twilio", "bridge.call.answering"},
     "bridge.twilio.voicemail": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
     # What callers get for whom there is no room is said where the rest is said of how a call is answered.
@@ -322,6 +324,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.parts": None,
     "bridge.live_parts": None,
     "bridge.sink_parts": None,
+    "bridge.message_parts": None,
     "bridge.keeping": None,
     "bridge.doors": None,
     "bridge.late_doors": None,

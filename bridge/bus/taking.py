@@ -59,6 +59,8 @@ class Taking:
             return None
         owner = await self._owner(sid)
         if not journal and (owner is None or owner.node == self._name()):
+            if owner is None and await self._is_over_elsewhere(sid):
+                return None
             found = await store.reopen(sid)
             if found is not None or owner is None:
                 return found
@@ -69,6 +71,15 @@ class Taking:
         if not text or not await self._bring(sid, text, "" if claimed is None else claimed.folder):
             return None
         return await store.reopen(sid)
+
+    async def _is_over_elsewhere(self, sid: str) -> bool:
+        """Tell whether a call that belongs to nobody went from here to another node, where it has come to its end.
+
+        What this node's disk has of it looks like that of a call whose process has died.
+        """
+        if self._owners is None or not self._owners.up:
+            return False
+        return await self.node_of(sid) not in {None, self._name()}
 
     async def owner(self, sid: str) -> str | None:
         """Return the node to which the database says that a call belongs; None: to none, or it cannot tell."""

@@ -10,6 +10,7 @@ import msgspec
 
 from bridge.conversation.journal import (
     CallClosed,
+    CallerSpoke,
     DigitsGathered,
     Entry,
     MessageLeft,
@@ -112,8 +113,8 @@ def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, s
         match entry:
             case DigitsGathered(at_ms, _, count, masked=True):
                 yield at_ms, "caller", f"pressed {count} keys, which are not kept"
-            case MessageLeft(number, words, from_ms):
-                yield from_ms, "caller", f"left message {number}{'' if words.strip() else ', without a word'}"
+            case MessageLeft():
+                yield entry.from_ms, "caller", f"left message {entry.number}{_wordless(entry, entries)}"
             case RecordingPaused(at_ms):
                 yield at_ms, "", "recording paused"
             case RecordingResumed(at_ms):
@@ -122,6 +123,18 @@ def _done(header: CallHeader, entries: Sequence[Entry]) -> Iterable[tuple[int, s
                 yield at_ms, "agent", f"{'warm ' if warm else ''}transfer to {to}: {status}"
             case _:
                 pass
+
+
+def _wordless(message: MessageLeft, entries: Sequence[Entry]) -> str:
+    """What is to be said of a message without words: the carrier's own are heard later, if they can be."""
+    words = message.transcript
+    if message.url:
+        times = (message.from_ms, message.to_ms)
+        turns = [one for one in entries if isinstance(one, CallerSpoke) and (one.started_ms, one.ended_ms) == times]
+        if not turns:
+            return ", of which no words are known"
+        words = turns[-1].transcript
+    return "" if words.strip() else ", without a word"
 
 
 def _start(at_ms: int, name: str) -> str:

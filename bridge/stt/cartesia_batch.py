@@ -69,15 +69,16 @@ class CartesiaBatch:
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=link.connect_timeout_s), trust_env=True
         )
 
-    async def transcribe(self, wav: bytes, *, name: str) -> HeardFile:
+    async def transcribe(self, wav: bytes, *, name: str, language: str = "") -> HeardFile:
         """Return what is said in a WAV file; `name` is the file's, for the service's logs.
 
-        Raises SpeechError. Cancelling gives the request up.
+        `language`: in which, where that is another one than usual. Raises SpeechError. Cancelling gives the request
+        up.
         """
         form = aiohttp.FormData()
         form.add_field("file", wav, filename=name, content_type="audio/wav")
         form.add_field("model", self.model)
-        form.add_field("language", self._language)
+        form.add_field("language", language or self._language)
         form.add_field("timestamp_granularities[]", "word")
         link = self._link
         headers = {**link.headers, "Cartesia-Version": link.version}

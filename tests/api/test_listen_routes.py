@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
+from bridge.live.listening import Listening
 from bridge.simulator.caller import SimulatedCall
 from tests.api.live_world import LiveWorld, live_world
 from tests.scripted_speech import sound_of
@@ -110,3 +111,29 @@ async def test_one_who_listens_and_goes_leaves_nothing_behind(world: LiveWorld) 
         await call.say(b"\x00" * 1600)
         await call.hang_up()
         assert (await world.journal(call.call_sid))[-1]["reason"] == "caller"
+
+
+class Nowhere:
+    """Other nodes, none of which holds the call."""
+
+    closed = False
+
+    async def open(self, call: str) -> Listening | None:
+        del call
+        return None
+
+
+@pytest.mark.parametrize(("stops", "told", "code"), [(False, ["moved", "lost"], 1012), (True, [], 1001)])
+async def test_a_call_that_moved_and_is_not_found_again_says_so(
+    world: LiveWorld, monkeypatch: pytest.MonkeyPatch, *, stops: bool, told: list[str], code: int
+) -> None:
+    monkeypatch.setattr("bridge.api.listen_routes._FOLLOWED_WITHIN_S", 0.3)
+    nowhere = world.up.worker.hear = Nowhere()
+    async with SimulatedCall(world.line()) as call:
+        await world.live()
+        async with world.http.ws_connect(address(world, call.call_sid)) as socket:
+            nowhere.closed = stops
+            world.up.registry.live[call.call_sid].abandon()
+            async with asyncio.timeout(10):
+                heard = [message.json()["type"] async for message in socket if message.type == WSMsgType.TEXT]
+    assert (heard, socket.close_code) == (told, code)

@@ -29,7 +29,9 @@ CALL = {
 @pytest.mark.parametrize("name", ["one", "CA1"])
 async def test_a_call_that_has_come_to_another_node_is_on_its_way_no_more(name: str) -> None:
     node = Node(load_settings(environment={"BRIDGE_BUS__URL": "nats://127.0.0.1:9"}, files=()), Alone())
-    left = SimpleNamespace(info=SimpleNamespace(id="one", sid="CA1"), over_for_carrier=False, abandon=lambda: None)
+    left = SimpleNamespace(
+        info=SimpleNamespace(id="one", sid="CA1"), over_for_carrier=False, abandon=lambda given: None
+    )
     registry: Any = SimpleNamespace(live={"CA1": left}, watchers=[], logs=SimpleNamespace(watchers=[]))
     node._registry = registry
     node.show(LiveCalls(registry), lambda _: "", Metrics())

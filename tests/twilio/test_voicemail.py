@@ -6,14 +6,18 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bridge.audio.wav import read_mulaw
 from bridge.conversation import commands as do
 from bridge.conversation import events as on
-from bridge.conversation.journal import CallClosed, Entry, MessageLeft
+from bridge.conversation.journal import CallClosed, CallerSpoke, Entry, MessageLeft
 from bridge.simulator.caller import CallEvent, SimulatedCall
 from bridge.simulator.rest import FakeTwilioRest, Fault
 from bridge.store.journal_file import read_journal
@@ -160,7 +164,71 @@ async def test_with_speech_away_the_message_is_in_the_record(
     (message,) = (entry for entry in entries if isinstance(entry, MessageLeft))
     assert message.url.startswith(rest.url)
     assert entries[-1] == CallClosed(entries[-1].at_ms, "speech_failed")  # type: ignore[union-attr]
-    assert "left message 1" in transcript
+    assert "left message 1, of which no words are known" in transcript
+
+
+@pytest.mark.timeout(30)
+async def test_the_words_of_a_message_are_kept_where_another_service_can_hear_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Speech is away on both sockets; the service that stands by takes files only, and knows a card number."""
+    monkeypatch.setattr(MessageSounds.__init__, "__kwdefaults__", {"pauses_s": (0.05, 0.05)})
+    files: list[tuple[str, str, bytes]] = []
+
+    async def hear(request: web.Request) -> web.Response:
+        form = await request.post()
+        file = form["file"]
+        assert isinstance(file, web.FileField)
+        files.append((file.filename, str(form["language"]), file.file.read()))
+        return web.json_response({"text": " It is 4111 1111 1111 1111, call me back. "})
+
+    app = web.Application()
+    app.router.add_post("/stt", hear)
+    async with (
+        FakeTwilioRest(ACCOUNT, TOKEN) as rest,
+        ScriptedSpeech(stt_status=401, tts_status=401).running() as away,
+        TestServer(app) as other,
+    ):
+        settings = {
+            "BRIDGE_TWILIO__ACCOUNT_SID": ACCOUNT,
+            "BRIDGE_TWILIO__API_URL": rest.url,
+            "BRIDGE_AGENT__GREETING": "Hello.",
+            "BRIDGE_SPEECH__STANDBY": str(other.make_url("")).rstrip("/"),
+            "BRIDGE_VOICEMAIL__AFTER_FAILURE": "true",
+            "BRIDGE_VOICEMAIL__SILENCE_SECONDS": "2",
+        }
+        events: list[CallEvent] = []
+        async with bridge(tmp_path, away.url, None, **settings) as up:
+            call = SimulatedCall(line(up, account_sid=ACCOUNT), on_event=events.append, exchange=rest.exchange)
+            async with call:
+                await until(lambda: any(event.kind == "recording" for event in events))
+                await call.say(loud(800))
+                await call.ended()
+            (transcript,) = await until(lambda: [*tmp_path.glob("*/*/transcript.txt")])
+            await until(lambda: "call me back" in transcript.read_text(encoding="utf-8"))
+
+            async def found() -> list[Any]:
+                async with (
+                    aiohttp.ClientSession() as http,
+                    http.get(up.url + "/api/v1/search?q=call+back&speaker=caller") as answer,
+                ):
+                    return list((await answer.json()).get("items", []))
+
+            async with asyncio.timeout(10):
+                while not await found():  # noqa: ASYNC110  It is the database that is waited for.
+                    await asyncio.sleep(0.05)
+    (file,) = files
+    assert file[:2] == ("message-1.wav", "en")
+    sound, entries, text = await asyncio.to_thread(recorded, tmp_path)
+    assert read_mulaw(file[2], name="the file") == sound
+    (message,) = (entry for entry in entries if isinstance(entry, MessageLeft))
+    spoke = entries[-1]
+    assert isinstance(spoke, CallerSpoke)
+    assert (spoke.started_ms, spoke.ended_ms, spoke.meaning) == (message.from_ms, message.to_ms, "words")
+    assert spoke.transcript.startswith(" It is ")
+    assert spoke.transcript.endswith(", call me back. ")
+    assert "4111" not in spoke.transcript
+    assert "(left message 1)" in text
 
 
 def recorded(folder: Path) -> tuple[bytes, Sequence[Entry], str]:
