@@ -12,15 +12,10 @@ import structlog
 from aiohttp import web
 
 from bridge.api.door import problems
-from bridge.call.hooks import TurnHooks, observer_of
-from bridge.call.registry import Registry
-from bridge.doors import Doors, House
-from bridge.entrance import Entrance
-from bridge.keeping import Keeping, open_keeping
-from bridge.message_parts import message_sounds
-from bridge.metrics import Metrics
-from bridge.outbound.dialer import Dialer
-from bridge.parts import (
+from bridge.assembly.doors import Doors, House
+from bridge.assembly.keeping import Keeping, open_keeping
+from bridge.assembly.messages import message_sounds
+from bridge.assembly.parts import (
     admission_limits,
     auth_tokens_of,
     carrier_rest,
@@ -35,19 +30,24 @@ from bridge.parts import (
     renew_certificate,
     transfer_rules,
 )
-from bridge.profiles import Profiles
-from bridge.relay_profile import HandOffs
-from bridge.reload import Reloader
+from bridge.assembly.profiles import Profiles
+from bridge.assembly.relay_profile import HandOffs
+from bridge.assembly.reload import Reloader
+from bridge.call.hooks import TurnHooks, observer_of
+from bridge.call.registry import Registry
+from bridge.listener.entrance import Entrance
+from bridge.metrics import Metrics
+from bridge.outbound.dialer import Dialer
 from bridge.settings import Settings
 from bridge.spans import open_spans
-from bridge.speech_standby import Standby
+from bridge.speech.standby import Standby
 from bridge.tasks import spawn
 from bridge.twilio.consult import Consultations
 from bridge.twilio.gate import Gate
 from bridge.twilio.read_pacing import ReadPacer
 from bridge.twilio.routes import TwilioRoutes
 from bridge.twilio.tokens import StreamTokens
-from bridge.voicemail import MessageSounds
+from bridge.voicemail.sounds import MessageSounds
 from bridge.workers.alone import Alone
 
 _RECORDED_WITHIN_S = 15.0

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from bridge import local_speech
-from bridge.doors import House
+from bridge.assembly.doors import House
 from bridge.errors import BridgeError
 from bridge.health import HealthRoutes, Signs
-from bridge.local_speech import SpeechState, open_speech, open_standby
 from bridge.settings import Settings
 from bridge.settings.sections import SpeechSettings
+from bridge.speech import local as local_speech
+from bridge.speech.local import SpeechState, open_speech, open_standby
 from bridge.speech_server import launch
 
 

@@ -20,7 +20,7 @@ ERRORS_AND_TASKS = {"bridge.errors", "bridge.tasks"}
 WORDS = {"bridge.conversation.actions", "bridge.conversation.commands", "bridge.conversation.events"}
 """The dictionary of a conversation, without its machinery."""
 
-SPEECH_SERVICE = {"bridge.speech_link", "bridge.speech_connection", "bridge.speech_standby"}
+SPEECH_SERVICE = {"bridge.speech.link", "bridge.speech.connection", "bridge.speech.standby"}
 SECTIONS = {
     f"bridge.settings.{part}" for part in ("base", "sections", "admission", "agents", "calls", "record", "values")
 }
@@ -65,9 +65,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.process": {"bridge.errors", "bridge.local_token"},
     # Adapters: their own contract and wire, never the call, never each other.
     "bridge.outgoing_socket": set(),
-    "bridge.speech_connection": {"bridge.outgoing_socket"},
-    "bridge.speech_link": {"bridge.errors", "bridge.speech_connection"},
-    "bridge.speech_standby": {"bridge.errors", "bridge.speech_link", "bridge.tasks"},
+    "bridge.speech": set(),
+    "bridge.speech.connection": {"bridge.outgoing_socket"},
+    "bridge.speech.link": {"bridge.errors", "bridge.speech.connection"},
+    "bridge.speech.standby": {"bridge.errors", "bridge.speech.link", "bridge.tasks"},
     "bridge.stt": {"bridge.stt", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
     "bridge.tts": {"bridge.tts", "bridge.audio", *SPEECH_SERVICE} | WORDS | ERRORS_AND_TASKS,
     "bridge.agents": {"bridge.agents", "bridge.outgoing_socket", "bridge.opening_hours"} | WORDS | ERRORS_AND_TASKS,
@@ -79,10 +80,11 @@ ALLOWED: Mapping[str, set[str] | None] = {
     | ERRORS_AND_TASKS,
     "bridge.twilio": {"bridge.twilio", "bridge.errors"},
     # The listener, and whose word counts about who comes.
-    "bridge.proxies": set(),
-    "bridge.entrance": {"bridge.errors", "bridge.proxies"},
-    "bridge.arrivals": {"bridge.entrance", "bridge.tasks"},
-    "bridge.exposure": {"bridge.errors", "bridge.settings"},
+    "bridge.listener": set(),
+    "bridge.listener.proxies": set(),
+    "bridge.listener.entrance": {"bridge.errors", "bridge.listener.proxies"},
+    "bridge.listener.arrivals": {"bridge.listener.entrance", "bridge.tasks"},
+    "bridge.listener.exposure": {"bridge.errors", "bridge.settings"},
     # The shell around one conversation knows contracts, not adapters.
     "bridge.call": {
         "bridge.call",
@@ -96,12 +98,18 @@ ALLOWED: Mapping[str, set[str] | None] = {
         "bridge.metrics",
     }
     | ERRORS_AND_TASKS,
-    "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics", "bridge.proxies"},
+    "bridge.twilio.gate": {"bridge.twilio", "bridge.metrics", "bridge.listener.proxies"},
     "bridge.twilio.reading": {"bridge.twilio", "bridge.errors", "bridge.metrics"},
     # Messages left with the carrier are fetched for the record of their calls.
-    "bridge.voicemail": {"bridge.audio", "bridge.message_words", "bridge.store", "bridge.twilio.recordings"}
+    "bridge.voicemail": set(),
+    "bridge.voicemail.sounds": {
+        "bridge.audio",
+        "bridge.voicemail.words",
+        "bridge.store",
+        "bridge.twilio.recordings",
+    }
     | ERRORS_AND_TASKS,
-    "bridge.message_words": {"bridge.audio", "bridge.conversation.journal", "bridge.store"} | ERRORS_AND_TASKS,
+    "bridge.voicemail.words": {"bridge.audio", "bridge.conversation.journal", "bridge.store"} | ERRORS_AND_TASKS,
     "bridge.twilio.documents": {"bridge.twilio", "bridge.call.answering"},
     "bridge.twilio.voicemail": {"bridge.twilio", "bridge.call"} | WORDS | ERRORS_AND_TASKS,
     # What callers get for whom there is no room is said where the rest is said of how a call is answered.
@@ -235,7 +243,7 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.api.live_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.listen_routes": {"bridge.api", "bridge.live"} | ERRORS_AND_TASKS,
     "bridge.api.softphone_routes": {"bridge.api", "bridge.call.registry", "bridge.twilio"} | ERRORS_AND_TASKS,
-    "bridge.api": {"bridge.api", "bridge.proxies", "bridge.settings.values"} | ERRORS_AND_TASKS,
+    "bridge.api": {"bridge.api", "bridge.listener.proxies", "bridge.settings.values"} | ERRORS_AND_TASKS,
     # Pages and what they are made of: they ask the API for all that they show.
     "bridge.console": {"bridge.console"},
     # What the command line shows and writes of kept calls.
@@ -321,20 +329,10 @@ ALLOWED: Mapping[str, set[str] | None] = {
     "bridge.bus.node": None,
     # The composition and the commands: everything.
     "bridge.app": None,
-    "bridge.parts": None,
-    "bridge.live_parts": None,
-    "bridge.sink_parts": None,
-    "bridge.message_parts": None,
-    "bridge.keeping": None,
-    "bridge.doors": None,
-    "bridge.late_doors": None,
-    "bridge.api_parts": None,
-    "bridge.local_speech": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
-    "bridge.profiles": None,
-    "bridge.reload": None,
-    "bridge.shared": {"bridge.tasks"},
-    "bridge.relay_profile": None,
-    "bridge.speech_adapters": None,
+    "bridge.assembly": None,
+    "bridge.speech.local": {"bridge.settings", "bridge.speech_server", "bridge.errors", "bridge.tasks"},
+    "bridge.assembly.shared": {"bridge.tasks"},
+    "bridge.speech.adapters": None,
     "bridge.checks": None,
     "bridge.cli": None,
     "bridge.command_line": None,

@@ -30,7 +30,7 @@ bridge.cli.main(["serve", "--port", "0"])
 _HEAVY = (
     "alembic",
     "asyncpg",
-    "bridge.late_doors",
+    "bridge.assembly.late_doors",
     "bridge.store.timeline",
     "av",
     "cryptography",

@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 from bridge.errors import SettingsError
 from bridge.settings.source import load_settings
 from bridge.twilio.signature import sign
+from tests.assembly.test_reload import logged, serving
 from tests.scripted_speech import ScriptedSpeech
-from tests.test_reload import logged, serving
 
 OLD, NEW = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"
 OLD_API, NEW_API = "old-token-of-the-api", "new-token-of-the-api"

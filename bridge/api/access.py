@@ -20,7 +20,7 @@ from bridge.api.cookies import BrowserSession, Cookies
 from bridge.api.operations import Principal, Scope
 from bridge.api.problems import Problem
 from bridge.api.rate import Buckets
-from bridge.proxies import Proxies
+from bridge.listener.proxies import Proxies
 
 REFUSAL: Final = "Give an API token as a bearer token; without BRIDGE_API__TOKEN only loopback is answered."
 """The sentence for who may not ask; it belongs to a 401 with `WWW-Authenticate: Bearer`."""

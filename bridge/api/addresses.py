@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, web
 
-from bridge.proxies import Proxies
+from bridge.listener.proxies import Proxies
 from bridge.settings.values import is_loopback
 
 _OF_PROXIES = frozenset({"forwarded", "via", "client-ip", "true-client-ip", "cdn-loop", "x-client-ip"})

@@ -32,8 +32,8 @@ from bridge.bus.sound import SoundAsked
 from bridge.bus.taking import HeldStore, Taking
 from bridge.call.registry import Registry
 from bridge.call.session import Session
-from bridge.entrance import Entrance
 from bridge.errors import StoreError
+from bridge.listener.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.live.listening import Here
 from bridge.metrics import Metrics

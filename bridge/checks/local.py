@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
+from bridge.assembly.profiles import answering_from, recording_of
 from bridge.errors import BridgeError, MissingExtraError, SettingsError
-from bridge.exposure import check_exposure
-from bridge.profiles import answering_from, recording_of
+from bridge.listener.exposure import check_exposure
 from bridge.settings import Settings
 from bridge.settings.calls import NumberSettings
 from bridge.settings.source import overlooked_file

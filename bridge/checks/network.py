@@ -28,7 +28,7 @@ _SKEW_S = 5
 
 async def check_speech(settings: Settings) -> list[Finding]:
     """Whether the speech service lets us in, both ways."""
-    from bridge.speech_adapters import check_recognizer, tts_settings  # noqa: PLC0415  (not needed for local speech)
+    from bridge.speech.adapters import check_recognizer, tts_settings  # noqa: PLC0415  (not needed for local speech)
     from bridge.tts.cartesia import check_tts  # noqa: PLC0415  (see above)
 
     url = settings.speech.base_url

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from bridge.assembly.parts import recording_keys
 from bridge.checks.local import Finding
 from bridge.errors import BridgeError
-from bridge.parts import recording_keys
 from bridge.settings import Settings
 from bridge.store.sealing import SEALED, Keys, key_name_of
 

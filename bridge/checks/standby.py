@@ -19,7 +19,7 @@ async def check_standby(settings: Settings) -> list[Finding]:
     """Whether it could take over, and for whom; nothing where there is none. Loads the models of a local one."""
     if not settings.speech.standby:
         return []
-    from bridge.speech_adapters import without_standby  # noqa: PLC0415  (needed for this alone)
+    from bridge.speech.adapters import without_standby  # noqa: PLC0415  (needed for this alone)
 
     local = settings.speech.standby == "local"
     findings = await asyncio.to_thread(_models) if local else [await _server(settings)]
@@ -35,7 +35,7 @@ def _models() -> list[Finding]:
 
 
 async def _server(settings: Settings) -> Finding:
-    from bridge.speech_adapters import check_recognizer, tts_settings  # noqa: PLC0415  (needed for this alone)
+    from bridge.speech.adapters import check_recognizer, tts_settings  # noqa: PLC0415  (needed for this alone)
     from bridge.tts.cartesia import check_tts  # noqa: PLC0415  (see above)
 
     # Keys and headers of the other service are not for it.

@@ -177,7 +177,7 @@ def delete(
     for name in ("number", "caller", "called"):
         if (given := options[name]) is not None and not wanted.is_whole(given):
             raise SettingsError(f"--{name} is {given!r}: to erase, give the whole number, with its +")
-    from bridge.keeping import elsewhere  # noqa: PLC0415  (help texts come without it)
+    from bridge.assembly.keeping import elsewhere  # noqa: PLC0415  (help texts come without it)
 
     settings = _settings(debug, config)
     return run(_delete(settings, call_ids, wanted, elsewhere(settings), ask=not yes, as_json=as_json))

@@ -105,9 +105,9 @@ def _peaks(folder: Path, keys: Keys) -> Peaks | None:
 
 
 async def _retranscribe(settings: Settings, call: str, model: str | None) -> int:
-    from bridge.local_speech import open_speech  # noqa: PLC0415  (as above)
     from bridge.reading.kept import opened  # noqa: PLC0415
-    from bridge.speech_adapters import batch  # noqa: PLC0415
+    from bridge.speech.adapters import batch  # noqa: PLC0415
+    from bridge.speech.local import open_speech  # noqa: PLC0415  (as above)
     from bridge.store.retranscribe import retranscribe as listen_again  # noqa: PLC0415
 
     async with contextlib.AsyncExitStack() as stack:

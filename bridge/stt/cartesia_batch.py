@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from bridge.errors import SpeechError, system_reason
-from bridge.speech_link import SpeechLink
+from bridge.speech.link import SpeechLink
 
 MODEL: Final = "ink-whisper"
 _PATH: Final = "/stt"

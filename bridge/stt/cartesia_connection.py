@@ -10,8 +10,8 @@ from websockets.exceptions import ConnectionClosed
 
 from bridge.audio.codec import silence
 from bridge.errors import ProtocolError, SpeechError
-from bridge.speech_connection import SpeechConnection
-from bridge.speech_link import SpeechLink
+from bridge.speech.connection import SpeechConnection
+from bridge.speech.link import SpeechLink
 from bridge.stt.cartesia_wire import Connected, Error, ServiceMessage, Unknown, parse_from_service
 from bridge.stt.dialect import Connection, Dialect, Listener
 from bridge.stt.outbox import Outbox

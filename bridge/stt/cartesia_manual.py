@@ -19,9 +19,9 @@ from bridge.audio.codec import encode
 from bridge.conversation.actions import Tuning
 from bridge.conversation.events import TurnStarted
 from bridge.errors import ProtocolError, SettingsError
-from bridge.speech_connection import SpeechConnection
-from bridge.speech_link import DEFAULT_VERSION, SpeechLink, drop
-from bridge.speech_standby import Standby
+from bridge.speech.connection import SpeechConnection
+from bridge.speech.link import DEFAULT_VERSION, SpeechLink, drop
+from bridge.speech.standby import Standby
 from bridge.stt.cartesia_connection import CartesiaConnection, meaning
 from bridge.stt.cartesia_wire import (
     MANUAL_PATH,

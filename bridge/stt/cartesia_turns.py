@@ -13,9 +13,9 @@ from bridge.audio import codec
 from bridge.conversation.actions import Tuning
 from bridge.conversation.events import TurnEagerlyEnded, TurnEnded, TurnResumed, TurnStarted, TurnUpdated
 from bridge.errors import ProtocolError, SettingsError
-from bridge.speech_connection import SpeechConnection
-from bridge.speech_link import DEFAULT_VERSION, SpeechLink, drop
-from bridge.speech_standby import Standby
+from bridge.speech.connection import SpeechConnection
+from bridge.speech.link import DEFAULT_VERSION, SpeechLink, drop
+from bridge.speech.standby import Standby
 from bridge.stt.cartesia_connection import CartesiaConnection, greeting
 from bridge.stt.cartesia_wire import (
     TURNS_PATH,

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from bridge.conversation.actions import Tuning
 from bridge.conversation.events import RecognizerEvent
 from bridge.errors import SpeechError
-from bridge.speech_connection import SpeechConnection
-from bridge.speech_link import SpeechLink
+from bridge.speech.connection import SpeechConnection
+from bridge.speech.link import SpeechLink
 from bridge.stt.outbox import Outbox
 
 

@@ -25,9 +25,9 @@ from bridge.conversation.events import (
     RecognizerLost,
 )
 from bridge.errors import ProtocolError, SpeechError
-from bridge.speech_connection import SpeechConnection
-from bridge.speech_link import SpeechLink, drop
-from bridge.speech_standby import Choice, Standby
+from bridge.speech.connection import SpeechConnection
+from bridge.speech.link import SpeechLink, drop
+from bridge.speech.standby import Choice, Standby
 from bridge.stt.base import EmitTurn, Recognizer, RecognizerFactory
 from bridge.stt.dialect import Connection, Dialect
 from bridge.stt.outbox import CATCH_UP_SPEED, Outbox

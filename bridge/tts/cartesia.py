@@ -23,7 +23,7 @@ import structlog
 
 from bridge.conversation.events import SpeechArrived, SpeechEvent, SpeechFailed, SpeechFinished, WordsTimed
 from bridge.errors import SpeechError
-from bridge.speech_link import DEFAULT_VERSION, SpeechLink
+from bridge.speech.link import DEFAULT_VERSION, SpeechLink
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice, nobody
 from bridge.tts.cartesia_socket import SpeechSocket
 from bridge.tts.cartesia_utterance import Piece, Utterance

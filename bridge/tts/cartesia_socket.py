@@ -10,8 +10,8 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 
 from bridge.errors import ProtocolError, SpeechError
-from bridge.speech_connection import SpeechConnection
-from bridge.speech_link import SpeechLink, drop
+from bridge.speech.connection import SpeechConnection
+from bridge.speech.link import SpeechLink, drop
 from bridge.tasks import spawn
 from bridge.tts.cartesia_wire import TTS_PATH, Cancel, ServiceMessage, Unknown, encode, parse_from_service
 

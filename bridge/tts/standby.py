@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bridge.conversation.events import SpeechEvent, SpeechFailed, SpokenByStandby
-from bridge.speech_standby import Switch, helps
+from bridge.speech.standby import Switch, helps
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice, nobody
 
 _NUMBERS_KEPT: Final = 32

@@ -10,8 +10,8 @@ from typing import TypeAlias
 import structlog
 from aiohttp import web
 
+from bridge.listener.proxies import Proxies
 from bridge.metrics import Metrics
-from bridge.proxies import Proxies
 from bridge.twilio import signature
 from bridge.twilio.telling import Telling
 from bridge.twilio.tokens import StreamTokens, TokenRefused

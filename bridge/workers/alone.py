@@ -11,15 +11,15 @@ from typing import Any, TypeAlias
 
 from aiohttp import web
 
-from bridge.arrivals import Site
 from bridge.call.registry import Registry
-from bridge.entrance import Entrance
+from bridge.listener.arrivals import Site
+from bridge.listener.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.live.listening import Elsewhere, Here
-from bridge.local_speech import SpeechState, open_speech, open_standby
 from bridge.metrics import Metrics
 from bridge.outbound.dialer import Dialer
 from bridge.settings import MEDIA_PATH, Settings
+from bridge.speech.local import SpeechState, open_speech, open_standby
 from bridge.store.base import Store
 from bridge.store.sql.database import Database
 from bridge.store.sql.keeper import Keeper

@@ -17,9 +17,9 @@ import msgspec
 import structlog
 
 from bridge.errors import BridgeError, SettingsError
-from bridge.local_speech import open_speech, open_standby
 from bridge.local_token import local_token
 from bridge.settings import Settings
+from bridge.speech.local import open_speech, open_standby
 from bridge.store.folder_lock import held
 from bridge.tasks import spawn
 from bridge.workers.board import make_board

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bridge.arrivals import Site
 from bridge.call.log_session import LogSession
 from bridge.call.registry import Registry
 from bridge.call.session import Session
-from bridge.entrance import Entrance
+from bridge.listener.arrivals import Site
+from bridge.listener.entrance import Entrance
 from bridge.live.calls import LiveCalls
 from bridge.live.elsewhere import Elsewhere
 from bridge.live.events import News

@@ -11,13 +11,13 @@ import pytest
 
 from bridge.agents.openai.chat import OpenAIAgent
 from bridge.agents.openai.tools import Toolbox
+from bridge.assembly.profiles import Profiles, tool_options
 from bridge.errors import SettingsError
 from bridge.metrics import Metrics
-from bridge.profiles import Profiles, tool_options
 from bridge.settings import Settings
 from bridge.settings.agents import targets_by_name
 from bridge.settings.source import load_settings
-from tests.test_profiles import openers
+from tests.assembly.test_profiles import openers
 
 TOOLS = """
 [agent]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.assembly.sinks import make_sinks
 from bridge.errors import SettingsError
 from bridge.settings.source import load_settings
 from bridge.simulator.caller import SimulatedCall
-from bridge.sink_parts import make_sinks
 from tests.api.live_world import live_world
 from tests.sinks.test_webhook import Receiver
 

@@ -13,7 +13,7 @@ import pytest
 from bridge.audio.wav import interleave, read_mulaw
 from bridge.conversation.journal import AgentSpoke, CallerSpoke, Entry, PartySpoke
 from bridge.errors import SpeechError
-from bridge.speech_link import SpeechLink
+from bridge.speech.link import SpeechLink
 from bridge.store.differences import Difference
 from bridge.store.retranscribe import Piece, Word, iter_pieces, live_words, retranscribe
 from bridge.store.sql.database import Database

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from bridge.audio.wav import write_mulaw
 from bridge.errors import SpeechError
-from bridge.speech_link import SpeechLink
+from bridge.speech.link import SpeechLink
 from bridge.stt.cartesia_batch import CartesiaBatch, HeardFile, HeardWord
 
 FILE = write_mulaw(b"\x55" * 800)

@@ -6,7 +6,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
-from bridge.speech_link import SpeechLink, is_final
+from bridge.speech.link import SpeechLink, is_final
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from bridge.conversation.events import (
     Word,
     WordsTimed,
 )
-from bridge.speech_standby import Switch
+from bridge.speech.standby import Switch
 from bridge.tts.base import EmitSpeech, Synthesizer, Voice
 from bridge.tts.prompts import Prompt, PromptCache
 from bridge.tts.standby import StandbySpeech

@@ -21,7 +21,7 @@ from bridge.conversation.journal import CallClosed, CallerSpoke, Entry, MessageL
 from bridge.simulator.caller import CallEvent, SimulatedCall
 from bridge.simulator.rest import FakeTwilioRest, Fault
 from bridge.store.journal_file import read_journal
-from bridge.voicemail import MessageSounds
+from bridge.voicemail.sounds import MessageSounds
 from tests.call.house import FACTS, FORM, House, house_up, script_conversations
 from tests.call.peers import settle
 from tests.scripted_speech import ScriptedSpeech

@@ -1,0 +1,1 @@
+"""The listener: how many may connect, for how long, and whose word counts about who asks."""

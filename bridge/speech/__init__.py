@@ -1,0 +1,1 @@
+"""The way to a speech service, which both of its halves share: address, connection, standby."""
