@@ -53,8 +53,9 @@ ENTRIES: list[j.Entry] = [
 FOR_A_CRASH: list[j.Entry] = [
     j.AgentHeard(3100, 1, 0, "call.started", "Hello, Blue", 20, 262),
     j.AgentRemembered(12_560, {"step": "bike", "tries": 2}),
+    j.CallGivenAway(13_950),
 ]
-"""What is kept for a process that may have to go on with the call, and for nobody else."""
+"""What is kept for a process that may have to go on with the call, or where one does, and of no other call."""
 
 TROUBLED: list[j.Entry] = [
     j.CallOpened(),
