@@ -102,7 +102,7 @@ async def _room(it: Stage, found: Found) -> None:
         found.wrong.append(f"{len(taken)} who waited were let in when there was no room")
     dropped = it.calls.tally.dropped_calls
     began = asyncio.get_running_loop().time()
-    places = await it.make_room()
+    places = await it.make_room(_WAITING)
     try:
         async with asyncio.timeout(_LET_IN_WITHIN_S):
             while len(taken) < places:  # noqa: ASYNC110  Whoever waits asks about once a second.

@@ -82,11 +82,11 @@ class Stage:
                 if kind != "busy":
                     await ask(self.origin, sid, kind)
 
-    async def make_room(self) -> int:
-        """Let two callers in, or all; returns how many."""
+    async def make_room(self, waiting: int) -> int:
+        """Let two callers in, or all who are waiting; returns how many."""
         if self.reason == "lag":
             await self.relieve()
-            return len(NUMBERS)
+            return waiting
         if self.reason == "number":
             for kind, sid in self._held:
                 if kind == "queue":
