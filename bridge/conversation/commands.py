@@ -6,7 +6,7 @@ The shell carries the commands of one event out in their order, and before it lo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
@@ -65,6 +65,11 @@ class SendMark(Struct, frozen=True):
 
 class ClearPlayout(Struct, frozen=True):
     """Make the phone drop what it has not played yet: the agent falls silent at once."""
+
+
+LONGEST_TALK_S: Final = 4 * 3600.0 + 120
+"""How long the two may talk whom a transfer has connected, in seconds: the carrier ends that after four hours
+(Twilio: `<Dial>`, `timeLimit`), and has two minutes to tell of it."""
 
 
 class LeaveCall(Struct, frozen=True):

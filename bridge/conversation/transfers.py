@@ -16,8 +16,6 @@ from bridge.conversation.outage import Outage
 from bridge.conversation.passage import with_message
 from bridge.conversation.state import Talk
 
-_LONGEST_TALK_S = 4 * 3600.0 + 120
-"""The carrier ends a dialled call after four hours (Twilio: `<Dial>`, `timeLimit`)."""
 _TOLD_WITHIN_S = 5.0
 """How soon after the caller hung up the carrier tells how the transfer ended, if it does."""
 _ASKED_WITHIN_S = 180.0
@@ -141,7 +139,7 @@ def stay_away(talk: Talk, since: float) -> None:
 def _lasts_s(talk: Talk) -> float:
     """How long the call may be away."""
     ring_s = talk.left.transfer.timeout_s or talk.policy.longest_ring_s if talk.left.transfer else 0.0
-    lasts_s = ring_s + _LONGEST_TALK_S if _passing(talk) else 0.0
+    lasts_s = ring_s + do.LONGEST_TALK_S if _passing(talk) else 0.0
     if talk.left.voicemail:
         lasts_s = _ASKED_FOR_S + talk.policy.longest_message_s
     return talk.policy.reattach_s + lasts_s

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final
 import structlog
 from msgspec import Struct
 
+from bridge.conversation.commands import LONGEST_TALK_S
 from bridge.conversation.journal import (
     CallClosed,
     CallGivenAway,
@@ -38,10 +39,10 @@ _DAYS: Final = 2
 _RINGS_S: Final = 120.0
 """How long the phone of somebody else may ring, where the call does not say."""
 _TAIL_BYTES: Final = 64 * 1024
-_LONGEST_TALK_S: Final = 4 * 3600.0
-"""How long the two may talk then: the carrier ends that after four hours (Twilio: `<Dial>`, `timeLimit`)."""
-_MESSAGE_S: Final = 15 * 60.0
-"""How long a caller may take for a message to the carrier, with what is said before."""
+_MESSAGE_S: Final = 3600.0 + 60.0
+"""How long a caller may take for a message to the carrier: the longest that the settings allow
+(`voicemail.max_seconds`; the journal does not hold how long this one may be), and a minute in which the carrier's
+voice asks for it."""
 _LOG_KIND: Final = "log"
 """`CallHeader.agent_kind` of a call that is only listened to: the carrier never asks how it goes on."""
 
@@ -63,10 +64,10 @@ class TakenOver(Struct, frozen=True):
 
 
 def own(file: BinaryIO) -> None:
-    """Hold the lock of a journal that this process has just begun, for as long as the file is open.
+    """Hold the lock of a journal that this process has begun, or adds to, for as long as the file is open.
 
-    Blocks while somebody looks whether the call was left. A file system that knows no locks is lived with: there
-    no call is taken over.
+    Blocks while somebody looks whether the call was left, or adds to it. A file system that knows no locks is lived
+    with: there no call is taken over.
     """
     with contextlib.suppress(OSError):
         fcntl.flock(file.fileno(), fcntl.LOCK_EX)
@@ -103,7 +104,7 @@ def away_s(folder: Path) -> float:
             left = {}
     transfer = left.get("transfer")
     if transfer is not None:
-        return (transfer.get("timeout_s") or _RINGS_S) + _LONGEST_TALK_S
+        return (transfer.get("timeout_s") or _RINGS_S) + LONGEST_TALK_S
     return _MESSAGE_S if left.get("voicemail") else 0.0
 
 

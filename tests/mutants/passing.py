@@ -73,7 +73,7 @@ MUTANTS = (
     ),
     Mutant(
         _TRANSFERS,
-        "lasts_s = ring_s + _LONGEST_TALK_S if",
+        "lasts_s = ring_s + do.LONGEST_TALK_S if",
         "lasts_s = ring_s if",
         "A talk of a minute ends the record while the two still talk.",
     ),

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from bridge.conversation import journal as j
+from bridge.conversation.commands import LONGEST_TALK_S
+from bridge.settings.calls import VoicemailSettings
 from bridge.store.base import CallHeader
 from bridge.store.files import FileStore, read_journal, unfinished
 from bridge.store.journal_file import entry_line, header_line
@@ -186,10 +188,10 @@ async def test_a_call_is_finished_when_it_can_be_taken_over_no_more(tmp_path: Pa
         ([], 0.0),
         (
             [j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1", "timeout_s": 45.0}})],
-            4 * 3600 + 45.0,
+            LONGEST_TALK_S + 45.0,
         ),
-        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}})], 4 * 3600 + 120.0),
-        ([j.Standing(1, left={"reason": "agent_failed", "voicemail": True, "transfer": None})], 900.0),
+        ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}})], LONGEST_TALK_S + 120.0),
+        ([j.Standing(1, left={"reason": "agent_failed", "voicemail": True, "transfer": None})], 3660.0),
         ([j.Standing(1, left={"reason": "digits", "digits": "1", "transfer": None})], 0.0),
         ([j.Standing(1, left={"reason": "transfer", "transfer": {"to": "+1"}}), j.StreamResumed(9)], 0.0),
     ],
@@ -199,6 +201,13 @@ def test_a_caller_who_is_passed_on_may_be_away_for_as_long_as_it_rings_and_they_
 ) -> None:
     (tmp_path / "journal.jsonl").write_bytes(header_line(HEADER) + b"".join(map(entry_line, entries)))
     assert away_s(tmp_path) == seconds
+
+
+def test_a_caller_may_be_away_for_the_longest_message_that_the_settings_allow(tmp_path: Path) -> None:
+    longest = VoicemailSettings.model_json_schema()["properties"]["max_seconds"]["maximum"]
+    left = j.Standing(1, left={"reason": "agent_failed", "voicemail": True, "transfer": None})
+    (tmp_path / "journal.jsonl").write_bytes(header_line(HEADER) + entry_line(left))
+    assert away_s(tmp_path) == longest + 60
 
 
 async def test_what_was_heard_of_a_reply_is_in_the_transcript_of_a_call_that_nobody_goes_on_with(
