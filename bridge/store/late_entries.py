@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from bridge.store.files import finish_from_journal
 from bridge.store.folder import JOURNAL
 from bridge.store.journal_file import entry_line, read_journal
 from bridge.store.sealing import NO_KEYS, Keys, write_all
+from bridge.store.taking_over import own
 
 
 def read_call(folder: Path) -> tuple[CallHeader, list[Entry]]:
@@ -26,7 +26,7 @@ def add_entry(folder: Path, make: Callable[[Sequence[Entry]], Entry], keys: Keys
     also where the call was erased meanwhile, and BridgeError.
     """
     with (folder / JOURNAL).open("r+b", buffering=0) as file:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+        own(file)
         entry = make(read_call(folder)[1])
         file.seek(0, 2)
         write_all(file, entry_line(entry))
