@@ -65,15 +65,15 @@ class CartesiaBatch:
         self._link = link
         self._language = language
         self._timeout_s = timeout_s
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=link.connect_timeout_s), trust_env=True
-        )
+        self._session = aiohttp.ClientSession(trust_env=True)
 
-    async def transcribe(self, wav: bytes, *, name: str, language: str = "") -> HeardFile:
+    async def transcribe(
+        self, wav: bytes, *, name: str, language: str = "", timeout_s: float | None = None
+    ) -> HeardFile:
         """Return what is said in a WAV file; `name` is the file's, for the service's logs.
 
-        `language`: in which, where that is another one than usual. Raises SpeechError. Cancelling gives the request
-        up.
+        `language`: in which, where that is another one than usual; `timeout_s`: how long this file may take, where
+        that is not as long as usual. Raises SpeechError. Cancelling gives the request up.
         """
         form = aiohttp.FormData()
         form.add_field("file", wav, filename=name, content_type="audio/wav")
@@ -87,12 +87,16 @@ class CartesiaBatch:
         elif link.api_key:
             headers["X-API-Key"] = link.api_key
         url = link.url(_PATH).replace("ws", "http", 1)
+        within_s = self._timeout_s if timeout_s is None else timeout_s
+        limits = aiohttp.ClientTimeout(total=within_s, sock_connect=link.connect_timeout_s)
         try:
-            async with self._session.post(url, data=form, headers=headers, allow_redirects=False) as response:
+            async with self._session.post(
+                url, data=form, headers=headers, timeout=limits, allow_redirects=False
+            ) as response:
                 body = await response.content.read(_MOST_ANSWER_BYTES)
                 status = response.status
         except TimeoutError as error:
-            raise link.timeout("no transcript", self._timeout_s) from error
+            raise link.timeout("no transcript", within_s) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             reason = system_reason(error) if isinstance(error, OSError) else str(error) or type(error).__name__
             raise SpeechError(

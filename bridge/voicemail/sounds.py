@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -63,31 +62,33 @@ class MessageSounds:
     async def _bring(self, folder: Path) -> None:
         try:
             for message in await asyncio.to_thread(elsewhere, folder):
-                audio = await self._fetch(folder, message.number, message.url)
-                if self._words is not None:
-                    await self._words.hear(folder, message, audio)
+                await self._fetch(folder, message.number, message.url)
+                if self._words is None:
+                    continue
+                try:
+                    await self._words.hear(folder, message)
+                except (OSError, BridgeError) as error:
+                    log.error("message_words_not_kept", folder=str(folder), number=message.number, error=str(error))
         except (OSError, BridgeError) as error:
             log.error("message_not_fetched", folder=str(folder), error=str(error))
 
-    async def _fetch(self, folder: Path, number: int, url: str) -> bytes:
-        """Fetch a message, and return it. Raises `OSError` and `BridgeError` where that cannot, and will not be."""
+    async def _fetch(self, folder: Path, number: int, url: str) -> None:
+        """Bring a message into its folder. Raises OSError and BridgeError where that cannot, and will not be."""
         for attempt, pause in enumerate(self._pauses_s, start=1):
             await asyncio.sleep(pause)
             try:
                 async with self._room:
                     file = await self.recordings.fetch(url)
+                    await asyncio.to_thread(_keep, folder, number, file, self._keys)
             except CarrierError as error:
                 if error.code == "carrier_request" or attempt == len(self._pauses_s):
                     raise
                 log.info("message_not_there_yet", folder=str(folder), number=number, attempt=attempt)
             else:
-                audio = await asyncio.to_thread(partial(_keep, folder, number, file, self._keys))
                 log.info("message_fetched", folder=str(folder), number=number, bytes=len(file))
-                return audio
+                return
         raise AssertionError  # The last attempt has raised.
 
 
-def _keep(folder: Path, number: int, file: bytes, keys: Keys) -> bytes:
-    audio = read_mulaw(file, name=f"message {number}")
-    write_message(folder, number, audio, keys)
-    return audio
+def _keep(folder: Path, number: int, file: bytes, keys: Keys) -> None:
+    write_message(folder, number, read_mulaw(file, name=f"message {number}"), keys)

@@ -15,15 +15,20 @@ from typing import Final, Protocol
 
 import structlog
 
-from bridge.audio.wav import write_mulaw
+from bridge.audio.codec import SAMPLE_RATE
 from bridge.conversation.journal import CallerSpoke, Entry, Meaning, MessageLeft, ProblemMet
 from bridge.errors import SpeechError
 from bridge.store.base import CallHeader
 from bridge.store.late_entries import add_entry, read_call
 from bridge.store.sealing import NO_KEYS, Keys
+from bridge.store.vault import open_recording
 
 PAUSES_S: Final = (0.0, 15.0, 60.0, 300.0, 900.0)
 """Before each attempt: an outage of the speech service may be why there is a message at all."""
+
+_BEYOND_LENGTH_S: Final = 60.0
+"""How long an attempt may take beyond the message's own length: only one is heard at a time, and a service that
+takes a file and never answers is not to keep all others waiting."""
 
 log = structlog.get_logger()
 
@@ -39,8 +44,10 @@ class Heard(Protocol):
 class Listener(Protocol):
     """A speech service that makes text of a file, such as `bridge.stt.cartesia_batch.CartesiaBatch`."""
 
-    async def transcribe(self, wav: bytes, *, name: str, language: str = "") -> Heard:
-        """Return what is said in a WAV file. Raises SpeechError."""
+    async def transcribe(
+        self, wav: bytes, *, name: str, language: str = "", timeout_s: float | None = None
+    ) -> Heard:
+        """Return what is said in a WAV file, within this time. Raises SpeechError."""
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -75,15 +82,15 @@ class MessageWords:
         for listener in self._ways.listeners:
             await listener.close()
 
-    async def hear(self, folder: Path, message: MessageLeft, audio: bytes) -> None:
-        """Put the words of a message (mu-law, 8000 Hz) into its call's record, or why there are none.
+    async def hear(self, folder: Path, message: MessageLeft) -> None:
+        """Put the words of a message that lies in its call's folder into the call's record, or why there are none.
 
-        Raises OSError and BridgeError where the record cannot be read or written, as when it was erased meanwhile.
+        Raises OSError and BridgeError where the record, or the message, cannot be read, or the record not be
+        written, as when it was erased meanwhile.
         """
-        header, _ = await asyncio.to_thread(read_call, folder)
-        wav = await asyncio.to_thread(write_mulaw, audio)
+        header = (await asyncio.to_thread(read_call, folder))[0]
         try:
-            words = await self._words(header, message.number, wav)
+            words = await self._words(folder, header, message.number)
         except SpeechError as error:
             log.warning("message_not_heard", call=header.id, number=message.number, code=error.code)
             said = f"the words of message {message.number} are not known: {error.message}"
@@ -93,9 +100,9 @@ class MessageWords:
             log.info("message_heard", call=header.id, number=message.number)
             await self._add(folder, header, partial(_turn, message, words))
 
-    async def _words(self, header: CallHeader, number: int, wav: bytes) -> str:
-        """Return what is said. Raises the last SpeechError."""
-        name, language = f"message-{number}.wav", self._ways.language_of(header)
+    async def _words(self, folder: Path, header: CallHeader, number: int) -> str:
+        """Return what is said. Raises the last SpeechError, and as reading the message does."""
+        language = self._ways.language_of(header)
         failed: list[SpeechError] = []
         for pause_s in self._pauses_s:
             await asyncio.sleep(pause_s)
@@ -103,17 +110,31 @@ class MessageWords:
             for listener in self._ways.listeners:
                 try:
                     async with self._room:
-                        return (await listener.transcribe(wav, name=name, language=language)).text
+                        return await self._ask(listener, folder, number, language)
                 except SpeechError as error:
-                    failed.append(error)
+                    # Without where it was raised: those frames hold the message, for as long as is paused.
+                    failed.append(SpeechError(error.message, code=error.code, final=error.final))
             if all(error.final for error in failed):
                 break
         raise failed[0]  # Of the service that is asked first; there is one.
+
+    async def _ask(self, listener: Listener, folder: Path, number: int, language: str) -> str:
+        """Send a message, which is in memory only meanwhile: an hour of it is 29 MB, and many may wait."""
+        wav, seconds = await asyncio.to_thread(_read, folder, number, self._ways.keys)
+        within_s = seconds + _BEYOND_LENGTH_S
+        name = f"message-{number}.wav"
+        return (await listener.transcribe(wav, name=name, language=language, timeout_s=within_s)).text
 
     async def _add(self, folder: Path, header: CallHeader, make: Callable[[Sequence[Entry]], Entry]) -> None:
         ways = self._ways
         await asyncio.to_thread(add_entry, folder, lambda entries: ways.redact(make(entries)), ways.keys)
         ways.grew(folder, header.id)
+
+
+def _read(folder: Path, number: int, keys: Keys) -> tuple[bytes, float]:
+    """Return a message as a WAV file, and how long it is, in seconds. Raises as `open_recording` does."""
+    with open_recording(folder, keys, message=number) as message:
+        return message.read(0, message.size), message.frames / SAMPLE_RATE
 
 
 def _turn(message: MessageLeft, words: str, entries: Sequence[Entry]) -> CallerSpoke:
