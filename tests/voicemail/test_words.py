@@ -202,8 +202,7 @@ class Refusing:
         sent = Held()
         self.held.append(weakref.ref(sent))
         try:
-            async with asyncio.timeout(0.01):
-                await asyncio.sleep(60)
+            return await asyncio.wait_for(asyncio.sleep(60, HeardFile("")), 0.01)
         except TimeoutError as error:
             raise SpeechError("refused", code="speech_timeout", final=False) from error
 
