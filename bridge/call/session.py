@@ -97,6 +97,8 @@ class Session:
         take = self._inbox.take  # The peers hold the inbox only, so that nothing keeps a call that is over.
         self._hung_up = False
         self._closing = False
+        self.abandoned = False
+        """Another process goes on with it, as far as this one knows."""
         self._others = others
         self._attending = attend(peers.agent, info, lambda: take(on.FloorWanted()))
         self.secret = False
@@ -248,7 +250,7 @@ class Session:
         """
         if given and not self._closing:
             self._record.append(CallGivenAway(self._at_ms()))
-        self._hung_up = True
+        self._hung_up = self.abandoned = True
         if self._carrier is not None:
             self._carrier.close()
             self._carrier = None
