@@ -55,6 +55,8 @@ class Conversation:
         resuming.restore(talk, past, began, now)
         if talk.state == "broken":
             conversation._past = past
+        else:
+            conversation._stand.stands_already(talk)
         return conversation
 
     def handle(self, event: on.Event, now: float) -> list[do.Command]:
