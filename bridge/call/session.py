@@ -252,7 +252,7 @@ class Session:
         if self._carrier is not None:
             self._carrier.close()
             self._carrier = None
-        self._inbox.stop()
+        self._inbox.close()
         self._log = self._log.bind(reason="held_elsewhere")
         self._close()
 
