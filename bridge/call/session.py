@@ -71,7 +71,7 @@ class Session:
         warm: WarmRecognizer | None = None,
         others: Others | None = None,
     ) -> None:
-        """`record`: a reopened one is that of a call whose process has died, and that goes on here.
+        """`record`: a reopened one is that of a call that goes on here: its process has died, or given it away.
 
         `warm`: the recogniser that was opened for this call before it came; None: open one now. `others`: who calls
         the other side of warm transfers; None: there are none.
@@ -254,7 +254,7 @@ class Session:
         if self._carrier is not None:
             self._carrier.close()
             self._carrier = None
-        self._inbox.stop()
+        self._inbox.close()
         self._log = self._log.bind(reason="held_elsewhere")
         self._close()
 
