@@ -76,6 +76,9 @@ class ListenRoutes:
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
         """Send the sound of a call until it is over, or the listener goes."""
+        socket = web.WebSocketResponse(heartbeat=_BEAT_S, compress=False, max_msg_size=4096)
+        if not socket.can_prepare(request):  # Whoever cannot hear anything takes nobody's place.
+            raise Problem(426, "websocket_wanted", "Listening takes a WebSocket.", headers={"Upgrade": "websocket"})
         try:
             listening = await self._open(request.match_info["call"])
         except TooManyEarsError as error:
@@ -83,10 +86,20 @@ class ListenRoutes:
         if listening is None:
             raise Problem(404, "call_unknown", "There is no such live call.")
         try:
-            socket = await self._prepared(request, listening.call)
-        except BaseException:
-            listening.leave()
-            raise
+            await self._let_hear(request, socket, listening)
+        finally:
+            listening.leave()  # Also where the task that sends was cancelled before it ran at all.
+        return socket
+
+    async def _let_hear(self, request: web.Request, socket: web.WebSocketResponse, listening: Listening) -> None:
+        """Send what is heard, once it is noted who listens."""
+        who = asker(request).name
+        log.info("listening", call=listening.call, who=who)
+        try:
+            await self._audit(who, "listened", listening.call)  # Before anything is heard.
+        except BridgeError as error:
+            raise Problem(503, error.code, f"{error.message}.") from None
+        await socket.prepare(request)
         sending = spawn(self._send(socket, listening), name=f"listener-{listening.call}")
         assert self._door is not None  # noqa: S101  The request came by it.
         try:
@@ -96,20 +109,6 @@ class ListenRoutes:
         finally:
             sending.cancel()
             await asyncio.wait([sending])
-        return socket
-
-    async def _prepared(self, request: web.Request, call: str) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(heartbeat=_BEAT_S, compress=False, max_msg_size=4096)
-        if not socket.can_prepare(request):
-            raise Problem(426, "websocket_wanted", "Listening takes a WebSocket.", headers={"Upgrade": "websocket"})
-        who = asker(request).name
-        log.info("listening", call=call, who=who)
-        try:
-            await self._audit(who, "listened", call)  # Before anything is heard.
-        except BridgeError as error:
-            raise Problem(503, error.code, f"{error.message}.") from None
-        await socket.prepare(request)
-        return socket
 
     async def _open(self, call: str) -> Listening | None:
         """Begin to listen to a call, wherever it is; None: it is nowhere."""

@@ -28,7 +28,7 @@ from bridge.bus.asking import (
 from bridge.bus.connection import Bus, BusError
 from bridge.bus.handing_over import LOOK_S, hand_over
 from bridge.bus.live import LiveNodes
-from bridge.bus.sound import SoundAsked
+from bridge.bus.sound import NOT_HERE, SoundAsked, named
 from bridge.bus.taking import HeldStore, Taking
 from bridge.call.registry import Registry
 from bridge.call.session import Session
@@ -397,6 +397,12 @@ class Node(Around):
         try:
             return await self.bus.ask(self._call(call), question, _ALIVE_S)
         except BusError as error:
+            node = None if self._live is None else self._live.node_of(call)
+            if error.code == "bus_nobody" and node not in {None, self.name}:
+                with contextlib.suppress(BusError):  # As in `_ask_about`; the question has to name the call then.
+                    answer = await self.bus.ask(self._node(node), named(question, call), _ALIVE_S)
+                    if answer != NOT_HERE:
+                        return answer
             self._not_answered(call, error)
             return None
 

@@ -21,7 +21,10 @@ from bridge.live.listening import Listening, TooManyEarsError
 from bridge.tasks import spawn, stopped
 
 LISTEN: Final = b"listen "
-"""Asks whoever holds a call for its sound; the subject at which it is awaited follows. The answer is `Begun`."""
+"""Asks whoever holds a call for its sound; the subject at which it is awaited follows. The answer is `Begun`.
+
+Behind that, and a space, a node is told which call is meant where it is not asked at a name of the call's.
+"""
 _LEFT: Final = b"-"
 """The answer to sound that is not wanted any more; that to what is taken is empty."""
 _GATHER_S: Final = 0.1
@@ -47,6 +50,10 @@ class Begun(msgspec.Struct):
     """As many listen as may."""
 
 
+NOT_HERE: Final = msgspec.msgpack.encode(Begun())
+"""The answer of who does not hold the call."""
+
+
 class Sound(msgspec.Struct):
     """What has come since the message before."""
 
@@ -67,10 +74,10 @@ class SoundGiven:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def take(self, message: Any, call: str) -> None:
-        """Begin to send a call's sound to whoever asks for it."""
-        inbox = bytes(message.data).removeprefix(LISTEN).decode(errors="replace")
+        """Begin to send a call's sound to whoever asks for it; `call` is what is meant where they name none."""
+        inbox, _, name = bytes(message.data).removeprefix(LISTEN).decode(errors="replace").partition(" ")
         try:
-            listening = self.open(call)
+            listening = self.open(name or call)
         except TooManyEarsError:
             await message.respond(msgspec.msgpack.encode(Begun(full=True)))
             return
@@ -151,7 +158,8 @@ class _Awaited:
         self.ear = Ear()
         self.inbox = inbox
         self._bus = bus
-        self._left = left
+        self._on_left = left
+        self._left = False
         self._watching: asyncio.TimerHandle | None = None
 
     async def begin(self) -> None:
@@ -160,13 +168,19 @@ class _Awaited:
         await self._bus.listen_now(self.inbox, self._take)
 
     def leave(self) -> None:
-        """Take nothing more: who sends is told so with the next message."""
+        """Take nothing more: who sends is told so with the next message. Again, it does nothing."""
+        if self._left:
+            return
+        self._left = True
         if self._watching is not None:
             self._watching.cancel()
         self._bus.leave(self.inbox)
-        self._left(self)
+        self._on_left(self)
 
     async def _take(self, message: Any) -> None:
+        if self._left:  # It was on its way already.
+            await message.respond(_LEFT)
+            return
         try:
             sound = msgspec.msgpack.decode(message.data, type=Sound)
         except msgspec.MsgspecError as error:
@@ -185,6 +199,11 @@ class _Awaited:
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().call_later(_SILENT_S, self.ear.end, "lost")
+
+
+def named(question: bytes, call: str) -> bytes:
+    """Return what asks for the sound of a call at a subject that does not name it."""
+    return question + b" " + call.encode()
 
 
 def _begun(answer: bytes) -> Begun:

@@ -211,7 +211,7 @@ class Registry:
         return await keep_alone(self._store, replace(header, recording=recording), message)
 
     async def revive(self, sid: str) -> Session | None:
-        """Go on with a call whose process has died, and that waits for its new media stream from now on.
+        """Go on with a call whose process has died or given it away: it waits for its new media stream from now on.
 
         None: it cannot be gone on with, as `Store.reopen` has it, or no calls are taken any more. Asked again
         meanwhile, it is the same call. Cancelling stops the waiting only.

@@ -71,7 +71,7 @@ class Session:
         warm: WarmRecognizer | None = None,
         others: Others | None = None,
     ) -> None:
-        """`record`: a reopened one is that of a call whose process has died, and that goes on here.
+        """`record`: a reopened one is that of a call that goes on here: its process has died, or given it away.
 
         `warm`: the recogniser that was opened for this call before it came; None: open one now. `others`: who calls
         the other side of warm transfers; None: there are none.
@@ -97,6 +97,8 @@ class Session:
         take = self._inbox.take  # The peers hold the inbox only, so that nothing keeps a call that is over.
         self._hung_up = False
         self._closing = False
+        self.abandoned = False
+        """Another process goes on with it, as far as this one knows."""
         self._others = others
         self._attending = attend(peers.agent, info, lambda: take(on.FloorWanted()))
         self.secret = False
@@ -248,11 +250,11 @@ class Session:
         """
         if given and not self._closing:
             self._record.append(CallGivenAway(self._at_ms()))
-        self._hung_up = True
+        self._hung_up = self.abandoned = True
         if self._carrier is not None:
             self._carrier.close()
             self._carrier = None
-        self._inbox.stop()
+        self._inbox.close()
         self._log = self._log.bind(reason="held_elsewhere")
         self._close()
 

@@ -42,7 +42,7 @@ class Conversation:
     def resume(
         cls, entries: Iterable[journal.Entry], policy: Policy, *, epoch: int, began: float, now: float
     ) -> Conversation:
-        """Go on with a call whose process has died, from what its journal holds.
+        """Go on with a call whose process has died or given it away, from what its journal holds.
 
         It waits for its stream, as one whose stream broke, for `policy.reattach_s`; what the caller said last is
         asked again if nobody has answered it. A call that was left for a while is left still. `epoch` is higher
@@ -55,6 +55,8 @@ class Conversation:
         resuming.restore(talk, past, began, now)
         if talk.state == "broken":
             conversation._past = past
+        else:
+            conversation._stand.stands_already(talk)
         return conversation
 
     def handle(self, event: on.Event, now: float) -> list[do.Command]:

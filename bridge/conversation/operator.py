@@ -7,9 +7,9 @@ meanwhile, and what the caller still waits to hear from the agent is asked again
 
 from __future__ import annotations
 
-from bridge.conversation.actions import Action, Note, Play, Say, SendDigits, Set
+from bridge.conversation.actions import Action, HandOff, Note, Play, Say, SendDigits, Set, Transfer
 from bridge.conversation.caller import joined
-from bridge.conversation.journal import NoteTaken
+from bridge.conversation.journal import AnswererTold, NoteTaken
 from bridge.conversation.reply import Reply
 from bridge.conversation.state import Talk
 
@@ -27,6 +27,10 @@ def take(talk: Talk, actions: tuple[Action, ...]) -> None:
                 talk.change(action)
             case _ if talk.state in {"waiting", "live", "broken"}:
                 talk.operated.append(action)
+                if talk.by_machine and isinstance(action, Transfer | HandOff):
+                    # No machine is passed on: who listens hears that it is a person whom the carrier took for one.
+                    talk.answerer = "human"
+                    talk.record(AnswererTold(talk.ms(), talk.answerer))
 
 
 def must_wait(talk: Talk, *, caller_speaks: bool) -> bool:

@@ -22,23 +22,30 @@ class Stand:
     def __init__(self) -> None:
         self._kept: tuple[Any, ...] = (None, None, _UNTUNED, None, None, None, _NOBODY_LEFT)
 
+    def stands_already(self, talk: Talk) -> None:
+        """Keep nothing of how the talk stands now: the journal that it was restored from has it, and since when."""
+        self._kept = _stands(talk)
+
     def look(self, talk: Talk) -> None:
         """Keep how the talk stands, if that has changed."""
-        left = talk.left
-        stands = (
-            talk.speech.voice,
-            talk.speech.language,
-            talk.tuning,
-            talk.digits.wanted,
-            talk.message.wanted,
-            talk.passage.consulting,
-            left if left.for_a_while or left.handoff is not None else _NOBODY_LEFT,
-        )
-        if stands != self._kept:
+        if (stands := _stands(talk)) != self._kept:
             self._kept = stands
             voice, language, *held = stands
             kept = [{} if one is _NOBODY_LEFT else _plain(one) for one in held]
             talk.record(Standing(talk.ms(), voice or "", language or "", *kept))
+
+
+def _stands(talk: Talk) -> tuple[Any, ...]:
+    left = talk.left
+    return (
+        talk.speech.voice,
+        talk.speech.language,
+        talk.tuning,
+        talk.digits.wanted,
+        talk.message.wanted,
+        talk.passage.consulting,
+        left if left.for_a_while or left.handoff is not None else _NOBODY_LEFT,
+    )
 
 
 def _plain(value: Any) -> Mapping[str, Any]:

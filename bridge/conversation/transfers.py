@@ -133,6 +133,7 @@ def stay_away(talk: Talk, since: float) -> None:
     """The process died from which the call went away: there is nothing left here that it could go away from."""
     talk.state, talk.passage.away_since = "away", since
     talk.until = talk.now + _lasts_s(talk)
+    talk.out.append(do.FinishRecognizer())  # One is opened for each call, and nobody is there whom it could hear.
     talk.recognizer_closed = True
 
 

@@ -60,6 +60,11 @@ class LiveCall:
         """The bridge's id of the call."""
         return self.session.info.id
 
+    @property
+    def moves(self) -> bool:
+        """Tell whether another process goes on with it: its end here is not the call's."""
+        return isinstance(self.session, Session) and self.session.abandoned
+
     def look(self, now: float, event: Event, commands: list[Command]) -> None:
         """Look at a step of an agent's call, as its observer. Never raises."""
         self._see(now, event, commands, secret=isinstance(self.session, Session) and self.session.secret)

@@ -28,7 +28,7 @@ class Listening:
     """The bridge's id of the call."""
     ear: Ear
     leave: Callable[[], None]
-    """Ends it. Never waits; to be called once, also where the ear has nothing more to come."""
+    """Ends it. Never waits; to be called also where the ear has nothing more to come. Again, it does nothing."""
 
 
 class Elsewhere(Protocol):
@@ -59,6 +59,6 @@ class Here:
             return None
         if self._taps.full(found.id):
             raise TooManyEarsError
-        if (ear := self._taps.listen(found.id)) is None:
+        if (ear := self._taps.listen(found.id, lambda: found.moves)) is None:
             return None
         return Listening(found.id, ear, lambda: self._taps.leave(found.id, ear))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from bridge.conversation.journal import CallClosed, Entry, recording_after
-from bridge.live.ear import Ear
+from bridge.live.ear import Ear, Over
 from bridge.store.around import RecordAround, StoreAround
 from bridge.store.base import CallFiles, CallHeader, CallRecord, Store
 
@@ -37,10 +37,13 @@ class Taps(StoreAround):
         self._live[header.id] = tapped = TappedRecord(record, state, lambda: self._forget(header.id))
         return tapped
 
-    def listen(self, call: str) -> Ear | None:
-        """Begin to listen to a call, by the bridge's id; None: there is no such live call."""
+    def listen(self, call: str, moves: Callable[[], bool]) -> Ear | None:
+        """Begin to listen to a call, by the bridge's id; None: there is no such live call.
+
+        `moves` tells, once its record is closed before its end, whether another process goes on with it.
+        """
         record = self._live.get(call)
-        return None if record is None else record.listen()
+        return None if record is None else record.listen(moves)
 
     def full(self, call: str) -> bool:
         """Tell whether as many listen to a call as may."""
@@ -70,17 +73,19 @@ class TappedRecord(RecordAround):
         """Whether its sound is kept, as in `CallHeader`."""
         self._forget = forget
         self._ears: tuple[Ear, ...] = ()
+        self._moves: Callable[[], bool] = lambda: False
         self._ended = False
-        """The call has come to its end: else it goes on elsewhere when this record is closed."""
+        """The call has come to its end: what moves then moves no more."""
 
     @property
     def listeners(self) -> int:
         """How many listen."""
         return len(self._ears)
 
-    def listen(self) -> Ear:
-        """Let somebody listen from here on."""
+    def listen(self, moves: Callable[[], bool]) -> Ear:
+        """Let somebody listen from here on; `moves` as in `Taps.listen`."""
         ear = Ear()
+        self._moves = moves
         if self.recording == "paused":
             ear.tell("paused", at_ms=0)
         self._ears = (*self._ears, ear)
@@ -137,8 +142,9 @@ class TappedRecord(RecordAround):
     async def close(self) -> CallFiles:
         """Finish the record; as that of the store around which this is."""
         self._forget()
+        why: Over = "moved" if not self._ended and self._moves() else "ended"
         for ear in self._ears:
-            ear.end("ended" if self._ended else "moved")
+            ear.end(why)
         return await self._record.close()
 
     def _hear(self, side: int, at_ms: float, audio: bytes) -> None:

@@ -147,7 +147,7 @@ class Store(Protocol):
         """Begin the record of a call. Returns at once; never raises."""
 
     async def reopen(self, sid: str) -> Reopened | None:
-        """Take over the call with this id of the carrier's from a process that has died.
+        """Take over the call with this id of the carrier's from a process that has died, or has given it away.
 
         None: there is no such call, it is over or finished, two people talk in it, or a process holds it that is
         alive. Of several that ask at the same moment, in whatever processes, one gets it. That is settled, and the

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import yarl
 from aiohttp import WSMsgType
 
+from bridge.conversation.events import StreamLost
 from bridge.live.listening import Listening
 from bridge.simulator.caller import SimulatedCall
 from tests.api.live_world import LiveWorld, live_world
@@ -102,6 +104,39 @@ async def test_no_more_listen_than_a_call_can_bear(world: LiveWorld, monkeypatch
         assert world.up.registry.live
 
 
+async def test_what_is_no_websocket_takes_nobodys_place(world: LiveWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.live.taps.MOST_EARS", 1)
+    async with SimulatedCall(world.line()) as call:
+        await world.live()
+        async with world.http.ws_connect(address(world, call.call_sid)):
+            for method in ("GET", "HEAD"):
+                async with world.http.request(method, address(world, call.call_sid)) as response:
+                    assert response.status == 426
+
+
+async def test_one_who_is_gone_before_anything_was_sent_leaves_their_place(
+    world: LiveWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.live.taps.MOST_EARS", 1)
+    async with SimulatedCall(world.line()) as call:
+        await world.live()
+        url = yarl.URL(address(world, call.call_sid))
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        head = (
+            f"GET {url.path} HTTP/1.1\r\nHost: {url.host}:{url.port}\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        closing = b"\x88\x82\0\0\0\0\x03\xe8"  # 1000, masked with zeros.
+        writer.write(head.encode() + closing)
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 101 ")
+        writer.close()
+        async with world.http.ws_connect(address(world, call.call_sid)) as socket:
+            await call.say(b"\x00" * 1600)
+            assert (await socket.receive(timeout=5)).type == WSMsgType.BINARY
+
+
 async def test_one_who_listens_and_goes_leaves_nothing_behind(world: LiveWorld) -> None:
     async with SimulatedCall(world.line()) as call:
         (shown,) = await world.live()
@@ -137,3 +172,19 @@ async def test_a_call_that_moved_and_is_not_found_again_says_so(
             async with asyncio.timeout(10):
                 heard = [message.json()["type"] async for message in socket if message.type == WSMsgType.TEXT]
     assert (heard, socket.close_code) == (told, code)
+
+
+async def test_a_call_that_ends_by_a_bug_has_not_moved(world: LiveWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    world.up.worker.hear = Nowhere()
+    async with SimulatedCall(world.line()) as call:
+        await world.live()
+        async with world.http.ws_connect(address(world, call.call_sid)) as socket:
+            session = world.up.registry.live[call.call_sid]
+            monkeypatch.setattr(session._conversation, "handle", fail)
+            session.take(StreamLost())
+            async with asyncio.timeout(10):
+                heard = [message.json()["type"] async for message in socket if message.type == WSMsgType.TEXT]
+    assert (heard, socket.close_code) == (["ended"], 1000)

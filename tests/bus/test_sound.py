@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from bridge.bus import sound
 from bridge.bus.connection import Bus, BusError, Handler
-from bridge.bus.sound import SoundAsked, SoundGiven
+from bridge.bus.sound import NOT_HERE, Begun, Sound, SoundAsked, SoundGiven, named
 from bridge.live.ear import Ear, Frame
 from bridge.live.listening import Listening, TooManyEarsError
 
@@ -178,6 +179,32 @@ async def test_nothing_is_sent_any_more_for_one_who_has_gone(up: Nodes) -> None:
     at_call.hear(0, 20, b"a")
     await asyncio.sleep(0.3)
     assert up.wire.messages == messages
+
+
+async def test_what_was_on_its_way_to_one_who_has_gone_is_not_taken(
+    up: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound, "_SILENT_S", 0.05)
+    _, listening = await up.listening()
+    (take,) = up.wire.handlers.values()
+    listening.leave()
+    listening.leave()
+    late: Any = Message(msgspec.msgpack.encode(Sound([b"\0\0\0\0\0a"])))
+    await take(late)
+    assert late.answers == [b"-"]
+    assert listening.ear.empty
+    await asyncio.sleep(0.1)
+    assert over(listening) is None, "a clock runs for who has gone"
+
+
+async def test_a_call_can_be_asked_for_where_the_subject_does_not_name_it(up: Nodes) -> None:
+    question: Any = Message(named(b"listen inbox", "CA1"))
+    await up.given.take(question, "6e6f6465")
+    assert msgspec.msgpack.decode(question.answers[0], type=Begun).call == "c1"
+    await up.all_left()
+    question = Message(named(b"listen inbox", "CA2"))
+    await up.given.take(question, "CA1")
+    assert question.answers == [NOT_HERE]
 
 
 async def test_a_node_of_which_nothing_is_heard_is_lost(up: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:

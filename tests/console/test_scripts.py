@@ -273,3 +273,18 @@ async def test_days_are_the_readers_from_midnight_to_midnight(page: Page, since:
     if since == "2026-05-03":
         day = await page.evaluate("([a, b]) => new Date(b) - new Date(a)", [query["since"], query["until"]])
         assert day == 24 * 3600 * 1000
+
+
+async def test_a_paused_call_that_has_moved_is_told_to_be_paused(page: Page) -> None:
+    code = """await (async () => {
+      window.WebSocket = class extends EventTarget { close() {} };
+      const ear = new m.Listening("c1", { ended() {} });
+      const told = given.map((what) => {
+        ear._take(what === "sound" ? new Uint8Array(6).buffer : JSON.stringify({ type: what, at_ms: 0 }));
+        return ear.node.querySelector("[role=status]").textContent;
+      });
+      ear.stop();
+      return told; })()"""
+    moves, paused = "The call moves to another node …", "The recording is paused: nothing is heard"
+    told = await run(page, "console/listen", code, ["moved", "sound", "moved", "paused", "sound", "resumed"])
+    assert told == [moves, "Listening", moves, paused, paused, "Listening"]

@@ -185,6 +185,19 @@ def test_an_operator_may_hang_up_on_a_machine_in_the_message() -> None:
     assert play.did(do.LeaveCall) == [do.LeaveCall("voicemail")]
 
 
+def test_whom_an_operator_passes_on_is_no_machine() -> None:
+    play = greeted()
+    play.hears(on.AnswererKnown("machine_end_beep"))
+    message_arrives(play)
+    play.at(2.0).hears(on.OperatorActed((Say("One moment."), Transfer("+15550100009"))))
+    speech = play.did(do.Synthesize)[-1]
+    assert speech.text == "One moment."
+    play.speech_arrives(speech.utterance, speech.text, 1.0)
+    play.at(4.0).marks_return()
+    assert [leave.reason for leave in play.did(do.LeaveCall)] == ["transfer"]
+    assert [told.kind for told in play.kept(journal.AnswererTold)] == ["machine_end_beep", "human"]
+
+
 def test_keys_that_were_asked_for_are_not_awaited_of_a_machine() -> None:
     play = Play(voicemail=MESSAGE)
     play.hears(on.StreamStarted())

@@ -194,6 +194,7 @@ def test_a_call_that_was_left_for_somebody_else_is_left_still() -> None:
     talk = Conversation.resume(entries, Policy(), epoch=2, began=NOW - 30, now=NOW)
     assert talk.leaves_for_a_while
     assert talk.deadline is not None
+    assert talk.handle(on.DeadlineReached(), NOW) == [do.FinishRecognizer()]  # Nobody is there to be heard.
     commands = talk.handle(on.TransferEnded("busy"), NOW + 1)
     assert do.Record(j.TransferTried(31_000, "+15550100", "busy")) in commands
     assert talk.expects_stream

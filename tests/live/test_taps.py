@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bridge.conversation.journal import CallClosed, CallOpened, CallTakenOver, RecordingPaused
 from bridge.live.ear import Ear
 from bridge.live.taps import LEFT, RIGHT, TappedRecord, Taps
@@ -27,8 +29,8 @@ def tapped(recording: Any = "on") -> tuple[Taps, KeptStore, TappedRecord]:
     return taps, store, record
 
 
-def ear_of(taps: Taps) -> Ear:
-    ear = taps.listen("c1")
+def ear_of(taps: Taps, *, moves: bool = False) -> Ear:
+    ear = taps.listen("c1", lambda: moves)
     assert ear is not None
     return ear
 
@@ -56,7 +58,7 @@ async def test_everything_is_kept_whether_anybody_listens_or_not() -> None:
         record.callee_audio(20, b"b")
         record.agent_audio(40.4, b"c")
         record.agent_cleared(60.2)
-        taps.listen("c1")
+        taps.listen("c1", lambda: False)
     (kept,) = store.records
     sound = [("caller", 20, b"a"), ("callee", 20, b"b"), ("agent", 40.4, b"c"), ("cleared", 60.2)]
     assert kept.sound == sound * 2
@@ -114,16 +116,21 @@ async def test_the_end_of_the_call_comes_last_and_nobody_listens_to_what_is_over
     await record.close()
     assert await listening == [(LEFT, 20, b"a")]
     assert ear.over == "ended"
-    assert taps.listen("c1") is None
+    assert taps.listen("c1", lambda: False) is None
     taps.leave("c1", ear)
 
 
-async def test_a_call_whose_record_is_closed_before_its_end_goes_on_elsewhere() -> None:
+@pytest.mark.parametrize(
+    ("moves", "closed", "over"), [(True, False, "moved"), (False, False, "ended"), (True, True, "ended")]
+)
+async def test_only_a_call_that_goes_on_elsewhere_moves(*, moves: bool, closed: bool, over: str) -> None:
     taps, _, record = tapped()
-    ear = ear_of(taps)
+    ear = ear_of(taps, moves=moves)
+    if closed:
+        record.append(CallClosed(40, "caller"))
     await record.close()
     assert await heard(ear, 1) == []
-    assert ear.over == "moved"
+    assert ear.over == over
 
 
 async def test_who_does_not_take_what_comes_is_let_go_and_holds_little() -> None:

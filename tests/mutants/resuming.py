@@ -130,6 +130,20 @@ MUTANTS = (
         "                if False:\n",
         "The agent hangs up after a crash, and a number is gathered first.",
     ),
-    Mutant(_STANDING, "if stands != self._kept:", "if False:", "How a call is held is not kept."),
+    Mutant(
+        _STANDING, "if (stands := _stands(talk)) != self._kept:", "if False:", "How a call is held is not kept."
+    ),
+    Mutant(
+        "transfers.py",
+        "talk.out.append(do.FinishRecognizer())  # One",
+        "pass  # One",
+        "A recogniser waits for hours for a caller who talks with somebody else.",
+    ),
+    Mutant(
+        "machine.py",
+        "conversation._stand.stands_already(talk)",
+        "pass",
+        "With each crash a call is away for hours from then on.",
+    ),
     Mutant("machine.py", "resuming.go_on(talk, past)", "pass", "The caller is not told that the call is back."),
 )

@@ -70,8 +70,8 @@ export class Listening {
     }
     const { type, at_ms } = JSON.parse(data);
     if (type === "clear" && this._zero !== null) this._sides[1].clear(this._zero + at_ms / 1000);
-    else if (type === "paused") setText(this._told, "The recording is paused: nothing is heard");
-    else if (type === "resumed") setText(this._told, "Listening");
+    else if (type === "paused") this._found("The recording is paused: nothing is heard");
+    else if (type === "resumed") this._found("Listening");
     else if (type === "moved") this._follow();
     else if (type === "ended") this._over("");
   }
@@ -83,14 +83,17 @@ export class Listening {
     setText(this._told, "The call moves to another node …");
   }
 
+  /** Something comes of the call: if it moved, it is there again. */
+  _found(text) {
+    this._moving = false;
+    setText(this._told, text);
+  }
+
   /** Put a piece where it belongs: the sides keep together as they were in the call. */
   _hear(side, at_s, samples) {
     const to = this._sides[side];
     if (!to || !samples.length) return;
-    if (this._moving) {
-      this._moving = false;
-      setText(this._told, "Listening");
-    }
+    if (this._moving) this._found("Listening");
     const now = this._context.currentTime;
     this._zero ??= now + LEAD_S - at_s;
     if (this._zero + at_s < now + LATE_S) this._zero = now + LEAD_S - at_s;
