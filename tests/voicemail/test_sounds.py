@@ -92,9 +92,11 @@ async def test_where_the_disk_is_slow_few_are_fetched_before_they_are_written(
     sounds = MessageSounds(carrier, NO_KEYS, pauses_s=(0.0,))
     for _ in range(8):
         sounds.bring(folder)
-    await until(lambda: carrier.asked >= 4)
-    await asyncio.sleep(0.2)
-    assert carrier.asked == 4
-    written.set()
+    try:
+        await until(lambda: carrier.asked >= 4)
+        await asyncio.sleep(0.2)
+        assert carrier.asked == 4
+    finally:
+        written.set()
     await until(lambda: carrier.asked == 16)
     await sounds.close()
