@@ -1,7 +1,7 @@
 """Recorded speech while the connection to the speech server breaks: one turn, and the words as if nothing had been.
 
-Six drops run with the other tests. All sixty (every half second of the sentence, the server away for 0, 1 and 5 s)
-take six minutes and are run by asking for them:
+Three drops run with the other tests. All sixty (each half second of the sentence, the server away for 0, 1 and 5 s)
+take long, want a machine for themselves, and are run by asking for them:
 
     ALL_CUTS=1 python -m pytest -s tests/turn_taking/test_cut_connections.py
 """
@@ -26,10 +26,10 @@ ALL = bool(os.environ.get("ALL_CUTS"))
 CUTS = (
     [(0.5 * number, away_s) for away_s in (0.0, 1.0, 5.0) for number in range(1, 21)]
     if ALL
-    else [(1.0, 5.0), (2.5, 0.0), (4.0, 1.0), (5.5, 1.0), (6.5, 0.0), (8.5, 1.0)]
+    else [(1.0, 5.0), (4.0, 1.0), (6.5, 0.0)]
 )
-AT_ONCE = 2
-"""Calls at the same time: the local speech server has one core to recognise with, and must not fall behind."""
+AT_ONCE = 2 if ALL else 1
+"""Calls at the same time: the local speech server has one core at most to listen with, and must keep up."""
 START_S = 0.5
 WITHIN_S = 60.0
 """In which the turn has to end after the last word. Nothing of it is measured: others use the machine too."""
@@ -121,4 +121,4 @@ async def test_a_recorded_sentence_outlives_a_broken_connection(speech_url: str,
     # A recogniser that begins in mid-sentence has less to go by, and may hear two words of thirty otherwise; more
     # is a phrase that was lost or said twice.
     assert max(rates) <= 0.1
-    assert mean <= 0.04
+    assert mean <= (0.04 if ALL else 0.06)
